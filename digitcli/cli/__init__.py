@@ -1,0 +1,1 @@
+"""One module per subcommand: each parses its options, calls the core and renders the result."""

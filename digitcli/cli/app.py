@@ -1,0 +1,110 @@
+"""The command line as a whole: the subcommands, and how every one of them ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from digitcli import __version__
+from digitcli.cli import download, evaluate, inspect_softmax, predict, train
+from digitcli.cli.options import examples
+from digitcli.core.errors import DigitcliError
+
+INTERRUPTED = 128 + 2
+BROKEN_PIPE = 128 + 13
+"""Shells report a program ended by signal N as 128 + N; SIGINT is 2 and SIGPIPE 13."""
+
+
+class _OneLineFaults(TyperGroup):
+    """Ends every command with its exit code, and tells an expected fault in one line."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002  Typer's own, and always on here
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Runs the command line and exits."""
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
+        except DigitcliError as error:
+            code = _fail(error, error.exit_code)
+        except typer.TyperException as error:
+            code = _fail_usage(error)
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except BrokenPipeError:
+            code = BROKEN_PIPE
+        if code == INTERRUPTED:
+            _fail("interrupted", INTERRUPTED)
+        if code == BROKEN_PIPE:
+            # What is still buffered has nowhere to go; the interpreter must not try at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(code)
+
+
+def _fail(error: Exception | str, code: int) -> int:
+    from digitcli.console.errors import print_error
+
+    print_error(error)
+    return code
+
+
+def _fail_usage(error: typer.TyperException) -> int:
+    """Tells what Typer found wrong with the words of the command line."""
+    if not error.format_message():
+        return error.exit_code  # no command was named, and the help is printed
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "digitcli"
+    problem = " ".join(error.format_message().split()).rstrip(".")
+    return _fail(f"{problem}; see '{command} --help'", error.exit_code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"digitcli {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_OneLineFaults,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # a bug keeps its plain traceback
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "digitcli train --dataset optdigits",
+        "digitcli eval",
+        "digitcli predict digit.png",
+        "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person --target cat",
+    ),
+)
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Train, measure, use and explain a handwritten-digit classifier."""
+
+
+app.command("download", epilog=download.EXAMPLES)(download.download)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("inspect-softmax", epilog=inspect_softmax.EXAMPLES)(inspect_softmax.inspect_softmax)
+
+
+def main() -> None:
+    """Runs the command line; the console script and ``python -m digitcli`` start here."""
+    app(prog_name="digitcli")

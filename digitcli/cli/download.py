@@ -1,0 +1,37 @@
+"""``digitcli download``: bring MNIST to this machine."""
+
+from typing import Annotated
+
+import typer
+
+from digitcli.cli.options import DATASET_OPTION, DataDir, Json, Mirrors, examples
+
+EXAMPLES = examples(
+    "digitcli download",
+    "digitcli download --mirror /media/usb/mnist",
+    "digitcli download --mirror https://mirror.example/mnist --mirror /srv/mnist",
+    "digitcli download --force --json",
+)
+
+
+def download(
+    *,
+    dataset: Annotated[str, DATASET_OPTION] = "mnist",
+    mirror: Mirrors = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch everything anew.")] = False,
+    data_dir: DataDir,
+    json: Json = False,
+) -> None:
+    """Download a data set, check it against its published MD5 sums, and mend what is damaged."""
+    from digitcli.console.download import DownloadDisplay, show_download
+    from digitcli.data.datasets import find_dataset
+    from digitcli.data.download import download_mnist
+    from digitcli.data.mnist import raw_folder
+
+    find_dataset(dataset)
+    if dataset != "mnist":
+        show_download(dataset, None, [], as_json=json)
+        return
+    with DownloadDisplay() as display:
+        reports = download_mnist(data_dir, mirror or [], force=force, progress=display)
+    show_download(dataset, raw_folder(data_dir), reports, as_json=json)

@@ -1,0 +1,65 @@
+"""``digitcli eval``: measure a checkpoint on labelled pictures."""
+
+from typing import Annotated
+
+import typer
+
+from digitcli.cli.options import (
+    DATASET_OPTION,
+    DEFAULT_CHECKPOINT,
+    SPLIT_OPTION,
+    CheckpointFile,
+    DataDir,
+    Device,
+    Json,
+    Mirrors,
+    examples,
+)
+
+EXAMPLES = examples(
+    "digitcli eval",
+    "digitcli eval --split train --checkpoint checkpoints/fast.safetensors",
+    "digitcli eval --min-accuracy 0.97 || echo 'not good enough'",
+    "digitcli eval --json | jq .accuracy",
+)
+
+
+def evaluate(
+    *,
+    dataset: Annotated[str | None, DATASET_OPTION] = None,
+    split: Annotated[str, SPLIT_OPTION] = "test",
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Exit with 1 if the accuracy is below this, in 0..1."),
+    ] = None,
+    checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
+    device: Device = "auto",
+    mirror: Mirrors = None,
+    data_dir: DataDir,
+    json: Json = False,
+) -> int:
+    """Measure a checkpoint: loss, accuracy, each class, and what is taken for what.
+
+    Without --dataset, on the data set that it was trained on.
+    """
+    from digitcli.core.checkpoint import load_checkpoint
+    from digitcli.data.datasets import Source, find_dataset
+
+    loaded = load_checkpoint(checkpoint)
+    chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
+
+    from digitcli.console.download import DownloadDisplay
+    from digitcli.console.evaluation import show_evaluation
+    from digitcli.console.streams import print_note
+    from digitcli.core import evaluation
+    from digitcli.core.device import choose_device
+
+    torch_device = choose_device(device)
+    with DownloadDisplay() as progress:
+        pictures = chosen.load(split, Source(data_dir, mirror or [], progress))
+    result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
+    show_evaluation(result, dataset=chosen.name, split=split, checkpoint=checkpoint, as_json=json)
+    if min_accuracy is not None and result.accuracy < min_accuracy:
+        print_note(f"the accuracy {result.accuracy:.4f} is below {min_accuracy:g}")
+        return 1
+    return 0

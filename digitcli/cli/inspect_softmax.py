@@ -1,0 +1,153 @@
+"""``digitcli inspect-softmax``: the way from scores to probabilities to loss."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from digitcli.cli.options import (
+    DATASET_OPTION,
+    DEFAULT_CHECKPOINT,
+    SPLIT_OPTION,
+    CheckpointFile,
+    DataDir,
+    Json,
+    Mirrors,
+    examples,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from digitcli.data.datasets import Dataset
+
+EXAMPLES = examples(
+    "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person --target cat --explain",
+    "digitcli inspect-softmax digit.png --target 7",
+    "digitcli inspect-softmax --index 8 --temperature 2",
+    "digitcli inspect-softmax --logits 1000,999 --json",
+)
+
+
+def inspect_softmax(
+    image: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[IMAGE]", show_default=False, help="A picture, or - for standard input."
+        ),
+    ] = None,
+    *,
+    logits: Annotated[
+        str | None, typer.Option(metavar="Z,Z,...", help="Plain scores in place of a picture.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME,...", help="Names for the plain scores.")
+    ] = None,
+    index: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Picture N of a data set, from 0.")
+    ] = None,
+    dataset: Annotated[str | None, DATASET_OPTION] = None,
+    split: Annotated[str, SPLIT_OPTION] = "test",
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS", help="The right class; known by itself with --index."),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(metavar="T", help="Divide the scores by T first.")
+    ] = 1.0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say in a sentence what each step does.")
+    ] = False,
+    checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
+    mirror: Mirrors = None,
+    data_dir: DataDir,
+    json: Json = False,
+) -> None:
+    """Show softmax and cross-entropy step by step, for a picture or for plain scores."""
+    from digitcli.console.softmax import show_softmax
+    from digitcli.core.errors import ScoresError
+    from digitcli.core.softmax import softmax_steps
+
+    if sum(given is not None for given in (image, logits, index)) != 1:
+        raise ScoresError(
+            "scores come from one of a picture, --logits and --index",
+            "try 'digitcli inspect-softmax --logits 2,1,0.1'",
+        )
+    if classes is not None and logits is None:
+        raise ScoresError("--classes names plain scores", "give it together with --logits")
+
+    picture: np.ndarray | None = None
+    if logits is not None:
+        scores = _numbers(logits)
+        names = tuple(_listed(classes)) if classes is not None else None
+        right = target
+    else:
+        from digitcli.core.checkpoint import load_checkpoint
+        from digitcli.core.inference import forward
+        from digitcli.data.datasets import find_dataset
+
+        loaded = load_checkpoint(checkpoint)
+        names = loaded.metadata.classes
+        if index is not None:
+            chosen = find_dataset(dataset or loaded.metadata.dataset, names)
+            picture, label = _labelled(chosen, split, index, data_dir, mirror or [])
+            right = target if target is not None else label
+        else:
+            picture = _read(str(image))
+            right = target
+        scores = forward(loaded, picture[None])[0].tolist()
+
+    shown = names or tuple(map(str, range(len(scores))))
+    if right is not None and right not in shown:
+        raise ScoresError(f"there is no class {right!r}", f"choose from {', '.join(shown)}")
+    steps = softmax_steps(
+        scores,
+        classes=names,
+        target=None if right is None else shown.index(right),
+        temperature=temperature,
+    )
+    show_softmax(steps, picture=picture, as_json=json, explain=explain)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _numbers(text: str) -> list[float]:
+    from digitcli.core.errors import ScoresError
+
+    try:
+        return [float(part) for part in _listed(text)]
+    except ValueError as error:
+        raise ScoresError(
+            f"{text!r} is not a list of numbers", "write scores like --logits 2,1,0.1"
+        ) from error
+
+
+def _read(image: str) -> "np.ndarray":
+    from digitcli.core.errors import PictureError
+    from digitcli.data.pictures import read_picture
+    from digitcli.data.prepare import prepare
+
+    try:
+        return prepare(read_picture(sys.stdin.buffer.read() if image == "-" else Path(image)))
+    except PictureError as error:
+        raise PictureError(f"{image}: {error.problem}", error.next_step) from error
+
+
+def _labelled(
+    chosen: "Dataset", split: str, index: int, data_dir: Path, mirrors: list[str]
+) -> "tuple[np.ndarray, str]":
+    from digitcli.console.download import DownloadDisplay
+    from digitcli.core.errors import DatasetError
+    from digitcli.data.datasets import Source
+
+    with DownloadDisplay() as progress:
+        pictures = chosen.load(split, Source(data_dir, mirrors, progress))
+    count = len(pictures.labels)
+    if index >= count:
+        raise DatasetError(
+            f"there is no picture {index} in {chosen.name} {split}", f"choose 0 to {count - 1}"
+        )
+    return pictures.images[index], chosen.classes[int(pictures.labels[index])]

@@ -1,0 +1,89 @@
+"""Options that several commands share, and the examples under every help page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_CHECKPOINT = Path("checkpoints/latest.safetensors")
+"""Where ``train`` writes and the other commands look, from the folder the command runs in."""
+
+
+def default_data_dir() -> Path:
+    """Returns the folder for data sets in the user's cache, as the operating system has it."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("digitcli", appauthor=False)
+
+
+def _dataset_names() -> list[str]:
+    from digitcli.data.datasets import DATASETS
+
+    return list(DATASETS)
+
+
+def _device_names() -> list[str]:
+    return ["auto", "cpu", "cuda", "mps"]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]
+
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        default_factory=default_data_dir,
+        show_default="the user's cache folder",
+        envvar="DIGITCLI_DATA_DIR",
+        metavar="FOLDER",
+        help="Where data sets are kept.",
+    ),
+]
+
+Mirrors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mirror",
+        envvar="DIGITCLI_MIRROR",
+        metavar="URL-OR-FOLDER",
+        show_default="torchvision's list",
+        help="Where to fetch MNIST's four files from; may be given several times, tried in turn.",
+    ),
+]
+
+CheckpointFile = Annotated[
+    Path,
+    typer.Option(
+        "--checkpoint",
+        envvar="DIGITCLI_CHECKPOINT",
+        metavar="FILE",
+        help="The weights to use.",
+    ),
+]
+
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda|cuda:N|mps",
+        autocompletion=_device_names,
+        help="What to compute on; auto takes CUDA, else MPS, else the CPU.",
+    ),
+]
+
+DATASET_OPTION = typer.Option(
+    "--dataset",
+    metavar="mnist|optdigits",
+    autocompletion=_dataset_names,
+    help="mnist, or optdigits, which comes with scikit-learn and needs no network.",
+)
+
+SPLIT_OPTION = typer.Option(
+    "--split",
+    metavar="train|test",
+    autocompletion=lambda: ["train", "test"],
+    help="Which part of the data set.",
+)
+
+
+def examples(*lines: str) -> str:
+    """Lays out example commands for the end of a help page, a line each."""
+    return "[bold]Examples[/bold]\n\n" + "\n".join(f"  $ {line}" for line in lines)

@@ -1,0 +1,134 @@
+"""``digitcli train``: train the lesson's network."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from digitcli.cli.options import (
+    DATASET_OPTION,
+    DEFAULT_CHECKPOINT,
+    DataDir,
+    Device,
+    Json,
+    Mirrors,
+    examples,
+)
+
+EXAMPLES = examples(
+    "digitcli train --epochs 10 --device cuda",
+    "digitcli train --dataset optdigits",
+    "digitcli train --lr 0.05 --momentum 0.9 --output checkpoints/fast.safetensors",
+    "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
+)
+
+
+def train(
+    *,
+    dataset: Annotated[str, DATASET_OPTION] = "mnist",
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", show_default="the data set's", help="Passes over the training set."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default="the data set's", help="Pictures per step."),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", show_default="the data set's", help="Learning rate of SGD."),
+    ] = None,
+    momentum: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", show_default="the data set's", help="Momentum of SGD."),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="Decides the initial weights and the order of the pictures.",
+        ),
+    ] = 0,
+    log_every: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Batches between readings of the running loss.")
+    ] = 300,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where the weights go, after every epoch.")
+    ] = DEFAULT_CHECKPOINT,
+    device: Device = "auto",
+    mirror: Mirrors = None,
+    data_dir: DataDir,
+    json: Json = False,
+) -> None:
+    """Train the five-layer network 784-512-256-128-64-10 with SGD and cross-entropy.
+
+    MNIST is trained as the lesson does it: 10 epochs of batches of 64,
+    learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
+    Other data sets bring their own settings.
+    """
+    from digitcli.console.download import DownloadDisplay
+    from digitcli.core.errors import DigitcliError, reason
+    from digitcli.core.files import check_writable
+    from digitcli.core.recipes import recipe_for
+    from digitcli.data.datasets import Source, find_dataset
+
+    chosen = find_dataset(dataset)
+    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "momentum": momentum}
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    recipe = replace(recipe_for(dataset), **given)
+    try:
+        check_writable(output)
+    except OSError as error:
+        raise DigitcliError(
+            f"cannot write {output}: {reason(error)}", "choose another place with --output"
+        ) from error
+
+    from digitcli.console.training import TrainingDisplay, training_display
+    from digitcli.core import training
+    from digitcli.core.checkpoint import LossPoint, save_checkpoint
+    from digitcli.core.device import choose_device
+
+    class SaveEveryEpoch:
+        """Writes the checkpoint before the epoch is shown, so that what is shown is safe."""
+
+        def __init__(self, display: TrainingDisplay) -> None:
+            self.on_batches = display.on_batches
+            self.display = display
+
+        def on_loss(self, point: LossPoint) -> None:
+            self.display.on_loss(point)
+
+        def on_epoch(self, state: training.TrainingState) -> None:
+            save_checkpoint(output, state.checkpoint)
+            self.display.on_epoch(state)
+
+    torch_device = choose_device(device)
+    with DownloadDisplay() as progress:
+        source = Source(data_dir, mirror or [], progress)
+        train_split, test_split = (chosen.load(split, source) for split in ("train", "test"))
+    data = training.TrainingData(
+        name=chosen.name,
+        classes=chosen.classes,
+        mean=chosen.mean,
+        std=chosen.std,
+        train_images=train_split.images,
+        train_labels=train_split.labels,
+        test_images=test_split.images,
+        test_labels=test_split.labels,
+    )
+    display = training_display(recipe, len(data.train_labels), as_json=json)
+    with display.live():
+        state = training.train(
+            data,
+            recipe,
+            seed=seed,
+            log_every=log_every,
+            device=torch_device,
+            observer=SaveEveryEpoch(display),
+        )
+    display.on_done(state, output)

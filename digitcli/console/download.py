@@ -1,0 +1,113 @@
+"""Shows a download: a bar with size and speed on a terminal, a line per file elsewhere."""
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from digitcli.console.streams import (
+    error_console,
+    is_terminal,
+    print_json,
+    print_line,
+    print_note,
+    visible,
+)
+from digitcli.data.download import FileReport
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class DownloadDisplay:
+    """Follows a download on standard error; draws nothing until something is fetched."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "DownloadDisplay":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def on_start(self, name: str, size: int | None) -> None:
+        """Begins a bar, or says what is fetched."""
+        if not is_terminal(sys.stderr):
+            print_note(f"fetching {name}")
+            return
+        if self._bar is None:
+            self._bar = _download_bar()
+            self._bar.start()
+        self._task = self._bar.add_task(name, total=size)
+
+    def on_bytes(self, count: int) -> None:
+        """Moves the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, count)
+
+    def on_failure(self, problem: str) -> None:
+        """Takes the bar away and says what went wrong."""
+        if self._bar is not None and self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        print_note(visible(problem))
+
+
+def _download_bar() -> "Progress":
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=error_console(),
+    )
+
+
+def show_download(
+    dataset: str, folder: Path | None, reports: list[FileReport], *, as_json: bool
+) -> None:
+    """Says what a download came to.
+
+    Args:
+        dataset: The data set's name.
+        folder: Where the files are; None for a data set that needs none.
+        reports: What became of each file.
+        as_json: One JSON object in place of lines for people.
+    """
+    if as_json:
+        print_json(
+            {
+                "dataset": dataset,
+                "folder": None if folder is None else str(folder),
+                "files": [vars(report) for report in reports],
+            }
+        )
+    elif folder is None:
+        print_line(f"{dataset} comes with scikit-learn; there is nothing to download")
+    elif all(report.source is None for report in reports):
+        print_line(f"{dataset} is in {visible(str(folder))}, complete and sound")
+    else:
+        for report in reports:
+            source = {None: "was there", "archive": "extracted again"}.get(
+                report.source, f"from {report.source}"
+            )
+            print_line(visible(f"{report.name}  {report.bytes:,} bytes  {source}"))
+        print_line(f"{dataset} is in {visible(str(folder))}")

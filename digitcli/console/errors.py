@@ -1,0 +1,17 @@
+"""Tells a fault in one line on standard error."""
+
+import sys
+
+from digitcli.console.streams import error_console, is_terminal, visible
+
+
+def print_error(error: Exception | str) -> None:
+    """Prints what is wrong and what to do next, as one line."""
+    text = visible(str(error))
+    if is_terminal(sys.stderr):
+        from rich.text import Text
+
+        line = Text.assemble(("error: ", "bold red"), text)
+        error_console().print(line, soft_wrap=True)
+    else:
+        print(f"digitcli: error: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,158 @@
+"""Shows predictions: the picture beside its bars on a terminal, tab-separated lines elsewhere."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from digitcli.console.streams import is_terminal, output_console, print_json, print_line, visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_BAR_WIDTH = 24
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One picture's answer.
+
+    Attributes:
+        path: The picture, as it was named.
+        picture: What the network saw, uint8 (28, 28).
+        classes: Class names.
+        probabilities: float64 (classes,).
+        certain: Whether the best probability reached the user's minimum.
+    """
+
+    path: str
+    picture: npt.NDArray[np.uint8]
+    classes: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]
+    certain: bool
+
+    @property
+    def ranking(self) -> list[int]:
+        """Indices of the classes, the most probable first."""
+        return [int(i) for i in np.argsort(-self.probabilities, kind="stable")]
+
+    @property
+    def answer(self) -> str:
+        """The most probable class, or ``?``."""
+        return self.classes[self.ranking[0]] if self.certain else "?"
+
+
+def show_prediction(prediction: Prediction, *, as_json: bool, quiet: bool, top: int | None) -> None:
+    """Prints one prediction.
+
+    Args:
+        prediction: What to print.
+        as_json: As a line of JSON.
+        quiet: The digit alone.
+        top: This many of the most probable classes, in place of the best (lines) or all (bars).
+    """
+    if as_json:
+        print_json(_as_json(prediction, top))
+    elif quiet:
+        print_line(visible(prediction.answer))
+    elif is_terminal(sys.stdout):
+        _draw(prediction, top)
+    else:
+        cells = [visible(prediction.path), visible(prediction.answer)]
+        first, *others = prediction.ranking[: top or 1]
+        cells.append(f"{prediction.probabilities[first]:.4f}")
+        for i in others:
+            cells += [visible(prediction.classes[i]), f"{prediction.probabilities[i]:.4f}"]
+        print_line("\t".join(cells))
+
+
+def _as_json(prediction: Prediction, top: int | None) -> dict[str, Any]:
+    ranking = prediction.ranking
+    probabilities = prediction.probabilities.tolist()
+    value: dict[str, Any] = {
+        "path": prediction.path,
+        "digit": _digit(prediction.answer),
+        "probability": probabilities[ranking[0]],
+        "probabilities": probabilities,
+    }
+    if top is not None:
+        value["top"] = [
+            {"digit": _digit(prediction.classes[i]), "probability": probabilities[i]}
+            for i in ranking[:top]
+        ]
+    return value
+
+
+def _digit(name: str) -> int | str:
+    """A class named by a digit is a number in JSON; any other name, and "?", a string."""
+    return int(name) if len(name) == 1 and name in "0123456789" else name
+
+
+def _draw(prediction: Prediction, top: int | None) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = output_console()
+    best = prediction.ranking[0]
+    bars = Table.grid(padding=(0, 1))
+    bars.add_column(justify="right")
+    bars.add_column(width=_BAR_WIDTH)
+    bars.add_column(justify="right")
+    shown = prediction.ranking[:top] if top is not None else range(len(prediction.classes))
+    for i in shown:
+        probability = float(prediction.probabilities[i])
+        style = (
+            "bold green"
+            if i == best and prediction.certain
+            else "bold yellow"
+            if i == best
+            else "dim"
+        )
+        bars.add_row(
+            Text(visible(prediction.classes[i]), style=style),
+            Text(bar(probability, _BAR_WIDTH), style=style),
+            Text(f"{probability:.2%}", style=style),
+        )
+    side = Table.grid()
+    side.add_row(
+        Text.assemble(
+            (visible(prediction.answer), "bold green" if prediction.certain else "bold yellow"),
+            f"  {prediction.probabilities[best]:.2%}",
+        )
+    )
+    side.add_row("")
+    side.add_row(bars)
+    layout = Table.grid(padding=(0, 3))
+    layout.add_row(half_blocks(prediction.picture, coloured=console.color_system is not None), side)
+    console.print(Text(visible(prediction.path), style="bold"), soft_wrap=True)
+    console.print(layout)
+
+
+def bar(share: float, width: int) -> str:
+    """Draws a share in 0..1 as a bar of eighth blocks, at most ``width`` cells long."""
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+
+
+def half_blocks(picture: npt.NDArray[np.uint8], *, coloured: bool) -> "RenderableType":
+    """Draws a picture two pixels to a character cell.
+
+    Args:
+        picture: uint8 (height, width), the height even.
+        coloured: In grey levels; otherwise in full and empty halves.
+    """
+    from rich.text import Text
+
+    drawing: Text = Text(no_wrap=True)
+    for row in range(0, picture.shape[0], 2):
+        if row:
+            drawing.append("\n")
+        for upper, lower in zip(picture[row].tolist(), picture[row + 1].tolist(), strict=True):
+            if coloured:
+                grey = f"rgb({upper},{upper},{upper}) on rgb({lower},{lower},{lower})"
+                drawing.append("▀", style=grey)
+            else:
+                drawing.append(" ▄▀█"[2 * (upper > 127) + (lower > 127)])
+    return drawing

@@ -1,0 +1,215 @@
+"""Shows softmax and cross-entropy step by step."""
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from digitcli.console.prediction import bar, half_blocks
+from digitcli.console.streams import is_terminal, output_console, print_json, print_line, visible
+from digitcli.core.softmax import FloatArray, SoftmaxSteps
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_BAR_WIDTH = 12
+
+
+def show_softmax(
+    steps: SoftmaxSteps, *, picture: np.ndarray | None, as_json: bool, explain: bool
+) -> None:
+    """Prints every step between scores and loss.
+
+    Args:
+        steps: What to print.
+        picture: What the network saw, uint8 (28, 28), where the scores come from a picture.
+        as_json: One JSON object.
+        explain: Add a sentence on each step.
+    """
+    sentences = explanation(steps) if explain else []
+    if as_json:
+        value = _as_json(steps)
+        if explain:
+            value["explanation"] = sentences
+        print_json(value)
+    elif is_terminal(sys.stdout):
+        console = output_console()
+        if picture is not None:
+            console.print(half_blocks(picture, coloured=console.color_system is not None))
+        console.print(_table(steps))
+        _print_facts(console, steps)
+        for sentence in sentences:
+            console.print(f"• {sentence}", style="italic")
+    else:
+        _print_plain(steps)
+        for sentence in sentences:
+            print_line(sentence)
+
+
+def _as_json(steps: SoftmaxSteps) -> dict[str, Any]:
+    def numbers(values: FloatArray | None) -> list[float] | None:
+        return None if values is None else values.tolist()
+
+    return {
+        "classes": list(steps.classes),
+        "logits": numbers(steps.logits),
+        "exponentials": numbers(steps.exponentials),
+        "probabilities": numbers(steps.probabilities),
+        "target": None if steps.target is None else steps.classes[steps.target],
+        "one_hot": numbers(steps.one_hot),
+        "loss": steps.loss,
+        "gradient": numbers(steps.gradient),
+        "top": steps.classes[steps.top],
+        "temperature": steps.temperature,
+    }
+
+
+def _columns(steps: SoftmaxSteps) -> list[tuple[str, FloatArray, str]]:
+    """Returns the heading, the values and the format of each column of numbers."""
+    z = "z" if steps.temperature == 1 else "z/T"
+    columns = [
+        ("score z", steps.logits, ".4g"),
+        (f"exp({z} - max)", steps.exponentials, ".4g"),
+        ("probability p", steps.probabilities, ".3f"),
+    ]
+    if steps.one_hot is not None and steps.log_losses is not None and steps.gradient is not None:
+        columns += [
+            ("one-hot y", steps.one_hot, ".0f"),
+            ("-y log p", steps.log_losses, ".4f"),
+            ("gradient p - y", steps.gradient, "+.3f"),
+        ]
+    return columns
+
+
+def _facts(steps: SoftmaxSteps) -> list[tuple[str, str]]:
+    """Returns what stands below the table, each with its name."""
+    hard = ", ".join("1" if i == steps.top else "0" for i in range(len(steps.classes)))
+    soft = ", ".join(f"{p:.3f}" for p in steps.probabilities)
+    facts = [
+        ("temperature", f"{steps.temperature:g}"),
+        ("sum of exponentials", f"{steps.exponentials.sum():.6g}"),
+        ("sum of probabilities", f"{steps.probabilities.sum():.6f}"),
+        ("hard max", f"{hard}  ({visible(steps.classes[steps.top])})"),
+        ("soft max", soft),
+        ("margin", f"{steps.score_margin:.4g} in score, {steps.probability_margin:.3f} in p"),
+    ]
+    if steps.target is not None:
+        facts += [
+            ("target", visible(steps.classes[steps.target])),
+            ("loss, LogSoftmax + NLLLoss", f"{steps.nll_loss:.6f}"),
+            ("loss, CrossEntropyLoss", f"{steps.loss:.6f}"),
+            ("loss if softmax came twice", f"{steps.double_softmax_loss:.6f}"),
+        ]
+    return facts
+
+
+def _print_plain(steps: SoftmaxSteps) -> None:
+    columns = _columns(steps)
+    print_line("\t".join(["class", *(heading for heading, _, _ in columns)]))
+    for i, name in enumerate(steps.classes):
+        cells = [format(float(values[i]), style) for _, values, style in columns]
+        print_line("\t".join([visible(name), *cells]))
+    print_line("")
+    for name, value in _facts(steps):
+        print_line(f"{name}\t{value}")
+
+
+def _table(steps: SoftmaxSteps) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = _columns(steps)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, 1, 0, 0))
+    table.add_column("class")
+    for heading, _, _ in columns:
+        table.add_column(heading, justify="right")
+        if heading == "probability p":
+            table.add_column("", width=_BAR_WIDTH)
+    for i, name in enumerate(steps.classes):
+        style = "bold green" if i == steps.top else ""
+        cells: list[Text] = []
+        for heading, values, form in columns:
+            value = float(values[i])
+            cells.append(Text(format(value, form), style=_gradient_style(heading, value)))
+            if heading == "probability p":
+                cells.append(Text(bar(value, _BAR_WIDTH), style="green"))
+        table.add_row(Text(visible(name)), *cells, style=style)
+    return table
+
+
+def _gradient_style(heading: str, value: float) -> str:
+    if not heading.startswith("gradient") or value == 0:
+        return ""
+    return "red" if value > 0 else "blue"
+
+
+def _print_facts(console: "Console", steps: SoftmaxSteps) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, value in _facts(steps):
+        grid.add_row(name, Text(value))
+    console.print(grid)
+
+
+def explanation(steps: SoftmaxSteps) -> list[str]:
+    """Tells each step in a plain sentence, with the numbers at hand."""
+    names = [visible(name) for name in steps.classes]
+    ranking = np.argsort(-steps.logits, kind="stable")
+    first, second = int(ranking[0]), int(ranking[1])
+    scaled = steps.logits / steps.temperature
+    gap = float(scaled[first] - scaled[second])
+    sentences = [
+        f"One-hot: numbered 0, 1, 2, the third class would be 2 away from the first but only 1 "
+        f"from the second, an order that classes do not have; as one-hot vectors any two of the "
+        f"{len(names)} classes here are equally far apart, √2 = {math.sqrt(2):.3f}, and at right "
+        f"angles.",
+        f"Exponentials: they turn a difference of scores into a ratio, so 2.1 against 1.9 becomes "
+        f"e^0.2 = {math.exp(0.2):.3f} to 1; here {names[first]} leads {names[second]} by "
+        f"{gap:.4g}, which becomes {_power(gap)} to 1. The largest score is subtracted first: no "
+        f"ratio changes, and nothing overflows.",
+        f"Softmax: divided by their sum {steps.exponentials.sum():.4g}, the exponentials become "
+        f"probabilities; {names[first]} gets {steps.probabilities[first]:.3f} where a hard max "
+        f"would give it 1 and hide that {names[second]} still has "
+        f"{steps.probabilities[second]:.3f}.",
+    ]
+    if steps.temperature != 1:
+        effect = "flattens" if steps.temperature > 1 else "sharpens"
+        sentences.append(
+            f"Temperature: the scores were divided by {steps.temperature:g} before the "
+            f"exponentials, which {effect} the probabilities and leaves their order alone."
+        )
+    if steps.target is None or steps.gradient is None:
+        return sentences
+    target, p = names[steps.target], float(steps.probabilities[steps.target])
+    pushed_down = [
+        f"{names[i]} ({steps.gradient[i]:+.3f})" for i in ranking.tolist() if i != steps.target
+    ]
+    sentences += [
+        f"Logarithm: only the target counts, and the loss is -log p = {steps.loss:.4f} for "
+        f"p = {p:.3g}; a sure and right answer (p = 1) costs 0, p = 0.5 costs "
+        f"{math.log(2):.3f}, p = 0.01 costs {-math.log(0.01):.3f}: being sure and wrong is "
+        f"punished without bound.",
+        f"Gradient: p - y pushes the score of {target} up ({steps.gradient[steps.target]:+.3f}) "
+        f"and the others down, each by its own probability: {', '.join(pushed_down)}. "
+        f"The pushes add up to 0, and fade as p nears y.",
+        f"Twice: CrossEntropyLoss applies softmax itself; given probabilities in place of scores "
+        f"it would report {steps.double_softmax_loss:.4f}, and could never fall below "
+        f"{_double_softmax_floor(len(names)):.4f} with {len(names)} classes.",
+    ]
+    return sentences
+
+
+def _power(gap: float) -> str:
+    return f"e^{gap:.4g} = {math.exp(gap):.4g}" if gap < 700 else f"e^{gap:.4g}"
+
+
+def _double_softmax_floor(classes: int) -> float:
+    """Loss of a perfect answer if softmax comes twice: softmax of (1, 0, ..., 0)."""
+    return math.log(math.e + classes - 1) - 1

@@ -1,0 +1,210 @@
+"""Shows a training run: a live bar over a growing table on a terminal, plain lines elsewhere."""
+
+import math
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from digitcli.console.streams import (
+    error_console,
+    is_terminal,
+    output_console,
+    print_json,
+    print_line,
+    visible,
+)
+from digitcli.core.checkpoint import LossPoint
+from digitcli.core.recipes import Recipe
+from digitcli.core.training import Observer, TrainingState
+
+
+class TrainingDisplay(Observer, Protocol):
+    """Follows a run from its first batch to its result."""
+
+    def live(self) -> AbstractContextManager[object]:
+        """Returns the context that the run happens in."""
+
+    def on_done(self, state: TrainingState, path: Path) -> None:
+        """The run is over and its weights are at ``path``."""
+
+
+def training_display(recipe: Recipe, train_count: int, *, as_json: bool) -> TrainingDisplay:
+    """Chooses the display that suits the streams.
+
+    Args:
+        recipe: What is run.
+        train_count: Number of training pictures.
+        as_json: JSON Lines in place of lines for people.
+    """
+    if as_json:
+        results: TrainingDisplay = _JsonLines()
+    elif is_terminal(sys.stdout):
+        return _Table(recipe, train_count)
+    else:
+        results = _PlainLines()
+    if is_terminal(sys.stderr):
+        return _WithBar(results, recipe, train_count)
+    return results
+
+
+class _JsonLines:
+    def live(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        pass
+
+    def on_loss(self, point: LossPoint) -> None:
+        print_json({"event": "loss", **asdict(point)})
+
+    def on_epoch(self, state: TrainingState) -> None:
+        print_json({"event": "epoch", **asdict(state.checkpoint.metadata.accuracies[-1])})
+
+    def on_done(self, state: TrainingState, path: Path) -> None:
+        print_json({"event": "done", **_summary(state, path)})
+
+
+def _summary(state: TrainingState, path: Path) -> dict[str, Any]:
+    metadata = state.checkpoint.metadata
+    return {
+        "checkpoint": str(path),
+        "dataset": metadata.dataset,
+        "recipe": asdict(metadata.recipe),
+        "epochs": metadata.epochs,
+        "seed": metadata.seed,
+        "device": metadata.device,
+        "loss": metadata.accuracies[-1].loss,
+        "accuracy": metadata.accuracies[-1].accuracy,
+        "seconds": state.seconds,
+        "images_per_second": state.images_per_second,
+    }
+
+
+class _PlainLines:
+    def live(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        pass
+
+    def on_loss(self, point: LossPoint) -> None:
+        print_line(f"epoch {point.epoch}  batch {point.batch}  loss {point.loss:.3f}")
+
+    def on_epoch(self, state: TrainingState) -> None:
+        point = state.checkpoint.metadata.accuracies[-1]
+        print_line(f"epoch {point.epoch}  test accuracy {point.accuracy:.2%}")
+
+    def on_done(self, state: TrainingState, path: Path) -> None:
+        print_line(_saved(state, path))
+
+
+def _saved(state: TrainingState, path: Path) -> str:
+    return (
+        f"saved {visible(str(path))}  ({state.seconds:.1f} s of training, "
+        f"{state.images_per_second:,.0f} images/s)"
+    )
+
+
+class _Bar:
+    """One bar for the whole run: epoch, batch, loss, images/s, time left."""
+
+    def __init__(self, recipe: Recipe, train_count: int, *, on_output: bool) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.batches = math.ceil(train_count / recipe.batch_size)
+        self.images_per_batch = train_count / self.batches
+        self.epochs = recipe.epochs
+        self.progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("batch"),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=output_console() if on_output else error_console(),
+            transient=True,
+        )
+        self.task = self.progress.add_task(
+            "", total=self.batches * self.epochs, epoch=1, epochs=self.epochs, loss="", speed=""
+        )
+
+    def move(self, epoch: int, batch: int) -> None:
+        done = (epoch - 1) * self.batches + batch
+        speed = self.progress.tasks[0].speed
+        text = f"{speed * self.images_per_batch:,.0f} images/s" if speed else ""
+        self.progress.update(self.task, completed=done, epoch=epoch, speed=text)
+
+    def show_loss(self, loss: float) -> None:
+        self.progress.update(self.task, loss=f"loss {loss:.3f}")
+
+
+class _WithBar:
+    """Results go to standard output as lines; the bar is on standard error, a terminal."""
+
+    def __init__(self, results: TrainingDisplay, recipe: Recipe, train_count: int) -> None:
+        self.results = results
+        self.bar = _Bar(recipe, train_count, on_output=False)
+
+    def live(self) -> AbstractContextManager[object]:
+        return self.bar.progress
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        self.bar.move(epoch, batch)
+
+    def on_loss(self, point: LossPoint) -> None:
+        self.bar.show_loss(point.loss)
+        self.results.on_loss(point)
+
+    def on_epoch(self, state: TrainingState) -> None:
+        self.results.on_epoch(state)
+
+    def on_done(self, state: TrainingState, path: Path) -> None:
+        self.results.on_done(state, path)
+
+
+class _Table:
+    """On a terminal: a table grows row by row above the bar."""
+
+    _WIDTHS = (7, 7, 8, 15)
+
+    def __init__(self, recipe: Recipe, train_count: int) -> None:
+        self.bar = _Bar(recipe, train_count, on_output=True)
+        self.console = self.bar.progress.console
+        self.started = False
+
+    def live(self) -> AbstractContextManager[object]:
+        return self.bar.progress
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        self.bar.move(epoch, batch)
+
+    def on_loss(self, point: LossPoint) -> None:
+        self.bar.show_loss(point.loss)
+        self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}", "")
+
+    def on_epoch(self, state: TrainingState) -> None:
+        point = state.checkpoint.metadata.accuracies[-1]
+        self._row(
+            "bold", str(point.epoch), "all", f"{point.loss:.3f}", f"{point.accuracy:.2%}", end=True
+        )
+
+    def on_done(self, state: TrainingState, path: Path) -> None:
+        self.console.print(_saved(state, path), style="green", soft_wrap=True)
+
+    def _row(self, style: str, *cells: str, end: bool = False) -> None:
+        if not self.started:
+            self.started = True
+            self._row("bold cyan", "epoch", "batch", "loss", "test accuracy", end=True)
+        pairs = zip(cells, self._WIDTHS, strict=True)
+        self.console.print(" ".join(f"{cell:>{width}}" for cell, width in pairs), style=style)
+        if end:
+            self.console.print("─" * (sum(self._WIDTHS) + len(self._WIDTHS) - 1), style="dim")

@@ -1,0 +1,264 @@
+"""Checkpoints: the weights in one safetensors file, with all that is known of how they came about.
+
+The file loads into the lesson's own ``Net`` as it is: the tensors are named ``l1.weight``,
+``l1.bias`` and so on. The metadata is one JSON document with sorted keys under the name
+``digitcli``, because safetensors writes several entries in no fixed order and equal runs should
+give equal files.
+"""
+
+import json
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from digitcli.core.errors import CheckpointError, DigitcliError, reason
+from digitcli.core.files import write_atomically
+from digitcli.core.recipes import Recipe
+
+FORMAT_VERSION = 1
+INPUTS = 28 * 28
+HIDDEN = (512, 256, 128, 64)
+"""Widths of the lesson's hidden layers."""
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+_T = TypeVar("_T")
+_METADATA_KEY = "digitcli"
+_TRAIN_FIRST = "train one with 'digitcli train', or name one with --checkpoint"
+_TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
+
+
+def layer_sizes(classes: int) -> tuple[int, ...]:
+    """Returns the widths of the network from input to output for a number of classes."""
+    return (INPUTS, *HIDDEN, classes)
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """The mean loss over the batches since the last point of an epoch (both count from 1)."""
+
+    epoch: int
+    batch: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class EpochPoint:
+    """What an epoch came to: mean loss of its batches, and accuracy on the test set in 0..1."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        layer_sizes: Widths from input to output.
+        classes: Class names in the order of the outputs.
+        mean: Subtracted from pixels in 0..1 before the network sees them.
+        std: What the difference is divided by.
+        dataset: Name of the data set trained on.
+        recipe: How it was trained.
+        epochs: Epochs done when the file was written.
+        seed: Seed of the initial weights and of the order of the pictures.
+        device: Type of the device trained on, "cpu" for one.
+        losses: The running losses.
+        accuracies: A point per epoch.
+        versions: Versions of digitcli, torch, NumPy and Python.
+        format_version: Version of this format.
+    """
+
+    layer_sizes: tuple[int, ...]
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+    dataset: str
+    recipe: Recipe
+    epochs: int
+    seed: int
+    device: str
+    losses: tuple[LossPoint, ...]
+    accuracies: tuple[EpochPoint, ...]
+    versions: dict[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Metadata and weights: float32 ``lN.weight`` (outputs, inputs) and ``lN.bias`` (outputs,)."""
+
+    weights: Weights
+    metadata: Metadata
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the versions that a result may depend on, of those packages already imported."""
+    packages = ["digitcli", "torch", "numpy"]
+    versions = {
+        name: str(sys.modules[name].__version__) for name in packages if name in sys.modules
+    }
+    return {**versions, "python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint in one step: at ``path`` is the old file or the new, never a part.
+
+    Raises:
+        CheckpointError: The file cannot be written; an old one is untouched.
+    """
+    document = json.dumps(asdict(checkpoint.metadata), sort_keys=True, ensure_ascii=False)
+    data = safetensors.numpy.save(dict(checkpoint.weights), {_METADATA_KEY: document})
+    try:
+        write_atomically(path, lambda file: file.write(data))
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path}: {reason(error)}", "choose another place with --output"
+        ) from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint and checks everything in it before it is used.
+
+    Raises:
+        CheckpointError: The file is missing, empty, not a safetensors file, not digitcli's, from
+            a newer format, or holds tensors or metadata that do not fit the network.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint at {path}", _TRAIN_FIRST) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}", _TRAIN_AGAIN) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path} is not a file", _TRAIN_FIRST)
+    if status.st_size == 0:
+        raise CheckpointError(f"the checkpoint {path} is empty", _TRAIN_AGAIN)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            document = (file.metadata() or {}).get(_METADATA_KEY)
+            if document is None:
+                raise CheckpointError(
+                    f"{path} is a safetensors file, but not one that digitcli wrote", _TRAIN_AGAIN
+                )
+            metadata = _parse_metadata(path, document)
+            _check_tensors(path, file, metadata)
+            weights = {name: file.get_tensor(name) for name in _expected_shapes(metadata)}
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged or not a safetensors file ({error})", _TRAIN_AGAIN
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {reason(error)}", _TRAIN_AGAIN) from error
+    for name, tensor in weights.items():
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path} holds nan or infinity in {name}", _TRAIN_AGAIN)
+    return Checkpoint(weights, metadata)
+
+
+def _expected_shapes(metadata: Metadata) -> dict[str, list[int]]:
+    shapes = {}
+    sizes = metadata.layer_sizes
+    for layer, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+        shapes[f"l{layer}.weight"] = [outputs, inputs]
+        shapes[f"l{layer}.bias"] = [outputs]
+    return shapes
+
+
+def _check_tensors(path: Path, file: Any, metadata: Metadata) -> None:
+    expected = _expected_shapes(metadata)
+    names = set(file.keys())
+    if missing := sorted(expected.keys() - names):
+        raise CheckpointError(f"{path} lacks the tensor {missing[0]}", _TRAIN_AGAIN)
+    if extra := sorted(names - expected.keys()):
+        raise CheckpointError(f"{path} holds an unknown tensor {extra[0]}", _TRAIN_AGAIN)
+    for name, shape in expected.items():
+        tensor = file.get_slice(name)
+        if tensor.get_dtype() != "F32":
+            raise CheckpointError(
+                f"{path} holds {name} as {tensor.get_dtype()}, not F32", _TRAIN_AGAIN
+            )
+        if tensor.get_shape() != shape:
+            raise CheckpointError(
+                f"{path} is for other layer sizes: {name} is "
+                f"{_by(tensor.get_shape())}, not {_by(shape)}",
+                _TRAIN_AGAIN,
+            )
+
+
+def _by(shape: list[int]) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def _parse_metadata(path: Path, document: str) -> Metadata:
+    try:
+        fields = json.loads(document)
+        version = fields["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"the metadata of {path} cannot be read", _TRAIN_AGAIN) from error
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}, this digitcli reads up to {FORMAT_VERSION}",
+            "upgrade with 'pip install --upgrade digitcli'",
+        )
+    try:
+        metadata = Metadata(
+            layer_sizes=tuple(_typed(size, int) for size in fields["layer_sizes"]),
+            classes=tuple(_typed(name, str) for name in fields["classes"]),
+            mean=_typed(fields["mean"], float),
+            std=_typed(fields["std"], float),
+            dataset=_typed(fields["dataset"], str),
+            recipe=_record(Recipe, fields["recipe"]),
+            epochs=_typed(fields["epochs"], int),
+            seed=_typed(fields["seed"], int),
+            device=_typed(fields["device"], str),
+            losses=tuple(_record(LossPoint, point) for point in fields["losses"]),
+            accuracies=tuple(_record(EpochPoint, point) for point in fields["accuracies"]),
+            versions={_typed(k, str): _typed(v, str) for k, v in fields["versions"].items()},
+            format_version=_typed(version, int),
+        )
+    except (DigitcliError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CheckpointError(
+            f"the metadata of {path} is incomplete or of the wrong type ({error})", _TRAIN_AGAIN
+        ) from error
+    if not (np.isfinite(metadata.mean) and np.isfinite(metadata.std) and metadata.std > 0):
+        raise CheckpointError(
+            f"the normalisation in {path} is impossible (mean {metadata.mean}, "
+            f"standard deviation {metadata.std})",
+            _TRAIN_AGAIN,
+        )
+    expected = layer_sizes(len(metadata.classes))
+    if len(metadata.classes) < 2 or metadata.layer_sizes != expected:
+        raise CheckpointError(
+            f"{path} is for other layer sizes: {'-'.join(map(str, metadata.layer_sizes))} with "
+            f"{len(metadata.classes)} classes, not {'-'.join(map(str, expected[:-1]))} and one "
+            "output per class",
+            _TRAIN_AGAIN,
+        )
+    return metadata
+
+
+def _typed(value: Any, kind: type[_T]) -> _T:
+    if kind is float and type(value) is int:
+        return cast("_T", float(value))  # JSON has one kind of number
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r:.40} is not of type {kind.__name__}")
+    return value
+
+
+def _record(kind: Callable[..., _T], values: Any) -> _T:
+    """Builds a dataclass of plain fields from JSON, checking each field's type."""
+    types = get_type_hints(kind)
+    fields = {name: _typed(values[name], types[name]) for name in types}
+    return kind(**fields)

@@ -1,0 +1,41 @@
+"""Faults that a user can mend, told in one line."""
+
+
+class DigitcliError(Exception):
+    """An expected fault: what is wrong, and what to do next.
+
+    The command line prints it as one line on standard error and ends with ``exit_code``. Anything
+    else that is raised is a bug and keeps its traceback.
+
+    Args:
+        problem: What is wrong, without a closing full stop.
+        next_step: What the user can do about it, without a closing full stop.
+        exit_code: 2 for wrong use or environment; 1 where the work ran and found fault.
+    """
+
+    def __init__(self, problem: str, next_step: str = "", *, exit_code: int = 2) -> None:
+        self.problem = problem
+        self.next_step = next_step
+        self.exit_code = exit_code
+        super().__init__(f"{problem}; {next_step}" if next_step else problem)
+
+
+class CheckpointError(DigitcliError):
+    """A checkpoint that is missing, damaged, foreign or of the wrong shape."""
+
+
+class DatasetError(DigitcliError):
+    """A data set that is unknown, cannot be fetched or is damaged."""
+
+
+class PictureError(DigitcliError):
+    """A picture that cannot be read, or that shows nothing."""
+
+
+class ScoresError(DigitcliError):
+    """Scores, classes or a target that softmax cannot work with."""
+
+
+def reason(error: OSError) -> str:
+    """Names an operating-system fault as a person would ("Permission denied")."""
+    return error.strerror or str(error) or type(error).__name__

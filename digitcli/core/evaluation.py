@@ -1,0 +1,92 @@
+"""Measuring a classifier: loss, accuracy, and what it takes for what."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from torch.nn import functional
+
+from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.model import model_of, normalised, predict_logits
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is found; all but the support in 0..1.
+
+    Attributes:
+        name: The class.
+        precision: Of the pictures taken for this class, the share that is of it.
+        recall: Of the pictures of this class, the share taken for it.
+        f1: Harmonic mean of the two.
+        support: Pictures of this class.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a checkpoint scores on a data set.
+
+    Attributes:
+        count: Pictures measured.
+        loss: Mean cross-entropy in nats.
+        accuracy: Share whose most probable class is right, in 0..1.
+        top5_accuracy: Share whose class is among the five most probable, in 0..1.
+        per_class: A score per class.
+        confusion_matrix: int64 (classes, classes); rows are what a picture is, columns what it
+            was taken for.
+    """
+
+    count: int
+    loss: float
+    accuracy: float
+    top5_accuracy: float
+    per_class: tuple[ClassScore, ...]
+    confusion_matrix: npt.NDArray[np.int64]
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    device: torch.device,
+) -> Evaluation:
+    """Measures a checkpoint on labelled pictures.
+
+    Args:
+        checkpoint: Weights and metadata.
+        images: uint8 (count, 28, 28), at least one.
+        labels: int64 (count,), indices into the checkpoint's classes.
+        device: Where the network runs.
+    """
+    metadata = checkpoint.metadata
+    x = normalised(images, metadata.mean, metadata.std, device)
+    logits = predict_logits(model_of(checkpoint, device), x).cpu()
+    target = torch.from_numpy(labels)
+    top = logits.topk(min(5, len(metadata.classes)), dim=1).indices
+    hits = top == target[:, None]
+
+    indices = np.arange(len(metadata.classes))
+    predicted = top[:, 0].numpy()
+    scores = precision_recall_fscore_support(
+        labels, predicted, labels=indices, average=None, zero_division=0
+    )
+    return Evaluation(
+        count=len(labels),
+        loss=functional.cross_entropy(logits.double(), target).item(),
+        accuracy=hits[:, 0].double().mean().item(),
+        top5_accuracy=hits.any(dim=1).double().mean().item(),
+        per_class=tuple(
+            ClassScore(name, float(precision), float(recall), float(f1), int(support))
+            for name, precision, recall, f1, support in zip(metadata.classes, *scores, strict=True)
+        ),
+        confusion_matrix=confusion_matrix(labels, predicted, labels=indices),
+    )

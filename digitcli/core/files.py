@@ -1,0 +1,57 @@
+"""Writing files so that a reader sees the old content or the new, and never a part."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replaces ``path`` in one step with what ``write`` puts out.
+
+    The content goes to a temporary file in the same folder, is flushed to disk and renamed over
+    ``path``; then the folder is flushed, so that the rename itself survives a power cut. Missing
+    folders are made.
+
+    Args:
+        path: The file to make or replace.
+        write: Called once with a binary file open for writing.
+
+    Raises:
+        OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def check_writable(path: Path) -> None:
+    """Makes sure, before hours of work, that ``path`` can be written when they are over.
+
+    Missing folders are made; an existing file is not touched.
+
+    Raises:
+        OSError: The folder cannot be made or written, or ``path`` is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(21, "Is a directory", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    probe = path.with_name(f".{path.name}.{os.getpid()}.probe")
+    try:
+        probe.touch(exist_ok=False)
+    finally:
+        probe.unlink(missing_ok=True)

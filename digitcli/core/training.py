@@ -1,0 +1,189 @@
+"""The training loop: forward, loss, backward, update."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from digitcli.core.checkpoint import (
+    Checkpoint,
+    EpochPoint,
+    LossPoint,
+    Metadata,
+    layer_sizes,
+    library_versions,
+)
+from digitcli.core.errors import DigitcliError
+from digitcli.core.model import MLP, normalised, predict_logits, weights_of
+from digitcli.core.recipes import Recipe
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is measured on.
+
+    Attributes:
+        name: The data set's name.
+        classes: Class names in the order of the labels.
+        mean: Subtracted from pixels in 0..1.
+        std: What the difference is divided by.
+        train_images: uint8 (count, 28, 28).
+        train_labels: int64 (count,), indices of classes.
+        test_images: As the training images.
+        test_labels: As the training labels.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a run stands after an epoch.
+
+    Attributes:
+        checkpoint: The weights and all that is known of the run.
+        seconds: Time spent in the epochs' steps so far, without evaluation.
+        images_per_second: Training pictures per second of that time.
+    """
+
+    checkpoint: Checkpoint
+    seconds: float
+    images_per_second: float
+
+
+class Observer(Protocol):
+    """Is told of a run as it goes."""
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
+
+    def on_loss(self, point: LossPoint) -> None:
+        """The running mean loss was read."""
+
+    def on_epoch(self, state: TrainingState) -> None:
+        """An epoch is over and the model was tested."""
+
+
+def train(
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    seed: int,
+    log_every: int,
+    device: torch.device,
+    observer: Observer,
+) -> TrainingState:
+    """Trains the lesson's network from scratch.
+
+    The seed decides the initial weights and the order of the pictures, both drawn on the CPU, so
+    that every kind of device starts alike; on one machine, equal seeds give equal weights to the
+    last bit.
+
+    Args:
+        data: What to learn from and what to measure on.
+        recipe: Epochs, batch size, learning rate and momentum.
+        seed: Any integer from 0 to 2**32 - 1.
+        log_every: Batches between readings of the running mean loss, at least 1.
+        device: Where the data set and the model live.
+        observer: Told of batches, losses and epochs as they are done.
+
+    Raises:
+        DigitcliError: The batch is larger than the data, or the loss is no longer a number.
+    """
+    count = len(data.train_images)
+    if recipe.batch_size > count:
+        raise DigitcliError(
+            f"a batch of {recipe.batch_size} is more than the {count} training pictures",
+            f"give --batch-size {count} or less",
+        )
+    torch.manual_seed(seed)
+    sizes = layer_sizes(len(data.classes))
+    model = MLP(sizes).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum)
+
+    # The whole set is normalised once, and stays on the device.
+    train_x = normalised(data.train_images, data.mean, data.std, device)
+    train_y = torch.from_numpy(data.train_labels).to(device)
+    test_x = normalised(data.test_images, data.mean, data.std, device)
+    batches = math.ceil(count / recipe.batch_size)
+
+    losses: list[LossPoint] = []
+    epochs: list[EpochPoint] = []
+    seconds = 0.0
+    for epoch in range(1, recipe.epochs + 1):
+        started = time.perf_counter()
+        order = torch.randperm(count).to(device)
+        # Sums stay on the device: reading one would wait for all the work queued there.
+        running_loss = torch.zeros((), device=device)
+        epoch_loss = torch.zeros((), device=device)
+        for batch, picked in enumerate(order.split(recipe.batch_size), start=1):
+            logits = model(train_x[picked])
+            loss = functional.cross_entropy(logits, train_y[picked])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+            running_loss += loss.detach()
+            epoch_loss += loss.detach()
+            if batch % log_every == 0:
+                point = LossPoint(epoch, batch, _finite(running_loss / log_every, epoch, batch))
+                losses.append(point)
+                observer.on_loss(point)
+                running_loss.zero_()
+            if batch % _BATCHES_PER_REPORT == 0 or batch == batches:
+                observer.on_batches(epoch, batch)
+        mean_loss = _finite(epoch_loss / batches, epoch, batches)  # waits for the device
+        seconds += time.perf_counter() - started
+
+        predicted = predict_logits(model, test_x).argmax(dim=1).cpu().numpy()
+        accuracy = float((predicted == data.test_labels).mean())
+        epochs.append(EpochPoint(epoch, mean_loss, accuracy))
+        metadata = Metadata(
+            layer_sizes=sizes,
+            classes=data.classes,
+            mean=data.mean,
+            std=data.std,
+            dataset=data.name,
+            recipe=recipe,
+            epochs=epoch,
+            seed=seed,
+            device=device.type,
+            losses=tuple(losses),
+            accuracies=tuple(epochs),
+            versions=library_versions(),
+        )
+        checkpoint = Checkpoint(weights_of(model), metadata)
+        state = TrainingState(checkpoint, seconds, epoch * count / seconds)
+        observer.on_epoch(state)
+    return state
+
+
+_BATCHES_PER_REPORT = 10
+"""Often enough for a smooth bar, seldom enough to cost nothing."""
+
+
+def _finite(loss: Tensor, epoch: int, batch: int) -> float:
+    value = loss.item()
+    if not math.isfinite(value):
+        raise DigitcliError(
+            f"the loss became {value} by epoch {epoch}, batch {batch}",
+            "lower --lr or --momentum",
+            exit_code=1,
+        )
+    return value

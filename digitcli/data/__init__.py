@@ -1,0 +1,1 @@
+"""Data sets and pictures: where the digits come from and how they are prepared."""

@@ -1,0 +1,128 @@
+"""Reading users' pictures: any format, any mode, from files, folders or standard input."""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from digitcli.core.errors import PictureError, reason
+from digitcli.data.prepare import Grey
+
+FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""Raster formats that people keep pictures in. Others that Pillow knows start outside programs
+(EPS), have no signature to be told by (TGA), or come from instruments."""
+
+_LARGEST_SIDE = 1000
+"""Pixels; a digit in a larger photo is reduced first: 20 of them is all that it will have."""
+
+
+def find_pictures(path: Path) -> Iterator[Path]:
+    """Lists the pictures under a folder, in the order of their names; links are not followed.
+
+    A file counts as a picture by its content. Hidden files and folders are passed over.
+    """
+    for folder, subfolders, names in os.walk(path):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(folder, name)
+            if not name.startswith(".") and file.is_file() and _is_picture(file):
+                yield file
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # noqa: BLE001  a picture, if a damaged one: reading it will say so
+        return True
+
+
+def read_picture(source: Path | bytes) -> Grey:
+    """Reads a picture as grey: upright, transparency filled with paper, colours as brightness.
+
+    Args:
+        source: A file, or a file's content.
+
+    Returns:
+        float32 (height, width) in 0..1, black to white.
+
+    Raises:
+        PictureError: It is missing, not a picture, damaged or too large.
+    """
+    try:
+        data = source if isinstance(source, bytes) else _read_file(source)
+    except OSError as error:
+        raise PictureError(
+            f"cannot read it: {reason(error)}", "check the path and its permissions"
+        ) from error
+    if not data:
+        raise PictureError("the file is empty", "give a PNG, JPEG or another picture")
+    try:
+        # Pillow warns of large pictures and odd metadata; it raises where it matters.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=FORMATS) as image,
+        ):
+            image.draft("L", (_LARGEST_SIDE, _LARGEST_SIDE))
+            return _grey(_reduced(ImageOps.exif_transpose(image)))
+    except UnidentifiedImageError as error:
+        if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+            raise PictureError(
+                "HEIC pictures are not supported", "save it as JPEG or PNG"
+            ) from error
+        raise PictureError(
+            "it is not a picture", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise PictureError("it has too many pixels", "scale it down first") from error
+    except Exception as error:  # Pillow's readers raise anything on damaged files
+        raise PictureError(f"it is damaged ({error})", "save it again, or take another") from error
+
+
+def _read_file(path: Path) -> bytes:
+    if not path.is_file() and path.exists():
+        raise OSError(0, "not a file")
+    return path.read_bytes()
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    factor = max(image.size) // _LARGEST_SIDE
+    if factor < 2 or image.mode in ("1", "P"):
+        return image
+    return image.reduce(factor)
+
+
+def _grey(image: Image.Image) -> Grey:
+    if image.mode.startswith(("I", "F")):  # 16 and 32 bits per pixel
+        values = np.asarray(image, dtype=np.float32)
+        lowest, highest = float(values.min()), float(values.max())
+        if image.mode == "F" or lowest < 0 or highest > 65535:
+            return (values - lowest) / max(highest - lowest, 1e-30)
+        return values / np.float32(65535 if highest > 255 else 255)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        return _on_paper(image.convert("RGBA"))
+    if image.mode not in ("L", "1"):
+        image = image.convert("RGB")
+    return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def _on_paper(image: Image.Image) -> Grey:
+    """Lays a transparent picture on paper that its ink stands out from."""
+    brightness = np.asarray(image.convert("RGB").convert("L"), dtype=np.float32) / np.float32(255)
+    alpha = np.asarray(image.getchannel("A"), dtype=np.float32) / np.float32(255)
+    seen = brightness[alpha > 0.5]
+    if not seen.size:
+        seen = brightness[alpha > 0]
+    if not seen.size:
+        paper = np.float32(1)  # wholly transparent: blank
+    elif seen.size > brightness.size / 2:
+        paper = np.median(seen)  # mostly opaque: the picture has its own paper
+    else:
+        paper = np.float32(1 if seen.mean() < 0.5 else 0)  # the ink alone is opaque
+    return np.asarray(alpha * brightness + (1 - alpha) * paper, dtype=np.float32)
