@@ -15,7 +15,8 @@ from urllib.request import url2pathname
 from digitcli import __version__
 from digitcli.core.errors import DatasetError, reason
 from digitcli.core.files import write_atomically
-from digitcli.data.mnist import FILES, IdxFile, raw_folder, read_sound
+from digitcli.data import mnist
+from digitcli.data.mnist import IdxFile, raw_folder, read_sound
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a mirror to accept a connection."""
@@ -84,7 +85,7 @@ def download_mnist(
     folder = raw_folder(data_dir)
     reports = []
     queue: deque[str] | None = None
-    for file in FILES:
+    for file in mnist.FILES:
         report = None if force else _already_there(folder, file)
         if report is None:
             if queue is None:

@@ -12,9 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from digitcli.core.errors import PictureError, reason
 from digitcli.data.prepare import Grey
 
-FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""Raster formats that people keep pictures in. Others that Pillow knows start outside programs
-(EPS), have no signature to be told by (TGA), or come from instruments."""
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
+"""Raster formats that people keep pictures in, those first that Pillow has ready at once. Others
+that it knows start outside programs (EPS), have no signature (TGA), or come from instruments."""
 
 _LARGEST_SIDE = 1000
 """Pixels; a digit in a larger photo is reduced first: 20 of them is all that it will have."""
@@ -70,7 +70,7 @@ def read_picture(source: Path | bytes) -> Grey:
             Image.open(io.BytesIO(data), formats=FORMATS) as image,
         ):
             image.draft("L", (_LARGEST_SIDE, _LARGEST_SIDE))
-            return _grey(_reduced(ImageOps.exif_transpose(image)))
+            upright = _reduced(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
             raise PictureError(
@@ -83,6 +83,7 @@ def read_picture(source: Path | bytes) -> Grey:
         raise PictureError("it has too many pixels", "scale it down first") from error
     except Exception as error:  # Pillow's readers raise anything on damaged files
         raise PictureError(f"it is damaged ({error})", "save it again, or take another") from error
+    return _grey(upright)
 
 
 def _read_file(path: Path) -> bytes:

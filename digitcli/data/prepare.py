@@ -5,6 +5,8 @@ placed in 28x28 so that their centre of mass is at the middle (LeCun, Bottou, Be
 1998). A network trained on them knows nothing else, so a user's picture is brought to just that.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -21,6 +23,10 @@ Picture = npt.NDArray[np.uint8]
 
 _FAINTEST = 0.05
 """Contrast of ink to paper under which a picture is blank; faint pencil on a photo has 0.1."""
+
+
+_VISIBLE = 0.1
+"""Share of full ink from which a pixel belongs to a stroke's extent."""
 
 
 def prepare(grey: Grey) -> Picture:
@@ -90,9 +96,8 @@ def remove_paper(grey: Grey) -> Grey:
 
 
 def crop(ink: Grey) -> Grey:
-    """Cuts away everything around the ink."""
-    visible = _to_bytes(ink)
-    top, left, height, width = _bounds(visible)
+    """Cuts away everything around the ink; what JPEG leaves around strokes is not ink."""
+    top, left, height, width = _bounds(ink > _VISIBLE)
     return ink[top : top + height, left : left + width]
 
 
@@ -139,7 +144,7 @@ def _position(digit: Picture) -> npt.NDArray[np.float64]:
     return corner.clip(0, SIDE - np.array(digit.shape))
 
 
-def _bounds(picture: Picture) -> tuple[int, int, int, int]:
+def _bounds(picture: npt.NDArray[Any]) -> tuple[int, int, int, int]:
     """Returns top, left, height and width of the smallest box around all that is not black."""
     rows = np.flatnonzero(picture.any(axis=1))
     columns = np.flatnonzero(picture.any(axis=0))

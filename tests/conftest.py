@@ -1,0 +1,112 @@
+"""What several test modules share."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_digits import SmallMnist, drawn_pictures, write_small_mnist
+from faulty_server import FaultyServer, serve
+from typer.testing import CliRunner, Result
+
+from digitcli.cli.app import app
+from digitcli.core.checkpoint import Checkpoint, LossPoint, save_checkpoint
+from digitcli.core.recipes import Recipe
+from digitcli.core.training import TrainingData, TrainingState, train
+from digitcli.data import mnist
+
+Run = Callable[..., Result]
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SHARED_MNIST = Path(__file__).parents[2] / "shared" / "mnist"
+
+
+class Silent:
+    """Watches a run and says nothing."""
+
+    def on_batches(self, epoch: int, batch: int) -> None: ...
+    def on_loss(self, point: LossPoint) -> None: ...
+    def on_epoch(self, state: TrainingState) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Gives each test a folder of its own and none of the user's settings."""
+    for name in list(os.environ):
+        if name.startswith("DIGITCLI_") or name in ("NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DIGITCLI_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def small_mnist(tmp_path_factory: pytest.TempPathFactory) -> SmallMnist:
+    return write_small_mnist(tmp_path_factory.mktemp("mirror") / "mnist")
+
+
+@pytest.fixture
+def server(small_mnist: SmallMnist) -> Iterator[FaultyServer]:
+    with serve(small_mnist.folder) as running:
+        yield running
+
+
+@pytest.fixture
+def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process, the small data set standing in for MNIST."""
+    monkeypatch.setattr(mnist, "FILES", small_mnist.files)
+    runner = CliRunner()
+
+    def call(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002
+        return runner.invoke(app, [str(a) for a in arguments], input=input, prog_name="digitcli")
+
+    return call
+
+
+@pytest.fixture
+def start(small_mnist: SmallMnist, tmp_path: Path) -> Start:
+    """Runs a command as a process of its own, the small data set standing in for MNIST."""
+    listing = tmp_path / "files.json"
+    listing.write_text(json.dumps([list(asdict(file).values()) for file in small_mnist.files]))
+    program = [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
+
+    def call(*arguments: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
+        command = [*program, *map(str, arguments)]
+        settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120}
+        return subprocess.run(command, check=False, **{**settings, **options})  # type: ignore[call-overload,no-any-return]
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained() -> Checkpoint:
+    """A network that reads the digits that the tests draw."""
+    train_images, train_labels = drawn_pictures(600, 1)
+    test_images, test_labels = drawn_pictures(200, 2)
+    data = TrainingData(
+        name="mnist",
+        classes=tuple("0123456789"),
+        mean=0.1307,
+        std=0.3081,
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+    )
+    recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.9)
+    device = torch.device("cpu")
+    state = train(data, recipe, seed=0, log_every=10, device=device, observer=Silent())
+    return state.checkpoint
+
+
+@pytest.fixture
+def checkpoint(trained: Checkpoint, tmp_path: Path) -> Path:
+    """The same network where every command looks for it."""
+    path = tmp_path / "checkpoints" / "latest.safetensors"
+    save_checkpoint(path, trained)
+    return path

@@ -1,0 +1,93 @@
+"""Small data sets of the tests' own: digits drawn with Pillow's font, shifted, scaled and turned."""
+
+import gzip
+import hashlib
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from digitcli.data.mnist import IdxFile
+from digitcli.data.prepare import prepare
+
+
+def draw_digit(
+    digit: int,
+    *,
+    size: int = 64,
+    ink: int = 0,
+    paper: int = 255,
+    scale: float = 0.7,
+    angle: float = 0,
+    shift: tuple[float, float] = (0, 0),
+) -> Image.Image:
+    """Draws a digit as somebody might in a paint program: dark on light, unless told otherwise."""
+    mask = Image.new("L", (size, size))
+    font = ImageFont.load_default(size * scale)
+    middle = (size * (0.5 + shift[0]), size * (0.5 + shift[1]))
+    ImageDraw.Draw(mask).text(middle, str(digit), 255, font, anchor="mm")
+    mask = mask.rotate(angle, Image.Resampling.BICUBIC)
+    return Image.composite(
+        Image.new("L", mask.size, ink), Image.new("L", mask.size, paper), mask
+    )
+
+
+def as_grey(image: Image.Image) -> npt.NDArray[np.float32]:
+    return np.asarray(image, dtype=np.float32) / np.float32(255)
+
+
+def drawn_pictures(
+    count: int, seed: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Draws digits in MNIST form, equally many of each.
+
+    Returns:
+        uint8 (count, 28, 28), and their labels.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 10
+    rng.shuffle(labels)
+    images = [
+        prepare(
+            as_grey(
+                draw_digit(
+                    int(label),
+                    scale=rng.uniform(0.5, 0.8),
+                    angle=rng.uniform(-15, 15),
+                    shift=(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)),
+                )
+            )
+        )
+        for label in labels
+    ]
+    return np.stack(images), labels
+
+
+@dataclass(frozen=True)
+class SmallMnist:
+    """Four archives as a mirror would serve them, and what their checksums are."""
+
+    folder: Path
+    files: tuple[IdxFile, ...]
+
+
+def write_small_mnist(folder: Path, *, train: int = 600, test: int = 200) -> SmallMnist:
+    folder.mkdir(parents=True)
+    files = []
+    for prefix, count, seed in (("train", train, 1), ("t10k", test, 2)):
+        images, labels = drawn_pictures(count, seed)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
+            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+            extracted = header + array.tobytes()
+            archive = gzip.compress(extracted, mtime=0)
+            name = f"{prefix}-{kind}-ubyte"
+            (folder / f"{name}.gz").write_bytes(archive)
+            files.append(IdxFile(name, md5(extracted), md5(archive)))
+    return SmallMnist(folder, tuple(files))
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,149 @@
+"""Reading pictures in every format and mode that people have."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_digits import as_grey, draw_digit, drawn_pictures
+from PIL import Image
+
+from digitcli.core.errors import PictureError
+from digitcli.data.pictures import find_pictures, read_picture
+from digitcli.data.prepare import prepare
+
+
+def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_, **options)
+    return buffer.getvalue()
+
+
+SEVEN = draw_digit(7, size=120)
+EXPECTED = prepare(as_grey(SEVEN)).astype(float)
+
+
+def difference(data: bytes) -> float:
+    return float(np.abs(prepare(read_picture(data)) - EXPECTED).mean())
+
+
+@pytest.mark.parametrize("format_", ["PNG", "GIF", "BMP", "PPM", "TIFF", "JPEG2000", "ICO"])
+def test_lossless_formats(format_: str) -> None:
+    assert difference(encoded(SEVEN.resize((120, 120)), format_, **_sizes(format_))) < 1
+
+
+def _sizes(format_: str) -> dict[str, object]:
+    return {"sizes": [(120, 120)]} if format_ == "ICO" else {}
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP"])
+def test_lossy_formats(format_: str) -> None:
+    assert difference(encoded(SEVEN, format_, quality=90)) < 3
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_modes_of_png(mode: str) -> None:
+    image = (
+        Image.fromarray(np.asarray(SEVEN).astype(np.uint16) * 257)
+        if mode == "I;16"
+        else SEVEN.convert(mode)
+    )
+    # black and white alone has no anti-aliasing
+    assert difference(encoded(image, "PNG")) < (4 if mode == "1" else 1)
+
+
+def test_cmyk_jpeg() -> None:
+    assert difference(encoded(SEVEN.convert("CMYK"), "JPEG", quality=95)) < 3
+
+
+def test_floating_point_tiff() -> None:
+    assert difference(encoded(Image.fromarray(as_grey(SEVEN) * 1000), "TIFF")) < 1
+
+
+@pytest.mark.parametrize("ink", [0, 90, 255])
+def test_ink_on_transparency_is_seen_whatever_its_colour(ink: int) -> None:
+    mask = draw_digit(7, size=120, ink=255, paper=0)
+    image = Image.new("RGBA", mask.size, (0, 0, 0, 0))
+    image.paste((ink, ink, ink, 255), mask=mask)
+    image.putalpha(mask)
+    assert difference(encoded(image, "PNG")) < 1
+
+
+def test_a_mostly_opaque_picture_keeps_its_own_paper() -> None:
+    image = SEVEN.convert("RGBA")
+    image.paste((0, 0, 0, 0), (0, 0, 12, 120))  # a transparent strip, black underneath
+    assert difference(encoded(image, "PNG")) < 1
+
+
+def test_a_transparent_palette_colour() -> None:
+    image = SEVEN.convert("P")
+    assert difference(encoded(image, "GIF", transparency=image.getpixel((0, 0)))) < 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation: int) -> None:
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = SEVEN.transpose(undo[orientation]) if orientation in undo else SEVEN
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert difference(encoded(stored, "JPEG", quality=95, exif=exif)) < 3
+
+
+def test_a_large_photo() -> None:
+    assert difference(encoded(draw_digit(7, size=3000), "JPEG")) < 6
+
+
+def test_mnist_form_passes_unchanged_through_a_file() -> None:
+    for picture in drawn_pictures(20, 5)[0]:
+        for mode in ("L", "RGB", "RGBA", "P"):
+            data = encoded(Image.fromarray(picture).convert(mode), "PNG")
+            assert np.array_equal(prepare(read_picture(data)), picture)
+
+
+def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
+    path = tmp_path / "seven.txt"
+    path.write_bytes(encoded(SEVEN, "PNG"))
+    assert np.array_equal(prepare(read_picture(path)), EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "empty"),
+        (b"not a picture", "not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (encoded(SEVEN, "PNG")[:200], "damaged"),
+        (encoded(SEVEN, "JPEG")[:-300], "damaged"),
+    ],
+)
+def test_what_is_no_sound_picture(data: bytes, problem: str) -> None:
+    with pytest.raises(PictureError, match=problem):
+        read_picture(data)
+
+
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="No such file"):
+        read_picture(tmp_path / "missing.png")
+    with pytest.raises(PictureError, match="not a file"):
+        read_picture(tmp_path)
+
+
+def test_folders_are_searched_in_order_by_content(tmp_path: Path) -> None:
+    for name in ("b.png", "a.dat", "sub/c.png", ".hidden.png", ".git/d.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded(SEVEN, "PNG"))
+    (tmp_path / "labels.csv").write_text("a,7\n")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "sub" / "loop").symlink_to(tmp_path)
+    found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
+    assert found == ["a.dat", "b.png", "sub/c.png"]

@@ -1,0 +1,92 @@
+"""Bringing pictures to MNIST form."""
+
+import numpy as np
+import pytest
+from drawn_digits import as_grey, draw_digit, drawn_pictures
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from digitcli.core.errors import PictureError
+from digitcli.data.prepare import is_mnist_form, prepare
+
+pictures = st.one_of(
+    hnp.arrays(np.float32, (28, 28), elements=st.floats(0, 1, width=32)),
+    hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=60),
+        elements=st.sampled_from([0, 1 / 255, 0.2, 0.5, 0.9, 254 / 255, 1]),
+        fill=st.sampled_from([0.0, 0.5, 1.0]),
+    ),
+)
+
+
+@given(pictures)
+@settings(max_examples=300, deadline=None)
+def test_any_picture_comes_to_a_fixed_point_or_is_blank(grey: np.ndarray) -> None:
+    try:
+        picture = prepare(grey)
+    except PictureError as error:
+        assert "blank" in str(error)
+        return
+    assert picture.shape == (28, 28)
+    assert picture.dtype == np.uint8
+    assert is_mnist_form(picture)
+    again = prepare(picture.astype(np.float32) / np.float32(255))
+    assert np.array_equal(again, picture)
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_position_and_colours_do_not_matter(digit: int) -> None:
+    reference = prepare(as_grey(draw_digit(digit, size=200, scale=0.5))).astype(float)
+    for variant in (
+        draw_digit(digit, size=200, scale=0.5, ink=255, paper=0),
+        draw_digit(digit, size=200, scale=0.5, ink=40, paper=190),
+        draw_digit(digit, size=200, scale=0.5, shift=(0.15, -0.2)),
+    ):
+        picture = prepare(as_grey(variant)).astype(float)
+        assert np.abs(picture - reference).max() <= 3  # grey levels lost to rounding
+
+
+@pytest.mark.parametrize(("size", "scale"), [(400, 0.25), (100, 0.8), (1200, 0.6)])
+def test_size_does_not_matter(size: int, scale: float) -> None:
+    references = [prepare(as_grey(draw_digit(d, size=200, scale=0.5))) for d in range(10)]
+    for digit in range(10):
+        picture = prepare(as_grey(draw_digit(digit, size=size, scale=scale))).astype(float)
+        # rounded to whole pixels, the digit may come out one pixel away
+        places = [np.roll(picture, (y, x), axis=(0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+        distances = [min(np.abs(place - r).mean() for place in places) for r in references]
+        assert int(np.argmin(distances)) == digit
+        assert min(distances) < 15
+
+
+def test_inverted_mnist_comes_back_exactly() -> None:
+    for picture in drawn_pictures(20, 3)[0]:
+        inverted = (255 - picture).astype(np.float32) / np.float32(255)
+        assert np.array_equal(prepare(inverted), picture)
+
+
+def test_the_longer_side_fills_twenty_pixels_and_the_mass_is_centred() -> None:
+    wide = np.ones((100, 300), dtype=np.float32)
+    wide[40:60, 20:280] = 0
+    picture = prepare(wide)
+    rows, columns = np.nonzero(picture)
+    assert columns.max() - columns.min() + 1 == 20
+    assert rows.max() - rows.min() + 1 == 2
+    assert abs(rows.mean() - 14) <= 0.5
+    assert abs(columns.mean() - 14) <= 0.5
+
+
+def test_the_aspect_is_kept() -> None:
+    tall = np.ones((90, 90), dtype=np.float32)
+    tall[10:80, 30:65] = 0
+    rows, columns = np.nonzero(prepare(tall))
+    assert rows.max() - rows.min() + 1 == 20
+    assert columns.max() - columns.min() + 1 == 10
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (28, 28), (500, 300), (1, 5000)])
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_one_colour_is_blank(shape: tuple[int, int], level: float) -> None:
+    with pytest.raises(PictureError, match="blank"):
+        prepare(np.full(shape, level, dtype=np.float32))

@@ -1,0 +1,97 @@
+"""Softmax and cross-entropy: their laws, and torch's word for the same."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from digitcli.core.errors import ScoresError
+from digitcli.core.softmax import log_softmax, softmax, softmax_steps
+
+scores = st.lists(st.floats(-1e4, 1e4, allow_subnormal=False), min_size=2, max_size=12)
+
+
+@given(scores)
+def test_probabilities_sum_to_one_and_keep_the_order(logits: list[float]) -> None:
+    p = softmax(logits)
+    assert p.sum() == pytest.approx(1)
+    assert (p >= 0).all()
+    assert p[int(np.argmax(logits))] == p.max()
+
+
+@given(scores, st.floats(-1e4, 1e4))
+def test_a_constant_added_to_all_scores_changes_nothing(logits: list[float], shift: float) -> None:
+    assert softmax(np.array(logits) + shift) == pytest.approx(softmax(logits), abs=1e-9)
+
+
+@given(scores, st.data())
+def test_equals_torch(logits: list[float], data: st.DataObject) -> None:
+    target = data.draw(st.integers(0, len(logits) - 1))
+    tensor = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+    loss = functional.cross_entropy(tensor[None], torch.tensor([target]))
+    (gradient,) = torch.autograd.grad(loss, tensor)
+    steps = softmax_steps(logits, target=target)
+    assert steps.probabilities == pytest.approx(torch.softmax(tensor, 0).detach().numpy())
+    assert log_softmax(logits) == pytest.approx(torch.log_softmax(tensor, 0).detach().numpy())
+    assert steps.loss == pytest.approx(loss.item(), abs=1e-9)
+    assert steps.nll_loss == pytest.approx(loss.item(), abs=1e-9)
+    assert steps.gradient == pytest.approx(gradient.numpy(), abs=1e-9)
+
+
+@given(scores, st.floats(0.05, 20), st.data())
+def test_temperature_divides_the_scores(
+    logits: list[float], temperature: float, data: st.DataObject
+) -> None:
+    target = data.draw(st.integers(0, len(logits) - 1))
+    warm = softmax_steps(logits, target=target, temperature=temperature)
+    scaled = softmax_steps(np.array(logits) / temperature, target=target)
+    assert warm.probabilities == pytest.approx(scaled.probabilities)
+    assert warm.loss == pytest.approx(scaled.loss)
+    assert list(warm.logits) == logits
+
+
+def test_the_lessons_example() -> None:
+    steps = softmax_steps([2, 1, 0.1], classes=["cat", "dog", "person"], target=0)
+    assert [f"{p:.3f}" for p in steps.probabilities] == ["0.659", "0.242", "0.099"]
+    assert steps.classes[steps.top] == "cat"
+    assert steps.score_margin == 1
+
+
+def test_softmax_twice_is_what_torch_makes_of_probabilities() -> None:
+    steps = softmax_steps([2, 1, 0.1], target=0)
+    twice = functional.cross_entropy(torch.tensor(steps.probabilities)[None], torch.tensor([0]))
+    assert steps.double_softmax_loss == pytest.approx(twice.item())
+
+
+@pytest.mark.parametrize("size", [1000, 1e6, 1e300])
+def test_huge_scores_stay_numbers(size: float) -> None:
+    steps = softmax_steps([size, 0, -size], target=2)
+    assert list(steps.probabilities) == [1, 0, 0]
+    assert steps.loss == pytest.approx(2 * size)
+
+
+def test_a_sure_and_right_answer_costs_nothing() -> None:
+    assert softmax_steps([1000, 0], target=0).loss == 0
+
+
+@pytest.mark.parametrize(
+    ("logits", "options", "problem"),
+    [
+        ([1], {}, "two scores or more, not 1"),
+        ([1, math.nan], {}, "finite"),
+        ([1, math.inf], {}, "finite"),
+        ([1, 2], {"classes": ["a"]}, "2 scores but 1 classes"),
+        ([1, 2], {"temperature": 0.0}, "temperature 0.0"),
+        ([1, 2], {"temperature": math.nan}, "temperature nan"),
+        ([1e300, 0], {"temperature": 1e-300}, "overflow"),
+    ],
+)
+def test_what_softmax_cannot_work_with(
+    logits: list[float], options: dict[str, float], problem: str
+) -> None:
+    with pytest.raises(ScoresError, match=problem):
+        softmax_steps(logits, **options)  # type: ignore[arg-type]
