@@ -98,7 +98,7 @@ def trained() -> Checkpoint:
         test_images=test_images,
         test_labels=test_labels,
     )
-    recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.9)
+    recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
     device = torch.device("cpu")
     state = train(data, recipe, seed=0, log_every=10, device=device, observer=Silent())
     return state.checkpoint

@@ -1,4 +1,4 @@
-"""Small data sets of the tests' own: digits drawn with Pillow's font, shifted, scaled and turned."""
+"""Small data sets of the tests' own: digits drawn with Pillow's font, shifted and turned."""
 
 import gzip
 import hashlib
@@ -30,18 +30,14 @@ def draw_digit(
     middle = (size * (0.5 + shift[0]), size * (0.5 + shift[1]))
     ImageDraw.Draw(mask).text(middle, str(digit), 255, font, anchor="mm")
     mask = mask.rotate(angle, Image.Resampling.BICUBIC)
-    return Image.composite(
-        Image.new("L", mask.size, ink), Image.new("L", mask.size, paper), mask
-    )
+    return Image.composite(Image.new("L", mask.size, ink), Image.new("L", mask.size, paper), mask)
 
 
 def as_grey(image: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
-def drawn_pictures(
-    count: int, seed: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def drawn_pictures(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Draws digits in MNIST form, equally many of each.
 
     Returns:

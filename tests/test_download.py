@@ -72,9 +72,7 @@ def test_optdigits_needs_no_download(run: Run) -> None:
     assert json.loads(run("download", "--dataset", "optdigits", "--json").stdout)["files"] == []
 
 
-def test_torchvision_reads_the_folder(
-    run: Run, small_mnist: SmallMnist, tmp_path: Path
-) -> None:
+def test_torchvision_reads_the_folder(run: Run, small_mnist: SmallMnist, tmp_path: Path) -> None:
     from torchvision.datasets import MNIST
 
     run("download", "--mirror", small_mnist.folder)

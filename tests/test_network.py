@@ -44,7 +44,7 @@ def test_the_network_is_the_lessons() -> None:
     assert shapes["l1.weight"] == (512, 784)
     assert shapes["l5.weight"] == (10, 64)
     assert len(shapes) == 10
-    assert LESSON == Recipe("lesson", epochs=10, batch_size=64, lr=0.01, momentum=0.5)
+    assert Recipe("lesson", epochs=10, batch_size=64, lr=0.01, momentum=0.5) == LESSON
     assert recipe_for("mnist") is LESSON
 
 
@@ -125,7 +125,7 @@ def test_what_an_observer_is_told(data: TrainingData) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run(data: TrainingData) -> None:
     recipe = replace(SMALL, lr=1e20)
-    with pytest.raises(DigitcliError, match="loss became (nan|inf)") as caught:
+    with pytest.raises(DigitcliError, match=r"loss became (nan|inf)") as caught:
         train(data, recipe, seed=0, log_every=5, device=CPU, observer=Silent())
     assert caught.value.exit_code == 1
 
@@ -156,7 +156,7 @@ def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
     ],
 )
 def test_impossible_recipes(change: dict[str, float]) -> None:
-    with pytest.raises(DigitcliError, match="try|give"):
+    with pytest.raises(DigitcliError, match=r"try|give"):
         replace(LESSON, **change)  # type: ignore[arg-type]
 
 

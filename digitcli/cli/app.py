@@ -21,6 +21,13 @@ BROKEN_PIPE = 128 + 13
 class _OneLineFaults(TyperGroup):
     """Ends every command with its exit code, and tells an expected fault in one line."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; a reader of our output who has gone away is no fault of ours."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return BROKEN_PIPE
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -40,7 +47,7 @@ class _OneLineFaults(TyperGroup):
             code = _fail_usage(error)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
-        except BrokenPipeError:
+        except BrokenPipeError:  # what was buffered, at the last flush
             code = BROKEN_PIPE
         if code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)

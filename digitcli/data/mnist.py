@@ -31,7 +31,7 @@ class IdxFile:
         return f"{self.name}.gz"
 
 
-FILES = (
+FILES: tuple[IdxFile, ...] = (
     IdxFile(
         "train-images-idx3-ubyte",
         md5="6bbc9ace898e44ae57da46a324031adb",

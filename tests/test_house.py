@@ -1,0 +1,89 @@
+"""How the house is built: who imports whom, and what a start costs."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from drawn_digits import draw_digit
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "torchvision", "sklearn", "scipy"}
+
+PROBE = """\
+import json, sys
+from digitcli.cli.app import main
+sys.argv = ["digitcli", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    loaded = sorted(name for name in sys.modules if "." not in name)
+    print(json.dumps([end.code, loaded]), file=sys.stderr)
+"""
+
+
+def modules_of(*arguments: str | Path) -> set[str]:
+    """Runs a command in a process of its own and returns what it had imported at the end."""
+    command = [sys.executable, "-c", PROBE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    code, loaded = json.loads(done.stderr.splitlines()[-1])
+    assert code in (None, 0), done.stderr
+    return set(loaded)
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"]]
+)
+def test_help_imports_nothing_heavy(command: list[str]) -> None:
+    assert not modules_of(*command, "--help") & (HEAVY | {"numpy", "PIL"})
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_inference_imports_neither_torch_nor_what_it_does_not_draw_with(tmp_path: Path) -> None:
+    picture = tmp_path / "5.png"
+    draw_digit(5).save(picture)
+    assert not modules_of("predict", picture) & (HEAVY | {"rich"})
+    assert not modules_of("predict", picture, "--json") & (HEAVY | {"rich"})
+    assert not modules_of("inspect-softmax", picture, "--target", "5") & (HEAVY | {"rich"})
+    assert not modules_of("inspect-softmax", "--logits", "2,1,0.1") & (HEAVY | {"rich", "PIL"})
+
+
+def test_imports_run_one_way() -> None:
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_every_dependency_says_why() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    project = tomllib.loads(text)["project"]
+    for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+        (line,) = [line for line in text.splitlines() if f'"{requirement}"' in line]
+        assert ">=" in requirement
+        assert "# " in line
+
+
+def test_the_program_and_the_module_are_the_same() -> None:
+    outputs = [
+        subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
+        for command in (["digitcli"], [sys.executable, "-m", "digitcli"])
+    ]
+    assert outputs[0] == outputs[1]
+
+
+def test_shell_completion_offers_commands_and_values() -> None:
+    def complete(words: str) -> str:
+        environment = {
+            "_DIGITCLI_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+            "PATH": str(Path(sys.executable).parent),
+        }
+        return subprocess.run(
+            ["digitcli"], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert complete("digitcli in") == "inspect-softmax\n"
+    assert complete("digitcli train --dataset ") == "mnist\noptdigits\n"
+    assert "--min-accuracy" in complete("digitcli eval --min")

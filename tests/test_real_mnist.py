@@ -1,0 +1,39 @@
+"""On MNIST itself, where this machine has a copy of it beside the project."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHARED_MNIST
+from typer.testing import CliRunner
+
+from digitcli.cli.app import app
+from digitcli.data.mnist import read_split
+from digitcli.data.prepare import prepare
+
+pytestmark = pytest.mark.skipif(not SHARED_MNIST.is_dir(), reason="no ../shared/mnist here")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mnist")
+    arguments = ["download", "--mirror", str(SHARED_MNIST), "--data-dir", str(folder)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    return folder
+
+
+def test_one_epoch_reaches_what_the_lessons_does(data_dir: Path) -> None:
+    arguments = ["train", "--epochs", "1", "--data-dir", str(data_dir), "--json"]
+    result = CliRunner().invoke(app, arguments)
+    *events, done = map(json.loads, result.stdout.splitlines())
+    assert done["accuracy"] >= 0.88
+    losses = [event["loss"] for event in events if event["event"] == "loss"]
+    assert losses == pytest.approx([2.16, 0.94, 0.42], abs=0.05)
+
+
+def test_a_real_digit_passes_preparation_unchanged(data_dir: Path) -> None:
+    test = read_split(data_dir, "test")
+    assert test is not None
+    for picture in test.images[:1000]:
+        assert np.array_equal(prepare(picture.astype(np.float32) / np.float32(255)), picture)
