@@ -314,10 +314,11 @@ class TestPredict:
 
 
 SOFTMAX = """\
-class	score z	exp(z - max)	probability p	one-hot y	-y log p	gradient p - y
+class	score: z	exponential: exp(z - max)	probability: p	\
+one-hot: y	loss: -y log p	gradient: p - y
 cat	2	1	0.659	1	0.4170	-0.341
-dog	1	0.3679	0.242	0	0.0000	+0.242
-person	0.1	0.1496	0.099	0	0.0000	+0.099
+dog	1	0.368	0.242	0	0.0000	+0.242
+person	0.1	0.15	0.099	0	0.0000	+0.099
 
 temperature	1
 sum of exponentials	1.51745
@@ -342,8 +343,9 @@ class TestInspectSoftmax:
 
     def test_without_a_target_what_needs_one_is_left_out(self, run: Run) -> None:
         text = run(*LESSON).stdout
-        assert text.splitlines()[0] == "class\tscore z\texp(z - max)\tprobability p"
+        assert text.splitlines()[0] == "class\tscore: z\texponential: exp(z - max)\tprobability: p"
         assert "loss" not in text
+        assert "target" not in text
         value = json.loads(run(*LESSON, "--json").stdout)
         assert [value[key] for key in ("target", "one_hot", "loss", "gradient")] == [None] * 4
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.console.streams import is_terminal, output_console, print_json, print_line, visible
+from digitcli.console.streams import (
+    has_colour,
+    is_terminal,
+    output_console,
+    print_json,
+    print_line,
+    visible,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -125,7 +132,7 @@ def _draw(prediction: Prediction, top: int | None) -> None:
     side.add_row("")
     side.add_row(bars)
     layout = Table.grid(padding=(0, 3))
-    layout.add_row(half_blocks(prediction.picture, coloured=console.color_system is not None), side)
+    layout.add_row(half_blocks(prediction.picture, coloured=has_colour(console)), side)
     console.print(Text(visible(prediction.path), style="bold"), soft_wrap=True)
     console.print(layout)
 

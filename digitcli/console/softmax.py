@@ -2,19 +2,26 @@
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from digitcli.console.prediction import bar, half_blocks
-from digitcli.console.streams import is_terminal, output_console, print_json, print_line, visible
+from digitcli.console.streams import (
+    has_colour,
+    is_terminal,
+    output_console,
+    print_json,
+    print_line,
+    visible,
+)
 from digitcli.core.softmax import FloatArray, SoftmaxSteps
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_BAR_WIDTH = 12
+_BAR_WIDTH = 8
 
 
 def show_softmax(
@@ -35,13 +42,17 @@ def show_softmax(
             value["explanation"] = sentences
         print_json(value)
     elif is_terminal(sys.stdout):
+        from rich.text import Text
+
         console = output_console()
         if picture is not None:
-            console.print(half_blocks(picture, coloured=console.color_system is not None))
+            console.print(half_blocks(picture, coloured=has_colour(console)))
         console.print(_table(steps))
         _print_facts(console, steps)
         for sentence in sentences:
-            console.print(f"• {sentence}", style="italic")
+            topic, text = sentence.split(": ", 1)
+            console.print()
+            console.print(Text.assemble((f"{topic}: ", "bold cyan"), text))
     else:
         _print_plain(steps)
         for sentence in sentences:
@@ -70,15 +81,15 @@ def _columns(steps: SoftmaxSteps) -> list[tuple[str, FloatArray, str]]:
     """Returns the heading, the values and the format of each column of numbers."""
     z = "z" if steps.temperature == 1 else "z/T"
     columns = [
-        ("score z", steps.logits, ".4g"),
-        (f"exp({z} - max)", steps.exponentials, ".4g"),
-        ("probability p", steps.probabilities, ".3f"),
+        ("score: z", steps.logits, ".4g"),
+        (f"exponential: exp({z} - max)", steps.exponentials, ".3g"),
+        ("probability: p", steps.probabilities, ".3f"),
     ]
     if steps.one_hot is not None and steps.log_losses is not None and steps.gradient is not None:
         columns += [
-            ("one-hot y", steps.one_hot, ".0f"),
-            ("-y log p", steps.log_losses, ".4f"),
-            ("gradient p - y", steps.gradient, "+.3f"),
+            ("one-hot: y", steps.one_hot, ".0f"),
+            ("loss: -y log p", steps.log_losses, ".4f"),
+            ("gradient: p - y", steps.gradient, "+.3f"),
         ]
     return columns
 
@@ -122,20 +133,23 @@ def _table(steps: SoftmaxSteps) -> "Table":
     from rich.text import Text
 
     columns = _columns(steps)
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, 1, 0, 0))
-    table.add_column("class")
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, 1, 0, 0), pad_edge=False
+    )
+    table.add_column("\nclass", min_width=5)
     for heading, _, _ in columns:
-        table.add_column(heading, justify="right")
-        if heading == "probability p":
-            table.add_column("", width=_BAR_WIDTH)
+        words, _, symbol = heading.partition(": ")
+        justify: Literal["left", "right"] = "left" if words == "probability" else "right"
+        table.add_column(f"{words}\n{symbol}", justify=justify, no_wrap=True)
     for i, name in enumerate(steps.classes):
         style = "bold green" if i == steps.top else ""
         cells: list[Text] = []
         for heading, values, form in columns:
             value = float(values[i])
-            cells.append(Text(format(value, form), style=_gradient_style(heading, value)))
-            if heading == "probability p":
-                cells.append(Text(bar(value, _BAR_WIDTH), style="green"))
+            cell = Text(format(value, form), style=_gradient_style(heading, value))
+            if heading.startswith("probability"):
+                cell.append(f" {bar(value, _BAR_WIDTH):{_BAR_WIDTH}}", style="green")
+            cells.append(cell)
         table.add_row(Text(visible(name)), *cells, style=style)
     return table
 

@@ -31,6 +31,11 @@ def error_console() -> "Console":
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+def has_colour(console: "Console") -> bool:
+    """Says whether a console shows colours: a terminal that can, and ``NO_COLOR`` not set."""
+    return console.color_system is not None and not console.no_color
+
+
 def visible(text: str) -> str:
     r"""Spells out what would move the cursor, colour the screen or break a line ("\n", "\x1b")."""
     if text.isprintable():

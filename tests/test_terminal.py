@@ -1,0 +1,156 @@
+"""What a person sees on a terminal, the whole screen of it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from drawn_digits import SmallMnist, draw_digit
+
+pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
+from terminal import Screen, run_on_terminal
+
+from digitcli.core.checkpoint import load_checkpoint
+
+Look = Callable[..., Screen]
+
+
+@pytest.fixture
+def look(small_mnist: SmallMnist, tmp_path: Path) -> Look:
+    listing = tmp_path / "files.json"
+    listing.write_text(json.dumps([list(asdict(file).values()) for file in small_mnist.files]))
+
+    def call(*arguments: str | Path, columns: int = 80, **environment: str) -> Screen:
+        program = [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
+        settings = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+        return run_on_terminal(
+            [*program, *map(str, arguments)],
+            columns=columns,
+            environment={**settings, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            | environment,
+        )
+
+    return call
+
+
+LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
+
+
+def test_the_lessons_softmax(look: Look) -> None:
+    screen = look(*LESSON, "--target", "cat")
+    assert screen.code == 0
+    assert screen.lines == [
+        "",
+        "         score   exponential  probability     one-hot      loss  gradient",
+        " class       z  exp(z - max)  p                     y  -y log p     p - y",
+        " ────────────────────────────────────────────────────────────────────────",
+        " cat         2             1  0.659 █████▎          1    0.4170    -0.341",
+        " dog         1         0.368  0.242 ██              0    0.0000    +0.242",
+        " person    0.1          0.15  0.099 ▊               0    0.0000    +0.099",
+        "",
+        "temperature                 1",
+        "sum of exponentials         1.51745",
+        "sum of probabilities        1.000000",
+        "hard max                    1, 0, 0  (cat)",
+        "soft max                    0.659, 0.242, 0.099",
+        "margin                      1 in score, 0.417 in p",
+        "target                      cat",
+        "loss, LogSoftmax + NLLLoss  0.417030",
+        "loss, CrossEntropyLoss      0.417030",
+        "loss if softmax came twice  0.802121",
+    ]
+    assert len(screen.colours) > 2
+
+
+def test_markup_in_names_is_shown_and_not_obeyed(look: Look) -> None:
+    name = "[bold red]x[/]"
+    screen = look("inspect-softmax", "--logits", "2,1", "--classes", f"{name},\x1b[31m")
+    assert any(line.startswith(f" {name}") for line in screen.lines)
+    assert any(line.startswith(" \\x1b[31m") for line in screen.lines)
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.usefixtures("checkpoint")
+def test_without_colour(look: Look, environment: dict[str, str]) -> None:
+    draw_digit(1, size=100).save("one.png")
+    screen = look("predict", "one.png", **environment)
+    assert screen.colours == {"default"}
+    assert "\x1b[38" not in screen.raw
+    picture = "".join(line[:28] for line in screen.lines[1:])
+    assert set(picture) <= set(" ▀▄█")
+    assert "█" in picture
+    assert "▀" * 28 not in picture
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
+    draw_digit(7, size=100).save("seven[7].png")
+    screen = look("predict", "seven[7].png")
+    assert screen.code == 0
+    assert screen.lines[0] == "seven[7].png"
+    drawing = screen.lines[1:]
+    assert len(drawing) == 14
+    assert all(line.startswith("▀" * 28) for line in drawing)
+    answer, _, *bars = [line[28:].split() for line in drawing]
+    assert answer[0] == "7"
+    assert [bar[0] for bar in bars if bar] == list("0123456789")
+    assert bars[7][1].startswith("██████████")
+    assert bars[7][2] == answer[1]
+    assert len(screen.colours) > 5  # grey levels
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_evaluation(look: Look, small_mnist: SmallMnist) -> None:
+    screen = look("eval", "--mirror", small_mnist.folder)
+    assert screen.code == 0
+    text = "\n".join(screen.lines)
+    assert "checkpoints/latest.safetensors on mnist test" in text
+    assert " of 200)   top-5 100.00%   loss 0." in text
+    assert ["class", "precision", "recall", "F1", "support"] in map(str.split, screen.lines)
+    assert "rows: the digit, columns: what it was taken for" in text
+    rows = [line.split() for line in screen.lines[-10:]]
+    assert [row[0] for row in rows] == list("0123456789")
+    assert sum(int(cell) for row in rows for cell in row[1:]) == 200
+    assert max(map(len, screen.lines)) <= 80
+
+
+def test_training_shows_a_growing_table_and_a_bar(look: Look, small_mnist: SmallMnist) -> None:
+    look("download", "--mirror", small_mnist.folder)
+    screen = look("train", "--epochs", "2", "--batch-size", "50", "--log-every", "5")
+    assert screen.code == 0
+    metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
+    expected = ["  epoch   batch     loss   test accuracy", "─" * 40]
+    for point in metadata.accuracies:
+        for loss in metadata.losses:
+            if loss.epoch == point.epoch:
+                expected.append(f"{loss.epoch:>7} {loss.batch:>7} {loss.loss:>8.3f}")
+        accuracy = f"{point.accuracy:.2%}"
+        expected.append(f"{point.epoch:>7} {'all':>7} {point.loss:>8.3f} {accuracy:>15}")
+        expected.append("─" * 40)
+    assert screen.lines[:-1] == expected
+    assert screen.lines[-1].startswith("saved checkpoints/latest.safetensors  (")
+    for shown in ("epoch 2/2", "batch", "24/24", "loss ", "images/s", "0:00:0"):
+        assert shown in screen.raw  # by the bar, before it was taken away
+
+
+def test_download_shows_size_and_speed(look: Look, small_mnist: SmallMnist) -> None:
+    screen = look("download", "--mirror", small_mnist.folder, columns=120)
+    assert screen.code == 0
+    for file in small_mnist.files:
+        (bar,) = [line for line in screen.lines if line.startswith(file.archive) and "━━" in line]
+        size = (small_mnist.folder / file.archive).stat().st_size
+        unit = f"{size / 1000:.1f}/{size / 1000:.1f} kB" if size >= 1000 else f"{size}/{size} bytes"
+        assert unit in bar
+    assert screen.lines[-1] == f"mnist is in {Path.cwd()}/data/MNIST/raw"
+
+
+def test_a_fault_is_one_line(look: Look) -> None:
+    screen = look("predict", "[x].png", "--checkpoint", "[y]", columns=200)
+    assert screen.code == 2
+    assert screen.lines == [
+        "error: there is no checkpoint at [y]; train one with 'digitcli train', "
+        "or name one with --checkpoint"
+    ]
