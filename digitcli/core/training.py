@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.sgd import sgd
 
 from digitcli.core.checkpoint import (
     Checkpoint,
@@ -115,7 +116,8 @@ def train(
     torch.manual_seed(seed)
     sizes = layer_sizes(len(data.classes))
     model = MLP(sizes).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=recipe.momentum)
+    parameters: list[Tensor] = list(model.parameters())
+    velocities: list[Tensor | None] = [torch.zeros_like(p) for p in parameters]
 
     # The whole set is normalised once, and stays on the device.
     train_x = normalised(data.train_images, data.mean, data.std, device)
@@ -135,9 +137,21 @@ def train(
         for batch, picked in enumerate(order.split(recipe.batch_size), start=1):
             logits = model(train_x[picked])
             loss = functional.cross_entropy(logits, train_y[picked])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            gradients = torch.autograd.grad(loss, parameters)
+            with torch.no_grad():
+                # The function behind torch.optim.SGD; making the class imports torch's compiler,
+                # which takes as long as an epoch.
+                sgd(
+                    parameters,
+                    list(gradients),
+                    velocities,
+                    lr=recipe.lr,
+                    momentum=recipe.momentum,
+                    weight_decay=0,
+                    dampening=0,
+                    nesterov=False,
+                    maximize=False,
+                )
 
             running_loss += loss.detach()
             epoch_loss += loss.detach()
