@@ -34,8 +34,9 @@ class TestTrain:
             losses = [point for point in metadata.losses if point.epoch == epoch]
             assert [point.batch for point in losses] == [5, 10]
             expected += [f"epoch {epoch}  batch {p.batch}  loss {p.loss:.3f}" for p in losses]
+            point = metadata.accuracies[epoch - 1]
             expected.append(
-                f"epoch {epoch}  test accuracy {metadata.accuracies[epoch - 1].accuracy:.2%}"
+                f"epoch {epoch}  mean loss {point.loss:.3f}  test accuracy {point.accuracy:.2%}"
             )
         *lines, last = result.stdout.splitlines()
         assert lines == expected

@@ -94,7 +94,9 @@ class _PlainLines:
 
     def on_epoch(self, state: TrainingState) -> None:
         point = state.checkpoint.metadata.accuracies[-1]
-        print_line(f"epoch {point.epoch}  test accuracy {point.accuracy:.2%}")
+        print_line(
+            f"epoch {point.epoch}  mean loss {point.loss:.3f}  test accuracy {point.accuracy:.2%}"
+        )
 
     def on_done(self, state: TrainingState, path: Path) -> None:
         print_line(_saved(state, path))
