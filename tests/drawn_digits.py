@@ -33,6 +33,12 @@ def draw_digit(
     return Image.composite(Image.new("L", mask.size, ink), Image.new("L", mask.size, paper), mask)
 
 
+def save_digit(path: Path, digit: int) -> Path:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    draw_digit(digit).save(path)
+    return path
+
+
 def as_grey(image: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 

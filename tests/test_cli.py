@@ -1,0 +1,125 @@
+"""What holds for every command: checkpoints, help, faults, and processes of their own."""
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Run, Start
+from drawn_digits import SmallMnist, save_digit
+
+from digitcli import __version__
+
+LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
+
+
+@pytest.mark.usefixtures("checkpoint")
+@pytest.mark.parametrize("command", ["eval", "predict", "inspect-softmax"])
+@pytest.mark.parametrize("content", [None, b"", b"foreign" * 100])
+def test_a_bad_checkpoint_is_one_line(run: Run, command: str, content: bytes | None) -> None:
+    save_digit(Path("1.png"), 1)
+    if content is not None:
+        Path("bad").write_bytes(content)
+    arguments = [] if command == "eval" else ["1.png"]
+    result = run(command, *arguments, "--checkpoint", "bad")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "digitcli train" in result.stderr
+
+
+def test_the_checkpoint_may_come_from_the_environment(
+    run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_digit(Path("9.png"), 9)
+    moved = checkpoint.rename("elsewhere")
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", str(moved))
+    assert run("predict", "9.png", "-q").stdout == "9\n"
+
+
+def test_train_eval_predict(start: Start, small_mnist: SmallMnist) -> None:
+    trained = start(
+        "train", "--epochs", "15", "--lr", "0.05", "--batch-size", "32",
+        "--mirror", small_mnist.folder,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    gate = start("eval", "--min-accuracy", "0.9")
+    assert gate.returncode == 0, gate.stdout
+    save_digit(Path("0.png"), 0)
+    assert start("predict", "-q", "0.png").stdout == "0\n"
+    assert start("predict", "missing.png").returncode == 2
+
+
+def test_cuda_without_cuda(start: Start) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    done = start("train", "--dataset", "optdigits", "--device", "cuda")
+    assert done.returncode == 2
+    assert torch.__version__ in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_closed_pipe_ends_quietly(start: Start) -> None:
+    save_digit(Path("0.png"), 0)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = start("predict", *["0.png"] * 50, stdout=writer, stderr=-1, capture_output=False)
+    os.close(writer)
+    assert done.returncode == 128 + 13
+    assert done.stderr == ""
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout == f"digitcli {__version__}\n"
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "inspect-softmax" in result.stdout
+    assert "error" not in result.stderr
+
+
+def test_an_unknown_command(run: Run) -> None:
+    result = run("trian")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "digitcli: error: No such command 'trian'. Did you mean 'train'?; see 'digitcli --help'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"]]
+)
+def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    _, examples = result.stdout.split("Examples")
+    commands = [line for line in examples.splitlines() if line.strip().startswith("$ ")]
+    assert len(commands) >= 3
+    assert all("digitcli" in line for line in commands)
+
+
+def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import digitcli.core.softmax
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(digitcli.core.softmax, "softmax_steps", broken)
+    result = run(*LESSON)
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_interruption(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import digitcli.core.softmax
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(digitcli.core.softmax, "softmax_steps", interrupted)
+    result = run(*LESSON)
+    assert result.exit_code == 130
+    assert result.stderr == "digitcli: error: interrupted\n"

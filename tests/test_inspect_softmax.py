@@ -1,0 +1,153 @@
+"""``digitcli inspect-softmax``: the lesson's example in whole, pictures, and wrong use."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run
+from drawn_digits import SmallMnist, drawn_pictures, save_digit
+
+SOFTMAX = """\
+class	score: z	exponential: exp(z - max)	probability: p	\
+one-hot: y	loss: -y log p	gradient: p - y
+cat	2	1	0.659	1	0.4170	-0.341
+dog	1	0.368	0.242	0	0.0000	+0.242
+person	0.1	0.15	0.099	0	0.0000	+0.099
+
+temperature	1
+sum of exponentials	1.51745
+sum of probabilities	1.000000
+hard max	1, 0, 0  (cat)
+soft max	0.659, 0.242, 0.099
+margin	1 in score, 0.417 in p
+target	cat
+loss, LogSoftmax + NLLLoss	0.417030
+loss, CrossEntropyLoss	0.417030
+loss if softmax came twice	0.802121
+"""
+
+LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
+
+
+def test_the_lessons_example_in_whole(run: Run) -> None:
+    result = run(*LESSON, "--target", "cat")
+    assert result.exit_code == 0
+    assert result.stdout == SOFTMAX
+
+
+def test_without_a_target_what_needs_one_is_left_out(run: Run) -> None:
+    text = run(*LESSON).stdout
+    assert text.splitlines()[0] == "class\tscore: z\texponential: exp(z - max)\tprobability: p"
+    assert "loss" not in text
+    assert "target" not in text
+    value = json.loads(run(*LESSON, "--json").stdout)
+    assert [value[key] for key in ("target", "one_hot", "loss", "gradient")] == [None] * 4
+
+
+def test_json(run: Run) -> None:
+    value = json.loads(run(*LESSON, "--target", "dog", "--json").stdout)
+    assert list(value) == [
+        "classes",
+        "logits",
+        "exponentials",
+        "probabilities",
+        "target",
+        "one_hot",
+        "loss",
+        "gradient",
+        "top",
+        "temperature",
+    ]
+    assert value["classes"] == ["cat", "dog", "person"]
+    assert value["logits"] == [2, 1, 0.1]
+    assert value["exponentials"] == pytest.approx([1, np.exp(-1), np.exp(-1.9)])
+    assert value["probabilities"] == pytest.approx([0.65900, 0.24243, 0.09856], abs=1e-5)
+    assert (value["target"], value["top"], value["temperature"]) == ("dog", "cat", 1)
+    assert value["one_hot"] == [0, 1, 0]
+    assert value["loss"] == pytest.approx(1.41703, abs=1e-5)
+    assert sum(value["gradient"]) == pytest.approx(0)
+
+
+def test_explanations_tell_the_numbers_at_hand(run: Run) -> None:
+    text = run(*LESSON, "--target", "cat", "--explain").stdout
+    assert text.startswith(SOFTMAX)
+    sentences = text.removeprefix(SOFTMAX).splitlines()
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        "One-hot",
+        "Exponentials",
+        "Softmax",
+        "Logarithm",
+        "Gradient",
+        "Twice",
+    ]
+    for sentence, figure in zip(
+        sentences,
+        ["1.414", "e^1 = 2.718", "0.659", "0.4170", "(-0.341)", "0.8021"],
+        strict=True,
+    ):
+        assert figure in sentence
+    value = json.loads(run(*LESSON, "--target", "cat", "--explain", "--json").stdout)
+    assert value["explanation"] == sentences
+
+
+def test_temperature(run: Run) -> None:
+    text = run(*LESSON, "--temperature", "2", "--explain").stdout
+    assert "temperature\t2\n" in text
+    assert "exp(z/T - max)" in text
+    assert "flattens" in text
+
+
+@pytest.mark.parametrize("scores", ["1000,999,0", "-1000,0,1000", "1e308,0", "3, 4"])
+def test_scores_of_any_size(run: Run, scores: str) -> None:
+    result = run("inspect-softmax", "--logits", scores, "--explain", "--json")
+    assert result.exit_code == 0
+    assert sum(json.loads(result.stdout)["probabilities"]) == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_picture(run: Run) -> None:
+    save_digit(Path("4.png"), 4)
+    seen = json.loads(run("predict", "4.png", "--json").stdout)
+    value = json.loads(run("inspect-softmax", "4.png", "--target", "4", "--json").stdout)
+    assert value["probabilities"] == pytest.approx(seen["probabilities"])
+    assert (value["top"], value["target"]) == ("4", "4")
+    piped = run("inspect-softmax", "-", "--target", "4", "--json", input=Path("4.png").read_bytes())
+    assert json.loads(piped.stdout) == value
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMnist) -> None:
+    labels = drawn_pictures(200, 2)[1]
+    for index in (0, 199):
+        result = run("inspect-softmax", "--index", index, "--mirror", small_mnist.folder, "--json")
+        assert json.loads(result.stdout)["target"] == str(labels[index])
+    result = run("inspect-softmax", "--index", "200")
+    assert result.exit_code == 2
+    assert "there is no picture 200 in mnist test; choose 0 to 199" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ([], "one of a picture, --logits and --index"),
+        (["a.png", "--logits", "1,2"], "one of a picture, --logits and --index"),
+        (["--logits", "1,two"], "'1,two' is not a list of numbers"),
+        (["--logits", ""], "'' is not a list of numbers"),
+        (["--logits", "5"], "two scores or more, not 1"),
+        (["--logits", "1,nan"], "finite"),
+        (["--logits", "1,2", "--classes", "a,b,c"], "2 scores but 3 classes"),
+        (["--logits", "1,2", "--target", "cat"], "there is no class 'cat'; choose from 0, 1"),
+        (["--logits", "1,2", "--temperature", "0"], "temperature 0.0"),
+        (["--index", "0", "--classes", "a,b"], "--classes names plain scores"),
+        (["missing.png"], "missing.png: cannot read it: No such file"),
+        (["--index", "-1"], "--index"),
+    ],
+)
+@pytest.mark.usefixtures("checkpoint")
+def test_wrong_use(run: Run, flags: list[str], problem: str) -> None:
+    result = run("inspect-softmax", *flags)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert problem in result.stderr
+    assert len(result.stderr.splitlines()) == 1

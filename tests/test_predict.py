@@ -1,0 +1,132 @@
+"""``digitcli predict``: files, folders and pipes, good and bad."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run
+from drawn_digits import draw_digit, save_digit
+from PIL import Image
+
+pytestmark = pytest.mark.usefixtures("checkpoint")
+
+
+def test_a_line_per_picture(run: Run) -> None:
+    paths = [save_digit(Path(f"{digit}.png"), digit) for digit in range(10)]
+    result = run("predict", *paths)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[0] for row in rows] == [f"{digit}.png" for digit in range(10)]
+    assert [row[1] for row in rows] == list("0123456789")
+    assert all(0.1 <= float(row[2]) <= 1 and len(row[2]) == 6 for row in rows)
+
+
+def test_json(run: Run) -> None:
+    save_digit(Path("7.png"), 7)
+    result = run("predict", "7.png", "7.png", "--json")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first == second
+    assert list(first) == ["path", "digit", "probability", "probabilities"]
+    assert (first["path"], first["digit"]) == ("7.png", 7)
+    assert len(first["probabilities"]) == 10
+    assert sum(first["probabilities"]) == pytest.approx(1)
+    assert first["probabilities"][7] == first["probability"] == max(first["probabilities"])
+
+
+def test_quiet(run: Run) -> None:
+    save_digit(Path("3.png"), 3)
+    assert run("predict", "--quiet", "3.png").stdout == "3\n"
+
+
+def test_top(run: Run) -> None:
+    save_digit(Path("3.png"), 3)
+    value = json.loads(run("predict", "3.png", "--top", "3", "--json").stdout)
+    assert value["top"][0]["digit"] == 3
+    ranked = sorted(value["probabilities"], reverse=True)[:3]
+    assert [entry["probability"] for entry in value["top"]] == ranked
+    row = run("predict", "3.png", "--top", "3").stdout.rstrip("\n").split("\t")
+    assert row == ["3.png"] + [
+        cell
+        for entry in value["top"]
+        for cell in (str(entry["digit"]), f"{entry['probability']:.4f}")
+    ]
+
+
+def test_standard_input(run: Run) -> None:
+    buffer = io.BytesIO()
+    draw_digit(5).save(buffer, "JPEG")
+    assert run("predict", "-", "--quiet", input=buffer.getvalue()).stdout == "5\n"
+
+
+def test_a_folder(run: Run) -> None:
+    for digit in (4, 2):
+        save_digit(Path(f"scans/sub/{digit}.png"), digit)
+    Path("scans/readme.txt").write_text("no picture")
+    lines = run("predict", "scans").stdout.splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [
+        ["scans/sub/2.png", "2"],
+        ["scans/sub/4.png", "4"],
+    ]
+
+
+def test_below_the_minimum_the_digit_is_a_question_mark(run: Run) -> None:
+    save_digit(Path("8.png"), 8)
+    result = run("predict", "8.png", "--min-probability", "1")
+    assert result.exit_code == 1
+    assert result.stdout.split("\t")[1] == "?"
+    assert (
+        json.loads(run("predict", "8.png", "--min-probability", "1", "--json").stdout)["digit"]
+        == "?"
+    )
+    assert run("predict", "8.png", "--min-probability", "0.1").exit_code == 0
+
+
+def test_one_bad_picture_does_not_stop_the_others(run: Run) -> None:
+    save_digit(Path("1.png"), 1)
+    save_digit(Path("2.png"), 2)
+    Path("bad.png").write_text("no picture")
+    Image.new("L", (50, 50), 200).save("blank.png")
+    result = run("predict", "1.png", "bad.png", "missing.png", "blank.png", "2.png", "-q")
+    assert result.exit_code == 1
+    assert result.stdout == "1\n2\n"
+    assert result.stderr.splitlines() == [
+        "digitcli: error: bad.png: it is not a picture; "
+        "give a PNG, JPEG, GIF, BMP, TIFF or WebP file",
+        "digitcli: error: missing.png: cannot read it: No such file or directory; "
+        "check the path and its permissions",
+        "digitcli: error: blank.png: the picture is blank; "
+        "draw a digit, dark on light or light on dark",
+    ]
+
+
+def test_nothing_but_bad_pictures(run: Run) -> None:
+    Path("empty").mkdir()
+    for name in ("missing.png", "empty"):
+        result = run("predict", name)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_wrong_use(run: Run) -> None:
+    for flags, problem in (
+        ([], "Missing argument"),
+        (["a.png", "--top", "0"], "--top"),
+        (["a.png", "--min-probability", "2"], "--min-probability"),
+        (["a.png", "--checkpoint", "missing"], "there is no checkpoint at missing"),
+    ):
+        result = run("predict", *flags)
+        assert result.exit_code == 2
+        assert problem in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_names_from_outside_cannot_break_a_line_or_colour_it(run: Run) -> None:
+    name = "a\tb\nc\x1b[31m[red].png"
+    save_digit(Path(name), 6)
+    line = run("predict", name).stdout
+    assert line.count("\n") == 1
+    assert line.split("\t")[:2] == ["a\\tb\\nc\\x1b[31m[red].png", "6"]
+    assert json.loads(run("predict", name, "--json").stdout)["path"] == name

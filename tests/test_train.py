@@ -1,0 +1,124 @@
+"""``digitcli train``: its whole output, and what it does to files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run
+from drawn_digits import SmallMnist
+
+from digitcli.core.checkpoint import load_checkpoint
+
+FLAGS = ("--epochs", "2", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
+
+
+def test_plain_lines(run: Run, small_mnist: SmallMnist, tmp_path: Path) -> None:
+    result = run("train", *FLAGS, "--mirror", small_mnist.folder)
+    assert result.exit_code == 0, result.stderr
+    path = Path("checkpoints/latest.safetensors")
+    metadata = load_checkpoint(path).metadata
+    expected = []
+    for epoch in (1, 2):
+        losses = [point for point in metadata.losses if point.epoch == epoch]
+        assert [point.batch for point in losses] == [5, 10]
+        expected += [f"epoch {epoch}  batch {p.batch}  loss {p.loss:.3f}" for p in losses]
+        point = metadata.accuracies[epoch - 1]
+        expected.append(
+            f"epoch {epoch}  mean loss {point.loss:.3f}  test accuracy {point.accuracy:.2%}"
+        )
+    *lines, last = result.stdout.splitlines()
+    assert lines == expected
+    assert last.startswith(f"saved {path}  (")
+    assert last.endswith(" images/s)")
+    assert result.stderr.splitlines() == [  # the missing data is downloaded first
+        f"digitcli: fetching {file.archive}" for file in small_mnist.files
+    ]
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == [path.name]
+
+
+def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
+    result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 7, "--json")
+    *events, done = map(json.loads, result.stdout.splitlines())
+    assert [event["event"] for event in events] == ["loss", "loss", "epoch"] * 2
+    metadata = load_checkpoint(Path(done["checkpoint"])).metadata
+    assert [e["loss"] for e in events if e["event"] == "loss"] == [
+        point.loss for point in metadata.losses
+    ]
+    assert done.pop("seconds") > 0
+    assert done.pop("images_per_second") > 0
+    assert done == {
+        "event": "done",
+        "checkpoint": "checkpoints/latest.safetensors",
+        "dataset": "mnist",
+        "recipe": {
+            "name": "lesson",
+            "epochs": 2,
+            "batch_size": 50,
+            "lr": 0.05,
+            "momentum": 0.5,
+        },
+        "epochs": 2,
+        "seed": 7,
+        "device": metadata.device,
+        "loss": metadata.accuracies[-1].loss,
+        "accuracy": metadata.accuracies[-1].accuracy,
+    }
+
+
+def test_equal_seeds_give_equal_files(run: Run, small_mnist: SmallMnist) -> None:
+    for name in ("a", "b"):
+        run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", name, "--seed", 5)
+    assert Path("a").read_bytes() == Path("b").read_bytes()
+
+
+def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None:
+    run("download", "--mirror", small_mnist.folder)
+    path = Path("data/MNIST/raw") / small_mnist.files[0].name
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run("train", *FLAGS).exit_code == 0
+    assert path.stat().st_size == 600 * 784 + 16
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--epochs", "0"], "--epochs"),
+        (["--lr", "nan"], "learning rate nan"),
+        (["--lr", "-1"], "learning rate -1.0"),
+        (["--lr", "fast"], "--lr"),
+        (["--momentum", "1"], "momentum 1.0"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--batch-size", "601"], "601 is more than the 600 training pictures"),
+        (["--dataset", "cifar"], "there is no data set 'cifar'; choose mnist or optdigits"),
+        (["--device", "gpu"], "there is no device 'gpu'"),
+        (["--log-every", "0"], "--log-every"),
+        (["--seed", "-1"], "--seed"),
+        (["--output", "."], "cannot write .: Is a directory"),
+        (["--output", "old/new"], "cannot write old/new: "),
+    ],
+)
+def test_wrong_use_changes_nothing(
+    run: Run, small_mnist: SmallMnist, flags: list[str], problem: str
+) -> None:
+    Path("old").write_text("precious")
+    result = run("train", "--output", "old", "--mirror", small_mnist.folder, *flags)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("digitcli: error: ")
+    assert problem in last
+    assert Path("old").read_text() == "precious"
+
+
+def test_a_diverging_run_keeps_the_old_checkpoint(run: Run, small_mnist: SmallMnist) -> None:
+    Path("old").write_text("precious")
+    result = run("train", "--lr", "1e20", "--output", "old", "--mirror", small_mnist.folder)
+    assert result.exit_code == 1
+    assert "lower --lr or --momentum" in result.stderr
+    assert Path("old").read_text() == "precious"
+
+
+def test_no_mirror_and_no_data(run: Run) -> None:
+    result = run("train", "--mirror", "/nowhere")
+    assert result.exit_code == 2
+    assert "no mirror served" in result.stderr.splitlines()[-1]
