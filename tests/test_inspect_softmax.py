@@ -83,7 +83,7 @@ def test_explanations_tell_the_numbers_at_hand(run: Run) -> None:
     ]
     for sentence, figure in zip(
         sentences,
-        ["1.414", "e^1 = 2.718", "0.659", "0.4170", "(-0.341)", "0.8021"],
+        ["1.414", "e^1 = 2.718", "0.659", "0.417", "(-0.341)", "0.8021"],
         strict=True,
     ):
         assert figure in sentence
@@ -130,8 +130,8 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ([], "one of a picture, --logits and --index"),
-        (["a.png", "--logits", "1,2"], "one of a picture, --logits and --index"),
+        ([], "give just one of these: a picture, --logits, --index"),
+        (["a.png", "--logits", "1,2"], "give just one of these: a picture, --logits, --index"),
         (["--logits", "1,two"], "'1,two' is not a list of numbers"),
         (["--logits", ""], "'' is not a list of numbers"),
         (["--logits", "5"], "two scores or more, not 1"),

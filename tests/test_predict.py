@@ -112,8 +112,11 @@ def test_nothing_but_bad_pictures(run: Run) -> None:
 
 def test_wrong_use(run: Run) -> None:
     for flags, problem in (
-        ([], "Missing argument"),
+        ([], "there is no picture to read"),
         (["a.png", "--top", "0"], "--top"),
+        (["a.png", "--json", "--quiet"], "--json and --quiet"),
+        (["-", "--files-from", "-"], "a picture and a list at once"),
+        (["--files-from", "missing"], "cannot read the list missing: No such file"),
         (["a.png", "--min-probability", "2"], "--min-probability"),
         (["a.png", "--checkpoint", "missing"], "there is no checkpoint at missing"),
     ):

@@ -18,7 +18,9 @@ def download(
     *,
     dataset: Annotated[str, DATASET_OPTION] = "mnist",
     mirror: Mirrors = None,
-    force: Annotated[bool, typer.Option("--force", help="Fetch everything anew.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Fetch everything anew.")
+    ] = False,
     data_dir: DataDir,
     json: Json = False,
 ) -> None:

@@ -18,7 +18,7 @@ from digitcli.cli.options import (
 
 EXAMPLES = examples(
     "digitcli eval",
-    "digitcli eval --split train --checkpoint checkpoints/fast.safetensors",
+    "digitcli eval --split train --checkpoint fast.safetensors",
     "digitcli eval --min-accuracy 0.97 || echo 'not good enough'",
     "digitcli eval --json | jq .accuracy",
 )
@@ -30,7 +30,12 @@ def evaluate(
     split: Annotated[str, SPLIT_OPTION] = "test",
     min_accuracy: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Exit with 1 if the accuracy is below this, in 0..1."),
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Exit with 1 if the accuracy is below this, in 0..1.",
+        ),
     ] = None,
     checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
     device: Device = "auto",

@@ -34,7 +34,7 @@ def inspect_softmax(
     image: Annotated[
         str | None,
         typer.Argument(
-            metavar="[IMAGE]", show_default=False, help="A picture, or - for standard input."
+            metavar="IMAGE", show_default=False, help="A picture, or - for standard input."
         ),
     ] = None,
     *,
@@ -57,7 +57,7 @@ def inspect_softmax(
         float, typer.Option(metavar="T", help="Divide the scores by T first.")
     ] = 1.0,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say in a sentence what each step does.")
+        bool, typer.Option("--explain", metavar="", help="Say in a sentence what each step does.")
     ] = False,
     checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
     mirror: Mirrors = None,
@@ -71,7 +71,7 @@ def inspect_softmax(
 
     if sum(given is not None for given in (image, logits, index)) != 1:
         raise ScoresError(
-            "scores come from one of a picture, --logits and --index",
+            "give just one of these: a picture, --logits, --index",
             "try 'digitcli inspect-softmax --logits 2,1,0.1'",
         )
     if classes is not None and logits is None:

@@ -26,7 +26,9 @@ def _device_names() -> list[str]:
     return ["auto", "cpu", "cuda", "mps"]
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print results as JSON on standard output.")
+]
 
 DataDir = Annotated[
     Path,
@@ -44,9 +46,9 @@ Mirrors = Annotated[
     typer.Option(
         "--mirror",
         envvar="DIGITCLI_MIRROR",
-        metavar="URL-OR-FOLDER",
+        metavar="SOURCE",
         show_default="torchvision's list",
-        help="Where to fetch MNIST's four files from; may be given several times, tried in turn.",
+        help="A folder or address with MNIST's four files; several are tried in turn.",
     ),
 ]
 
@@ -63,24 +65,24 @@ CheckpointFile = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        metavar="auto|cpu|cuda|cuda:N|mps",
+        metavar="NAME",
         autocompletion=_device_names,
-        help="What to compute on; auto takes CUDA, else MPS, else the CPU.",
+        help="auto, cpu, cuda, cuda:N or mps; auto takes CUDA, else MPS, else the CPU.",
     ),
 ]
 
 DATASET_OPTION = typer.Option(
     "--dataset",
-    metavar="mnist|optdigits",
+    metavar="NAME",
     autocompletion=_dataset_names,
     help="mnist, or optdigits, which comes with scikit-learn and needs no network.",
 )
 
 SPLIT_OPTION = typer.Option(
     "--split",
-    metavar="train|test",
+    metavar="NAME",
     autocompletion=lambda: ["train", "test"],
-    help="Which part of the data set.",
+    help="train or test: which part of the data set.",
 )
 
 

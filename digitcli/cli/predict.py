@@ -1,5 +1,6 @@
 """``digitcli predict``: read the digit in a picture."""
 
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,31 +12,43 @@ from digitcli.cli.options import DEFAULT_CHECKPOINT, CheckpointFile, Json, examp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from digitcli.core.errors import PictureError
+    from digitcli.data.reading import Source
 
 EXAMPLES = examples(
     "digitcli predict digit.png",
     "digitcli predict scans/ --json | jq .digit",
     "curl -s https://example.org/7.png | digitcli predict --quiet -",
     "digitcli predict *.jpg --min-probability 0.9",
+    "find . -name '*.png' -print0 | digitcli predict --files-from -",
 )
 
 
 def predict(
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="IMAGE...", help="Pictures, folders of pictures, or - for standard input."
+            metavar="IMAGE",
+            show_default=False,
+            help="Pictures, folders of pictures, or - for standard input.",
         ),
-    ],
+    ] = None,
     *,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Take names from a file (- for standard input), parted by newlines or NULs.",
+        ),
+    ] = None,
     top: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable digits.")
     ] = None,
     min_probability: Annotated[
         float, typer.Option(min=0, max=1, metavar="P", help="Answer ? below this, and exit with 1.")
     ] = 0.0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the digit alone.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", metavar="", help="Print the digit alone.")
+    ] = False,
     checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
     json: Json = False,
 ) -> int:
@@ -44,54 +57,93 @@ def predict(
     A picture is prepared as MNIST was: ink made light on black, cropped,
     fitted into 20x20 pixels, and centred by mass in 28x28.
     """
+    import numpy as np
+
     from digitcli.console.errors import print_error
-    from digitcli.console.prediction import Prediction, show_prediction
+    from digitcli.console.prediction import Prediction, PredictionDisplay
     from digitcli.core.checkpoint import load_checkpoint
-    from digitcli.core.errors import PictureError
+    from digitcli.core.errors import DigitcliError, NotAPictureError, PictureError
     from digitcli.core.inference import forward
     from digitcli.core.softmax import softmax
-    from digitcli.data.pictures import read_picture
-    from digitcli.data.prepare import prepare
+    from digitcli.data.reading import prepare_all
 
+    if json and quiet:
+        raise DigitcliError("--json and --quiet exclude each other", "give one of them")
+    if not images and files_from is None:
+        raise DigitcliError("there is no picture to read", "name one, or a list by --files-from")
+    if files_from == "-" and "-" in (images or []):
+        raise DigitcliError(
+            "standard input cannot be a picture and a list at once", "give one of them a file"
+        )
     loaded = load_checkpoint(checkpoint)
     answered = failed = doubtful = 0
-    for name, source in _sources(images):
-        try:
-            if isinstance(source, PictureError):
-                raise source
-            picture = prepare(read_picture(source))
-        except PictureError as error:
-            print_error(PictureError(f"{name}: {error.problem}", error.next_step))
-            failed += 1
-            continue
-        probabilities = softmax(forward(loaded, picture[None]))[0]
-        certain = bool(probabilities.max() >= min_probability)
-        prediction = Prediction(name, picture, loaded.metadata.classes, probabilities, certain)
-        show_prediction(prediction, as_json=json, quiet=quiet, top=top)
-        answered += 1
-        doubtful += not certain
+    folders: dict[str, int] = {}  # and the number of pictures found in each
+
+    def report(name: str, error: PictureError) -> None:
+        nonlocal failed
+        print_error(PictureError(f"{name}: {error.problem}", error.next_step))
+        failed += 1
+
+    with PredictionDisplay(as_json=json, quiet=quiet, top=top) as display:
+        for batch in prepare_all(_sources(images or [], files_from, folders)):
+            pictures = [picture for _, picture in batch if not isinstance(picture, PictureError)]
+            answers = iter(softmax(forward(loaded, np.stack(pictures)))) if pictures else iter(())
+            for source, picture in batch:
+                if source.folder is not None:
+                    if isinstance(picture, NotAPictureError):
+                        continue
+                    folders[source.folder] += 1
+                if isinstance(picture, PictureError):
+                    report(source.name, picture)
+                    continue
+                probabilities = next(answers)
+                certain = bool(probabilities.max() >= min_probability)
+                doubtful += not certain
+                answered += 1
+                display.show(
+                    Prediction(
+                        source.name, picture, loaded.metadata.classes, probabilities, certain
+                    )
+                )
+    for folder, found in folders.items():
+        if not found:
+            report(folder, PictureError("there are no pictures in it", "name another folder"))
     if failed and not answered:
         return 2
     return 1 if failed or doubtful else 0
 
 
-def _sources(images: list[str]) -> "Iterator[tuple[str, Path | bytes | PictureError]]":
-    """Yields each picture's name and where it comes from, or the fault of a folder without any."""
-    from digitcli.core import errors
-    from digitcli.data.pictures import find_pictures
+def _sources(
+    images: list[str], files_from: str | None, folders: dict[str, int]
+) -> "Iterator[Source | None]":
+    """Yields each picture's name and content; notes in ``folders`` those that it searches."""
+    from digitcli.data.pictures import find_files
+    from digitcli.data.reading import Source, read_names
 
-    for image in images:
-        if image == "-":
-            yield image, sys.stdin.buffer.read()
+    for image in itertools.chain(images, read_names(_blocks(files_from)) if files_from else ()):
+        if image is None:
+            yield None
+        elif image == "-":
+            yield Source(image, sys.stdin.buffer.read())
         elif Path(image).is_dir():
-            found = False
-            for path in find_pictures(Path(image)):
-                found = True
-                yield str(path), path
-            if not found:
-                yield (
-                    image,
-                    errors.PictureError("there are no pictures in it", "name another folder"),
-                )
+            folders[image] = 0
+            for path in find_files(Path(image)):
+                yield Source(str(path), path, folder=image)
         else:
-            yield image, Path(image)
+            yield Source(image, Path(image))
+
+
+def _blocks(path: str) -> "Iterator[bytes]":
+    """Reads a list of names block by block, as they arrive in a pipe."""
+    from digitcli.core.errors import DigitcliError, reason
+
+    try:
+        with open(
+            sys.stdin.fileno() if path == "-" else path, "rb", 0, closefd=path != "-"
+        ) as file:
+            while block := file.read(65536):
+                yield block
+    except OSError as error:
+        raise DigitcliError(
+            f"cannot read the list {path}: {reason(error)}", "name a file by --files-from"
+        ) from error

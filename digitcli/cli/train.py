@@ -17,9 +17,10 @@ from digitcli.cli.options import (
 )
 
 EXAMPLES = examples(
+    "digitcli train",
     "digitcli train --epochs 10 --device cuda",
     "digitcli train --dataset optdigits",
-    "digitcli train --lr 0.05 --momentum 0.9 --output checkpoints/fast.safetensors",
+    "digitcli train --lr 0.05 --output fast.safetensors",
     "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
 )
 
@@ -88,6 +89,7 @@ def train(
             f"cannot write {output}: {reason(error)}", "choose another place with --output"
         ) from error
 
+    from digitcli.console.streams import print_note, visible
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core import training
     from digitcli.core.checkpoint import LossPoint, save_checkpoint
@@ -108,6 +110,8 @@ def train(
             self.display.on_epoch(state)
 
     torch_device = choose_device(device)
+    if output.exists():
+        print_note(f"{visible(str(output))} will be replaced after the first epoch")
     with DownloadDisplay() as progress:
         source = Source(data_dir, mirror or [], progress)
         train_split, test_split = (chosen.load(split, source) for split in ("train", "test"))

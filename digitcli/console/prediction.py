@@ -1,6 +1,7 @@
 """Shows predictions: the picture beside its bars on a terminal, tab-separated lines elsewhere."""
 
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.console.streams import (
+    error_console,
     has_colour,
     is_terminal,
     output_console,
@@ -18,8 +20,11 @@ from digitcli.console.streams import (
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.progress import Progress
 
 _BAR_WIDTH = 24
+_MOMENT = 1.0
+"""Seconds after which somebody who sees nothing wants to know how far it is."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +56,71 @@ class Prediction:
         return self.classes[self.ranking[0]] if self.certain else "?"
 
 
-def show_prediction(prediction: Prediction, *, as_json: bool, quiet: bool, top: int | None) -> None:
-    """Prints one prediction.
+class PredictionDisplay:
+    """Prints predictions as they come, and how far it is where nothing else shows that.
 
     Args:
-        prediction: What to print.
-        as_json: As a line of JSON.
+        as_json: A line of JSON each.
         quiet: The digit alone.
         top: This many of the most probable classes, in place of the best (lines) or all (bars).
     """
-    if as_json:
-        print_json(_as_json(prediction, top))
-    elif quiet:
-        print_line(visible(prediction.answer))
-    elif is_terminal(sys.stdout):
-        _draw(prediction, top)
-    else:
-        cells = [visible(prediction.path), visible(prediction.answer)]
-        first, *others = prediction.ranking[: top or 1]
-        cells.append(f"{prediction.probabilities[first]:.4f}")
-        for i in others:
-            cells += [visible(prediction.classes[i]), f"{prediction.probabilities[i]:.4f}"]
-        print_line("\t".join(cells))
+
+    def __init__(self, *, as_json: bool, quiet: bool, top: int | None) -> None:
+        self._as_json, self._quiet, self._top = as_json, quiet, top
+        self._drawn = is_terminal(sys.stdout)
+        self._counts = is_terminal(sys.stderr) and not self._drawn
+        self._started = time.monotonic()
+        self._progress: Progress | None = None
+        self._done = 0
+
+    def __enter__(self) -> "PredictionDisplay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def show(self, prediction: Prediction) -> None:
+        """Prints one prediction."""
+        if self._as_json:
+            print_json(_as_json(prediction, self._top))
+        elif self._quiet:
+            print_line(visible(prediction.answer))
+        elif self._drawn:
+            _draw(prediction, self._top)
+        else:
+            _print_plain(prediction, self._top)
+        self._done += 1
+        if self._counts:
+            self._show_count()
+
+    def _show_count(self) -> None:
+        if self._progress is None and time.monotonic() - self._started > _MOMENT:
+            self._progress = _counter()
+            self._progress.start()
+        if self._progress is not None:
+            rate = self._done / (time.monotonic() - self._started)
+            text = f"{self._done:,} pictures  {rate:,.0f} a second"
+            self._progress.update(self._progress.task_ids[0], description=text)
+
+
+def _counter() -> "Progress":
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    progress = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=error_console(), transient=True
+    )
+    progress.add_task("", total=None)
+    return progress
+
+
+def _print_plain(prediction: Prediction, top: int | None) -> None:
+    cells = [visible(prediction.path), visible(prediction.answer)]
+    first, *others = prediction.ranking[: top or 1]
+    cells.append(f"{prediction.probabilities[first]:.4f}")
+    for i in others:
+        cells += [visible(prediction.classes[i]), f"{prediction.probabilities[i]:.4f}"]
+    print_line("\t".join(cells))
 
 
 def _as_json(prediction: Prediction, top: int | None) -> dict[str, Any]:

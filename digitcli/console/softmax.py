@@ -189,9 +189,9 @@ def explanation(steps: SoftmaxSteps) -> list[str]:
         f"{gap:.4g}, which becomes {_power(gap)} to 1. The largest score is subtracted first: no "
         f"ratio changes, and nothing overflows.",
         f"Softmax: divided by their sum {steps.exponentials.sum():.4g}, the exponentials become "
-        f"probabilities; {names[first]} gets {steps.probabilities[first]:.3f} where a hard max "
-        f"would give it 1 and hide that {names[second]} still has "
-        f"{steps.probabilities[second]:.3f}.",
+        f"probabilities; {names[first]} gets {_share(steps.probabilities[first])} where a hard "
+        f"max would give it 1 and hide that {names[second]} still has "
+        f"{_share(steps.probabilities[second])}.",
     ]
     if steps.temperature != 1:
         effect = "flattens" if steps.temperature > 1 else "sharpens"
@@ -199,25 +199,36 @@ def explanation(steps: SoftmaxSteps) -> list[str]:
             f"Temperature: the scores were divided by {steps.temperature:g} before the "
             f"exponentials, which {effect} the probabilities and leaves their order alone."
         )
-    if steps.target is None or steps.gradient is None:
+    if steps.target is None or steps.gradient is None or steps.loss is None:
+        sentences.append(
+            "Loss: it measures how far the probabilities are from the right answer; name that "
+            "with --target to see the loss and its gradient."
+        )
         return sentences
     target, p = names[steps.target], float(steps.probabilities[steps.target])
-    pushed_down = [
-        f"{names[i]} ({steps.gradient[i]:+.3f})" for i in ranking.tolist() if i != steps.target
-    ]
+    others = [i for i in ranking.tolist() if i != steps.target]
+    lowered = ", ".join(f"{names[i]} ({_share(steps.gradient[i], '+')})" for i in others[:3])
+    if len(others) > 3:
+        lowered += f" and {len(others) - 3} more by less"
     sentences += [
-        f"Logarithm: only the target counts, and the loss is -log p = {steps.loss:.4f} for "
-        f"p = {p:.3g}; a sure and right answer (p = 1) costs 0, p = 0.5 costs "
+        f"Logarithm: only the target counts, and the loss is -log p = {_share(steps.loss)} for "
+        f"p = {_share(p)}; a sure and right answer (p = 1) costs 0, p = 0.5 costs "
         f"{math.log(2):.3f}, p = 0.01 costs {-math.log(0.01):.3f}: being sure and wrong is "
         f"punished without bound.",
-        f"Gradient: p - y pushes the score of {target} up ({steps.gradient[steps.target]:+.3f}) "
-        f"and the others down, each by its own probability: {', '.join(pushed_down)}. "
-        f"The pushes add up to 0, and fade as p nears y.",
+        f"Gradient: training steps against p - y, so it raises the score of {target} "
+        f"({_share(steps.gradient[steps.target], '+')}) and lowers the others, each in "
+        f"proportion to its own probability: {lowered}. The steps add up to 0, and fade as p "
+        f"nears y.",
         f"Twice: CrossEntropyLoss applies softmax itself; given probabilities in place of scores "
         f"it would report {steps.double_softmax_loss:.4f}, and could never fall below "
         f"{_double_softmax_floor(len(names)):.4f} with {len(names)} classes.",
     ]
     return sentences
+
+
+def _share(value: float, sign: str = "") -> str:
+    """Writes a share so that a small one is not shown as nothing."""
+    return f"{value:{sign}.3f}" if abs(value) >= 0.001 or value == 0 else f"{value:{sign}.1e}"
 
 
 def _power(gap: float) -> str:

@@ -32,6 +32,10 @@ class PictureError(DigitcliError):
     """A picture that cannot be read, or that shows nothing."""
 
 
+class NotAPictureError(PictureError):
+    """A file whose content is of no format that pictures are read in."""
+
+
 class ScoresError(DigitcliError):
     """Scores, classes or a target that softmax cannot work with."""
 

@@ -9,38 +9,31 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from digitcli.core.errors import PictureError, reason
+from digitcli.core.errors import NotAPictureError, PictureError, reason
 from digitcli.data.prepare import Grey
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
 """Raster formats that people keep pictures in, those first that Pillow has ready at once. Others
 that it knows start outside programs (EPS), have no signature (TGA), or come from instruments."""
 
+# Pillow warns of large pictures and odd metadata; where it matters, it raises.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 _LARGEST_SIDE = 1000
 """Pixels; a digit in a larger photo is reduced first: 20 of them is all that it will have."""
 
 
-def find_pictures(path: Path) -> Iterator[Path]:
-    """Lists the pictures under a folder, in the order of their names; links are not followed.
+def find_files(path: Path) -> Iterator[Path]:
+    """Lists the files under a folder in the order of their names; links are not followed.
 
-    A file counts as a picture by its content. Hidden files and folders are passed over.
+    Hidden files and folders are passed over.
     """
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             file = Path(folder, name)
-            if not name.startswith(".") and file.is_file() and _is_picture(file):
+            if not name.startswith(".") and file.is_file():
                 yield file
-
-
-def _is_picture(path: Path) -> bool:
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS):
-            return True
-    except UnidentifiedImageError:
-        return False
-    except Exception:  # noqa: BLE001  a picture, if a damaged one: reading it will say so
-        return True
 
 
 def read_picture(source: Path | bytes) -> Grey:
@@ -53,7 +46,8 @@ def read_picture(source: Path | bytes) -> Grey:
         float32 (height, width) in 0..1, black to white.
 
     Raises:
-        PictureError: It is missing, not a picture, damaged or too large.
+        NotAPictureError: Its content is no picture.
+        PictureError: It is missing, empty, damaged or too large.
     """
     try:
         data = source if isinstance(source, bytes) else _read_file(source)
@@ -62,21 +56,19 @@ def read_picture(source: Path | bytes) -> Grey:
             f"cannot read it: {reason(error)}", "check the path and its permissions"
         ) from error
     if not data:
-        raise PictureError("the file is empty", "give a PNG, JPEG or another picture")
+        raise NotAPictureError("the file is empty", "give a PNG, JPEG or another picture")
     try:
-        # Pillow warns of large pictures and odd metadata; it raises where it matters.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=FORMATS) as image,
-        ):
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.draft("L", (_LARGEST_SIDE, _LARGEST_SIDE))
-            upright = _reduced(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            upright = _reduced(image)
+            upright.load()
     except UnidentifiedImageError as error:
         if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-            raise PictureError(
+            raise NotAPictureError(
                 "HEIC pictures are not supported", "save it as JPEG or PNG"
             ) from error
-        raise PictureError(
+        raise NotAPictureError(
             "it is not a picture", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file"
         ) from error
     except Image.DecompressionBombError as error:

@@ -1,0 +1,117 @@
+"""Reading and preparing many pictures at once, in parallel and in order."""
+
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from digitcli.core.errors import PictureError
+from digitcli.data.pictures import read_picture
+from digitcli.data.prepare import Picture, prepare
+
+_WAITING = 256
+"""Pictures in hand at most, which is also the largest batch: memory stays flat."""
+
+_PATIENCE = 0.05
+"""Seconds that a result is kept back at most, so that others can join its batch."""
+
+_SMALL = 32 * 1024
+"""Bytes up to which a file is decoded faster than it is handed to a thread and back."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a picture comes from.
+
+    Attributes:
+        name: What it is called in the results.
+        content: A file, or a file's content.
+        folder: The folder it was found in, as the user named it; None if it was named itself.
+    """
+
+    name: str
+    content: Path | bytes
+    folder: str | None = None
+
+
+Prepared = tuple[Source, Picture | PictureError]
+
+
+def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
+    """Prepares pictures, large ones in parallel, and yields them in the order they were given.
+
+    Args:
+        sources: Drawn from only as far as pictures are needed. None among them says that the next
+            may be long in coming, so that nothing is kept back for it.
+
+    Yields:
+        Batches of sources with their pictures, uint8 (28, 28), or with what is wrong with them.
+    """
+    # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
+    pool = ThreadPoolExecutor(os.cpu_count())
+    waiting: deque[Future[Prepared]] = deque()
+    batch: list[Prepared] = []
+    due = 0.0
+    try:
+        for source in itertools.chain(sources, [None]):
+            if source is not None:
+                waiting.append(_begin(source, pool))
+            while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
+                if batch and (len(batch) == _WAITING or not waiting[0].done()):
+                    yield batch
+                    batch = []
+                if not batch:
+                    due = time.monotonic() + _PATIENCE
+                batch.append(waiting.popleft().result())
+            if batch and (source is None or time.monotonic() > due):
+                yield batch
+                batch = []
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(source: Source, pool: ThreadPoolExecutor) -> "Future[Prepared]":
+    if _size(source.content) > _SMALL:
+        return pool.submit(_prepare_one, source)
+    done: Future[Prepared] = Future()
+    done.set_result(_prepare_one(source))
+    return done
+
+
+def _size(content: Path | bytes) -> int:
+    if isinstance(content, bytes):
+        return len(content)
+    try:
+        return content.stat().st_size
+    except OSError:
+        return 0  # reading it will say what is wrong
+
+
+def _prepare_one(source: Source) -> Prepared:
+    try:
+        return source, prepare(read_picture(source.content))
+    except PictureError as error:
+        return source, error
+
+
+def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:
+    """Parts a stream of file names: at NUL if there is one in its first block, else at newlines.
+
+    Args:
+        blocks: The stream, as it arrives.
+
+    Yields:
+        Names, without the empty ones; None before each wait for a further block.
+    """
+    separator, rest = b"", b""
+    for block in blocks:
+        separator = separator or (b"\0" if b"\0" in block else b"\n")
+        *names, rest = (rest + block).split(separator)
+        yield from (os.fsdecode(name) for name in names if name)
+        yield None
+    if rest:
+        yield os.fsdecode(rest)
