@@ -15,23 +15,15 @@ from faulty_server import FaultyServer, serve
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
-from digitcli.core.checkpoint import Checkpoint, LossPoint, save_checkpoint
+from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import TrainingData, TrainingState, train
+from digitcli.core.training import Observer, TrainingData, train
 from digitcli.data import mnist
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
 
 SHARED_MNIST = Path(__file__).parents[2] / "shared" / "mnist"
-
-
-class Silent:
-    """Watches a run and says nothing."""
-
-    def on_batches(self, epoch: int, batch: int) -> None: ...
-    def on_loss(self, point: LossPoint) -> None: ...
-    def on_epoch(self, state: TrainingState) -> None: ...
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +92,7 @@ def trained() -> Checkpoint:
     )
     recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
     device = torch.device("cpu")
-    state = train(data, recipe, seed=0, log_every=10, device=device, observer=Silent())
+    state = train(data, recipe, seed=0, log_every=10, device=device, observer=Observer())
     return state.checkpoint
 
 

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from digitcli.cli.app import main
+from digitcli.__main__ import main
 from digitcli.data import download, mnist
 
 mnist.FILES = tuple(mnist.IdxFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import termios
 from dataclasses import dataclass
+from typing import IO
 
 import pyte
 
@@ -29,12 +30,23 @@ class Screen:
 
 
 def run_on_terminal(
-    command: list[str], *, columns: int = 80, rows: int = 200, environment: dict[str, str]
+    command: list[str],
+    *,
+    columns: int = 80,
+    rows: int = 200,
+    environment: dict[str, str],
+    output: IO[str] | None = None,
 ) -> Screen:
+    """Runs a program whose standard streams are a terminal, or all but its output are."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True
+        command,
+        stdin=slave,
+        stdout=output or slave,
+        stderr=slave,
+        env=environment,
+        close_fds=True,
     )
     os.close(slave)
     received = b""

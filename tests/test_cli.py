@@ -1,6 +1,9 @@
 """What holds for every command: checkpoints, help, faults, and processes of their own."""
 
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +126,42 @@ def test_interruption(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(*LESSON)
     assert result.exit_code == 130
     assert result.stderr == "digitcli: error: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inspect-softmax", "--logits", "1,2"], ["--version"]]
+)
+def test_a_full_disk_under_standard_output(start: Start, arguments: list[str]) -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        done = start(*arguments, stdout=full, stderr=-1, capture_output=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "digitcli: error: cannot write to standard output: No space left on device; "
+        "send it elsewhere\n"
+    )
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_closed_streams() -> None:
+    save_digit(Path("1.png"), 1)
+    command = f"{shlex.quote(sys.executable)} -m digitcli predict"
+    closed = subprocess.run(
+        f"{command} 1.png >&-", shell=True, check=False, capture_output=True, text=True
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
+    closed = subprocess.run(
+        f"{command} - <&-", shell=True, check=False, capture_output=True, text=True
+    )
+    assert closed.returncode == 2
+    assert closed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_any_encoding_of_the_output(
+    start: Start, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    for arguments in (["train", "--help"], [*LESSON, "--explain"]):
+        assert start(*arguments, encoding=encoding).returncode == 0

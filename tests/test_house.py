@@ -15,7 +15,7 @@ HEAVY = {"torch", "torchvision", "sklearn", "scipy"}
 
 PROBE = """\
 import json, sys
-from digitcli.cli.app import main
+from digitcli.__main__ import main
 sys.argv = ["digitcli", *sys.argv[1:]]
 try:
     main()

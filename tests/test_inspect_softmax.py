@@ -142,6 +142,8 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["--index", "0", "--classes", "a,b"], "--classes names plain scores"),
         (["missing.png"], "missing.png: cannot read it: No such file"),
         (["--index", "-1"], "--index"),
+        (["--logits", "1,2", "--split", "test"], "--dataset and --split choose a picture"),
+        (["--logits", "1e308,-1e308"], "overflow"),
     ],
 )
 @pytest.mark.usefixtures("checkpoint")

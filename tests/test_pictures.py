@@ -145,3 +145,28 @@ def test_folders_are_searched_in_order(tmp_path: Path) -> None:
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
     found = [str(path.relative_to(tmp_path)) for path in find_files(tmp_path)]
     assert found == ["a.dat", "b.png", "sub/c.png"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers(value: float) -> None:
+    grey = np.full((50, 50), 1.0, np.float32)
+    grey[10:40, 20:30] = value
+    with pytest.raises(PictureError, match="no numbers"):
+        read_picture(encoded(Image.fromarray(grey), "TIFF"))
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "I;16", "RGBA", "LA"])
+def test_large_pictures_of_every_mode(mode: str) -> None:
+    large = SEVEN.resize((4000, 4000), Image.Resampling.BICUBIC)
+    image = (
+        Image.fromarray(np.asarray(large).astype(np.uint16) * 257)
+        if mode == "I;16"
+        else large.convert(mode)
+    )
+    grey = read_picture(encoded(image, "PNG"))
+    assert max(grey.shape) <= 1000
+    assert np.abs(prepare(grey) - EXPECTED).mean() < 6
+
+
+def test_avif() -> None:
+    assert difference(encoded(SEVEN, "AVIF", quality=90)) < 3

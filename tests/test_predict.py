@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import Run, Start
 from drawn_digits import draw_digit, save_digit
 from PIL import Image
 
@@ -133,3 +133,47 @@ def test_names_from_outside_cannot_break_a_line_or_colour_it(run: Run) -> None:
     assert line.count("\n") == 1
     assert line.split("\t")[:2] == ["a\\tb\\nc\\x1b[31m[red].png", "6"]
     assert json.loads(run("predict", name, "--json").stdout)["path"] == name
+
+
+@pytest.mark.parametrize("separator", ["\n", "\0"])
+def test_names_from_a_list(run: Run, separator: str) -> None:
+    names = ["2.png", "a name with spaces.png", "missing.png", "5.png"]
+    for name, digit in zip(names, (2, 4, 0, 5), strict=True):
+        if name != "missing.png":
+            save_digit(Path(name), digit)
+    Path("list").write_text(separator.join(names) + separator)
+    result = run("predict", "--files-from", "list", "2.png")
+    assert result.exit_code == 1
+    rows = [line.split("\t")[:2] for line in result.stdout.splitlines()]
+    assert rows == [
+        ["2.png", "2"],  # those on the command line come first
+        ["2.png", "2"],
+        ["a name with spaces.png", "4"],
+        ["5.png", "5"],
+    ]
+    assert result.stderr.count("missing.png") == 1
+
+
+def test_names_from_a_pipe_are_answered_as_they_come(start: Start) -> None:
+    save_digit(Path("3.png"), 3)
+    done = start("predict", "--files-from", "-", "--quiet", input="3.png\n" * 300)
+    assert (done.returncode, done.stdout) == (0, "3\n" * 300)
+
+
+def test_many_pictures_of_all_sizes_stay_in_order(run: Run) -> None:
+    for i in range(300):
+        size = 1500 if i % 50 == 0 else 40
+        draw_digit(i % 10, size=size).save(f"{i:03}.{'bmp' if size > 100 else 'png'}")
+    result = run("predict", ".")
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[0][:3] for row in rows] == [f"{i:03}" for i in range(300)]
+    assert [int(row[1]) for row in rows] == [i % 10 for i in range(300)]
+
+
+@pytest.mark.parametrize("name", ["", "a" * 300, "nul\0.png"])
+def test_names_that_cannot_be_files(run: Run, name: str) -> None:
+    save_digit(Path("1.png"), 1)
+    result = run("predict", name, "1.png", "-q")
+    assert result.exit_code == 1
+    assert result.stdout == "1\n"
+    assert len(result.stderr.splitlines()) == 1

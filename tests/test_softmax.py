@@ -88,6 +88,9 @@ def test_a_sure_and_right_answer_costs_nothing() -> None:
         ([1, 2], {"temperature": 0.0}, "temperature 0.0"),
         ([1, 2], {"temperature": math.nan}, "temperature nan"),
         ([1e300, 0], {"temperature": 1e-300}, "overflow"),
+        ([1e308, -1e308], {"target": 1}, "overflow"),
+        ([1, 2], {"classes": ["a", "a"]}, "name of another"),
+        ([1, 2], {"classes": ["a", ""]}, "no name"),
     ],
 )
 def test_what_softmax_cannot_work_with(

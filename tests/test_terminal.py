@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 import pytest
 from drawn_digits import SmallMnist, draw_digit
@@ -23,12 +24,18 @@ def look(small_mnist: SmallMnist, tmp_path: Path) -> Look:
     listing = tmp_path / "files.json"
     listing.write_text(json.dumps([list(asdict(file).values()) for file in small_mnist.files]))
 
-    def call(*arguments: str | Path, columns: int = 80, **environment: str) -> Screen:
+    def call(
+        *arguments: str | Path,
+        columns: int = 80,
+        output: IO[str] | None = None,
+        **environment: str,
+    ) -> Screen:
         program = [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
         settings = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         return run_on_terminal(
             [*program, *map(str, arguments)],
             columns=columns,
+            output=output,
             environment={**settings, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
             | environment,
         )
@@ -154,3 +161,51 @@ def test_a_fault_is_one_line(look: Look) -> None:
         "error: there is no checkpoint at [y]; train one with 'digitcli train', "
         "or name one with --checkpoint"
     ]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_results_go_to_a_file_while_the_bar_is_on_the_terminal(
+    look: Look, small_mnist: SmallMnist, form: list[str]
+) -> None:
+    with Path("results").open("w") as results:
+        screen = look(
+            "train", "--epochs", "2", "--batch-size", "50", "--log-every", "5",
+            "--mirror", small_mnist.folder, *form, output=results,
+        )  # fmt: skip
+    assert screen.code == 0
+    lines = Path("results").read_text().splitlines()
+    assert len(lines) == 2 * (2 + 1) + 1
+    assert all("epoch" in line for line in lines[:-1])
+    assert "epoch 2/2" in screen.raw
+    assert not any("test accuracy" in line for line in screen.lines)
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_narrow_terminal_wraps_and_loses_nothing(look: Look, small_mnist: SmallMnist) -> None:
+    draw_digit(7, size=100).save("7.png")
+    for arguments in (
+        [*LESSON, "--target", "cat"],
+        ["predict", "7.png"],
+        ["eval", "--mirror", small_mnist.folder],
+    ):
+        wide = look(*arguments, columns=100)
+        narrow = look(*arguments, columns=36)
+
+        def words(screen: Screen) -> str:
+            return "".join("".join(screen.lines).split()).replace("─", "")
+
+        if arguments[0] != "eval":  # which downloads on its first run
+            assert words(narrow) == words(wide)
+        assert "…" not in "".join(narrow.lines)
+
+
+def test_a_forced_terminal_is_not_animated(small_mnist: SmallMnist, look: Look) -> None:
+    with Path("results").open("w") as results:
+        look(
+            "train", "--epochs", "1", "--batch-size", "50", "--mirror", small_mnist.folder,
+            output=results, FORCE_COLOR="1",
+        )  # fmt: skip
+    text = Path("results").read_text()
+    assert "test accuracy" in text
+    assert "\x1b[1A" not in text  # the cursor stays where it is
+    assert "images/s" not in text.split("saved")[0]

@@ -1,6 +1,7 @@
 """``digitcli train``: its whole output, and what it does to files."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--device", "gpu"], "there is no device 'gpu'"),
         (["--log-every", "0"], "--log-every"),
         (["--seed", "-1"], "--seed"),
-        (["--output", "."], "cannot write .: Is a directory"),
+        (["--output", "."], "cannot write .: it is not a plain file"),
         (["--output", "old/new"], "cannot write old/new: "),
     ],
 )
@@ -122,3 +123,28 @@ def test_no_mirror_and_no_data(run: Run) -> None:
     result = run("train", "--mirror", "/nowhere")
     assert result.exit_code == 2
     assert "no mirror served" in result.stderr.splitlines()[-1]
+
+
+def test_a_link_is_followed_and_not_replaced(run: Run, small_mnist: SmallMnist) -> None:
+    Path("real").write_text("old")
+    Path("link").symlink_to("real")
+    result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "link")
+    assert result.exit_code == 0
+    assert Path("link").is_symlink()
+    assert load_checkpoint(Path("real")).metadata.epochs == 2
+
+
+def test_what_is_no_plain_file_is_not_replaced(run: Run) -> None:
+    os.mkfifo("pipe")
+    result = run("train", "--dataset", "optdigits", "--output", "pipe")
+    assert result.exit_code == 2
+    assert "cannot write pipe: it is not a plain file" in result.stderr
+    assert Path("pipe").is_fifo()
+    assert run("train", "--output", "new/").exit_code == 2
+    assert not Path("new").exists()
+
+
+def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: SmallMnist) -> None:
+    for told in (False, True):
+        result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
+        assert ("same will be replaced after the first epoch" in result.stderr) is told

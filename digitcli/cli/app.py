@@ -1,5 +1,7 @@
 """The command line as a whole: the subcommands, and how every one of them ends."""
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from typer.core import TyperGroup
 from digitcli import __version__
 from digitcli.cli import download, evaluate, inspect_softmax, predict, train
 from digitcli.cli.options import examples
+from digitcli.console.streams import unwritable_output
 from digitcli.core.errors import DigitcliError
 
 INTERRUPTED = 128 + 2
@@ -38,23 +41,41 @@ class _OneLineFaults(TyperGroup):
         **extra: Any,
     ) -> NoReturn:
         """Runs the command line and exits."""
+        _mend_streams()
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-            sys.stdout.flush()
         except DigitcliError as error:
             code = _fail(error, error.exit_code)
         except typer.TyperException as error:
             code = _fail_usage(error)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
-        except BrokenPipeError:  # what was buffered, at the last flush
-            code = BROKEN_PIPE
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            code = _fail(unwritable_output(error), 2)  # our own files tell this by themselves
         if code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)
-        if code == BROKEN_PIPE:
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                code = BROKEN_PIPE
+            elif code in (None, 0):
+                code = _fail(unwritable_output(error), 2)
             # What is still buffered has nowhere to go; the interpreter must not try at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(code)
+
+
+def _mend_streams() -> None:
+    """Makes the standard streams fit to write any text to, or to find closed ones empty."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the shell, as by >&-
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123  for good
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(error: Exception | str, code: int) -> int:
@@ -112,8 +133,3 @@ app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("inspect-softmax", epilog=inspect_softmax.EXAMPLES)(inspect_softmax.inspect_softmax)
-
-
-def main() -> None:
-    """Runs the command line; the console script and ``python -m digitcli`` start here."""
-    app(prog_name="digitcli")

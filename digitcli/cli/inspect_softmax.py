@@ -48,7 +48,7 @@ def inspect_softmax(
         int | None, typer.Option(min=0, metavar="N", help="Picture N of a data set, from 0.")
     ] = None,
     dataset: Annotated[str | None, DATASET_OPTION] = None,
-    split: Annotated[str, SPLIT_OPTION] = "test",
+    split: Annotated[str | None, SPLIT_OPTION] = None,
     target: Annotated[
         str | None,
         typer.Option(metavar="CLASS", help="The right class; known by itself with --index."),
@@ -77,6 +77,9 @@ def inspect_softmax(
     if classes is not None and logits is None:
         raise ScoresError("--classes names plain scores", "give it together with --logits")
 
+    if (dataset is not None or split is not None) and index is None:
+        raise ScoresError("--dataset and --split choose a picture", "give them with --index")
+
     picture: np.ndarray | None = None
     if logits is not None:
         scores = _numbers(logits)
@@ -91,7 +94,7 @@ def inspect_softmax(
         names = loaded.metadata.classes
         if index is not None:
             chosen = find_dataset(dataset or loaded.metadata.dataset, names)
-            picture, label = _labelled(chosen, split, index, data_dir, mirror or [])
+            picture, label = _labelled(chosen, split or "test", index, data_dir, mirror or [])
             right = target if target is not None else label
         else:
             picture = _read(str(image))

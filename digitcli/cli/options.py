@@ -1,5 +1,6 @@
 """Options that several commands share, and the examples under every help page."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,20 @@ def default_data_dir() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("digitcli", appauthor=False)
+
+
+def file(name: str | Path) -> Path:
+    """Reads an option that names a file."""
+    if not name or str(name).endswith(("/", os.sep)):
+        raise typer.BadParameter("name a file")
+    return Path(name)
+
+
+def folder(name: str | Path) -> Path:
+    """Reads an option that names a folder."""
+    if not name:
+        raise typer.BadParameter("name a folder")
+    return Path(name)
 
 
 def _dataset_names() -> list[str]:
@@ -34,6 +49,7 @@ DataDir = Annotated[
     Path,
     typer.Option(
         default_factory=default_data_dir,
+        parser=folder,
         show_default="the user's cache folder",
         envvar="DIGITCLI_DATA_DIR",
         metavar="FOLDER",
@@ -56,6 +72,7 @@ CheckpointFile = Annotated[
     Path,
     typer.Option(
         "--checkpoint",
+        parser=file,
         envvar="DIGITCLI_CHECKPOINT",
         metavar="FILE",
         help="The weights to use.",

@@ -1,6 +1,7 @@
 """``digitcli predict``: read the digit in a picture."""
 
 import itertools
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,12 +126,12 @@ def _sources(
             yield None
         elif image == "-":
             yield Source(image, sys.stdin.buffer.read())
-        elif Path(image).is_dir():
+        elif os.path.isdir(image):  # noqa: PTH112  Path's raises on a name that is too long
             folders[image] = 0
             for path in find_files(Path(image)):
                 yield Source(str(path), path, folder=image)
         else:
-            yield Source(image, Path(image))
+            yield Source(image, Path(image) if image else b"")
 
 
 def _blocks(path: str) -> "Iterator[bytes]":

@@ -14,6 +14,7 @@ from digitcli.cli.options import (
     Json,
     Mirrors,
     examples,
+    file,
 )
 
 EXAMPLES = examples(
@@ -59,7 +60,8 @@ def train(
         int, typer.Option(min=1, metavar="N", help="Batches between readings of the running loss.")
     ] = 300,
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where the weights go, after every epoch.")
+        Path,
+        typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
     ] = DEFAULT_CHECKPOINT,
     device: Device = "auto",
     mirror: Mirrors = None,
@@ -73,8 +75,6 @@ def train(
     Other data sets bring their own settings.
     """
     from digitcli.console.download import DownloadDisplay
-    from digitcli.core.errors import DigitcliError, reason
-    from digitcli.core.files import check_writable
     from digitcli.core.recipes import recipe_for
     from digitcli.data.datasets import Source, find_dataset
 
@@ -82,25 +82,22 @@ def train(
     flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "momentum": momentum}
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     recipe = replace(recipe_for(dataset), **given)
-    try:
-        check_writable(output)
-    except OSError as error:
-        raise DigitcliError(
-            f"cannot write {output}: {reason(error)}", "choose another place with --output"
-        ) from error
-
     from digitcli.console.streams import print_note, visible
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core import training
     from digitcli.core.checkpoint import LossPoint, save_checkpoint
     from digitcli.core.device import choose_device
+    from digitcli.core.errors import DigitcliError, reason
+    from digitcli.core.files import check_writable
 
-    class SaveEveryEpoch:
+    class SaveEveryEpoch(training.Observer):
         """Writes the checkpoint before the epoch is shown, so that what is shown is safe."""
 
         def __init__(self, display: TrainingDisplay) -> None:
-            self.on_batches = display.on_batches
             self.display = display
+
+        def on_batches(self, epoch: int, batch: int) -> None:
+            self.display.on_batches(epoch, batch)
 
         def on_loss(self, point: LossPoint) -> None:
             self.display.on_loss(point)
@@ -110,6 +107,12 @@ def train(
             self.display.on_epoch(state)
 
     torch_device = choose_device(device)
+    try:
+        check_writable(output)
+    except OSError as error:
+        raise DigitcliError(
+            f"cannot write {output}: {reason(error)}", "choose another place with --output"
+        ) from error
     if output.exists():
         print_note(f"{visible(str(output))} will be replaced after the first epoch")
     with DownloadDisplay() as progress:

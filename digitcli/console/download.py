@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from digitcli.console.streams import (
     error_console,
-    is_terminal,
+    is_animated,
     print_json,
     print_line,
     print_note,
@@ -25,6 +25,7 @@ class DownloadDisplay:
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._name = ""
 
     def __enter__(self) -> "DownloadDisplay":
         return self
@@ -40,13 +41,16 @@ class DownloadDisplay:
 
     def on_start(self, name: str, size: int | None) -> None:
         """Begins a bar, or says what is fetched."""
-        if not is_terminal(sys.stderr):
+        if not is_animated(sys.stderr):
             print_note(f"fetching {name}")
             return
         if self._bar is None:
             self._bar = _download_bar()
             self._bar.start()
-        self._task = self._bar.add_task(name, total=size)
+        if self._task is not None and self._name == name:  # again, from another mirror
+            self._bar.reset(self._task, total=size)
+        else:
+            self._name, self._task = name, self._bar.add_task(name, total=size)
 
     def on_bytes(self, count: int) -> None:
         """Moves the bar."""
@@ -54,11 +58,11 @@ class DownloadDisplay:
             self._bar.advance(self._task, count)
 
     def on_failure(self, problem: str) -> None:
-        """Takes the bar away and says what went wrong."""
-        if self._bar is not None and self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
-        print_note(visible(problem))
+        """Says what went wrong, above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(f"digitcli: {visible(problem)}", soft_wrap=True)
+        else:
+            print_note(visible(problem))
 
 
 def _download_bar() -> "Progress":
@@ -78,6 +82,8 @@ def _download_bar() -> "Progress":
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=error_console(),
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from digitcli.console.streams import is_terminal, output_console, print_json, print_line, visible
 from digitcli.core.evaluation import Evaluation
 
+_WIDTH = 62
+"""Columns that the confusion matrix of ten classes takes."""
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -32,7 +35,7 @@ def show_evaluation(
             }
         )
     elif is_terminal(sys.stdout):
-        console = output_console()
+        console = output_console(at_least=_WIDTH)
         _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
         console.print(_class_table(evaluation))
         console.print(_confusion_table(evaluation))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from digitcli.console.streams import (
     error_console,
     has_colour,
+    is_animated,
     is_terminal,
     output_console,
     print_json,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _BAR_WIDTH = 24
+_WIDTH = 28 + 3 + 5 + _BAR_WIDTH + 8
 _MOMENT = 1.0
 """Seconds after which somebody who sees nothing wants to know how far it is."""
 
@@ -68,7 +70,7 @@ class PredictionDisplay:
     def __init__(self, *, as_json: bool, quiet: bool, top: int | None) -> None:
         self._as_json, self._quiet, self._top = as_json, quiet, top
         self._drawn = is_terminal(sys.stdout)
-        self._counts = is_terminal(sys.stderr) and not self._drawn
+        self._counts = is_animated(sys.stderr) and not self._drawn
         self._started = time.monotonic()
         self._progress: Progress | None = None
         self._done = 0
@@ -108,7 +110,12 @@ def _counter() -> "Progress":
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     progress = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), console=error_console(), transient=True
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        console=error_console(),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
     progress.add_task("", total=None)
     return progress
@@ -149,7 +156,7 @@ def _draw(prediction: Prediction, top: int | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = output_console()
+    console = output_console(at_least=_WIDTH)
     best = prediction.ranking[0]
     bars = Table.grid(padding=(0, 1))
     bars.add_column(justify="right")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BAR_WIDTH = 8
+_WIDTH = 76
+"""Columns that the table takes with class names of usual length."""
 
 
 def show_softmax(
@@ -44,7 +46,7 @@ def show_softmax(
     elif is_terminal(sys.stdout):
         from rich.text import Text
 
-        console = output_console()
+        console = output_console(at_least=_WIDTH)
         if picture is not None:
             console.print(half_blocks(picture, coloured=has_colour(console)))
         console.print(_table(steps))
@@ -136,7 +138,7 @@ def _table(steps: SoftmaxSteps) -> "Table":
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, 1, 0, 0), pad_edge=False
     )
-    table.add_column("\nclass", min_width=5)
+    table.add_column("\nclass", no_wrap=True)
     for heading, _, _ in columns:
         words, _, symbol = heading.partition(": ")
         justify: Literal["left", "right"] = "left" if words == "probability" else "right"

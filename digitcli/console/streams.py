@@ -5,6 +5,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from digitcli.core.errors import DigitcliError, reason
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,18 +19,36 @@ def is_terminal(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
-def output_console() -> "Console":
-    """Makes a rich console on standard output; it draws what it is given, word for word."""
-    from rich.console import Console
+def is_animated(stream: TextIO) -> bool:
+    """Says whether what is drawn on a stream can be drawn over: on a real terminal only."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
-    return Console(highlight=False, markup=False, emoji=False)
+
+def output_console(at_least: int = 0) -> "Console":
+    """Makes a rich console on standard output; it draws what it is given, word for word.
+
+    Args:
+        at_least: Columns that the drawing needs; a narrower terminal wraps the lines, where rich
+            would leave out what has no room.
+    """
+    console = _console(stderr=False)
+    console.width = max(console.width, at_least)
+    return console
 
 
 def error_console() -> "Console":
     """Makes a rich console on standard error."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    class PlainConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # which the command line answers for every kind of output
+
+    return PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def has_colour(console: "Console") -> bool:
@@ -44,8 +64,22 @@ def visible(text: str) -> str:
 
 
 def print_line(text: str) -> None:
-    """Prints a line on standard output at once, so that a pipe sees it when it happens."""
-    print(text, flush=True)  # noqa: T201  the one place that prints results
+    """Prints a line on standard output at once, so that a pipe sees it when it happens.
+
+    Raises:
+        DigitcliError: The line cannot be written, because the disk is full, say.
+    """
+    try:
+        print(text, flush=True)  # noqa: T201  the one place that prints results
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unwritable_output(error) from error
+
+
+def unwritable_output(error: OSError) -> DigitcliError:
+    """Makes the fault that standard output cannot be written."""
+    return DigitcliError(f"cannot write to standard output: {reason(error)}", "send it elsewhere")
 
 
 def print_json(value: Any) -> None:

@@ -5,10 +5,11 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from digitcli.console.streams import (
     error_console,
+    is_animated,
     is_terminal,
     output_console,
     print_json,
@@ -20,11 +21,12 @@ from digitcli.core.recipes import Recipe
 from digitcli.core.training import Observer, TrainingState
 
 
-class TrainingDisplay(Observer, Protocol):
+class TrainingDisplay(Observer):
     """Follows a run from its first batch to its result."""
 
     def live(self) -> AbstractContextManager[object]:
         """Returns the context that the run happens in."""
+        return nullcontext()
 
     def on_done(self, state: TrainingState, path: Path) -> None:
         """The run is over and its weights are at ``path``."""
@@ -44,18 +46,12 @@ def training_display(recipe: Recipe, train_count: int, *, as_json: bool) -> Trai
         return _Table(recipe, train_count)
     else:
         results = _PlainLines()
-    if is_terminal(sys.stderr):
+    if is_animated(sys.stderr):
         return _WithBar(results, recipe, train_count)
     return results
 
 
-class _JsonLines:
-    def live(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def on_batches(self, epoch: int, batch: int) -> None:
-        pass
-
+class _JsonLines(TrainingDisplay):
     def on_loss(self, point: LossPoint) -> None:
         print_json({"event": "loss", **asdict(point)})
 
@@ -82,13 +78,7 @@ def _summary(state: TrainingState, path: Path) -> dict[str, Any]:
     }
 
 
-class _PlainLines:
-    def live(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def on_batches(self, epoch: int, batch: int) -> None:
-        pass
-
+class _PlainLines(TrainingDisplay):
     def on_loss(self, point: LossPoint) -> None:
         print_line(f"epoch {point.epoch}  batch {point.batch}  loss {point.loss:.3f}")
 
@@ -134,6 +124,9 @@ class _Bar:
             TimeRemainingColumn(),
             console=output_console() if on_output else error_console(),
             transient=True,
+            disable=not is_animated(sys.stdout if on_output else sys.stderr),
+            redirect_stdout=False,  # results are not the bar's to print
+            redirect_stderr=False,
         )
         self.task = self.progress.add_task(
             "", total=self.batches * self.epochs, epoch=1, epochs=self.epochs, loss="", speed=""
@@ -149,7 +142,7 @@ class _Bar:
         self.progress.update(self.task, loss=f"loss {loss:.3f}")
 
 
-class _WithBar:
+class _WithBar(TrainingDisplay):
     """Results go to standard output as lines; the bar is on standard error, a terminal."""
 
     def __init__(self, results: TrainingDisplay, recipe: Recipe, train_count: int) -> None:
@@ -173,7 +166,7 @@ class _WithBar:
         self.results.on_done(state, path)
 
 
-class _Table:
+class _Table(TrainingDisplay):
     """On a terminal: a table grows row by row above the bar."""
 
     _WIDTHS = (7, 7, 8, 15)

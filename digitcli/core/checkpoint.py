@@ -140,7 +140,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint at {path}", _TRAIN_FIRST) from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}", _TRAIN_AGAIN) from error
+        raise CheckpointError(f"cannot read {path}: {reason(error)}", _TRAIN_AGAIN) from error
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"{path} is not a file", _TRAIN_FIRST)
     if status.st_size == 0:

@@ -40,6 +40,6 @@ class ScoresError(DigitcliError):
     """Scores, classes or a target that softmax cannot work with."""
 
 
-def reason(error: OSError) -> str:
+def reason(error: OSError | ValueError) -> str:
     """Names an operating-system fault as a person would ("Permission denied")."""
-    return error.strerror or str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

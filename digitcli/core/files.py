@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old content or the new, and never a part."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
     """
+    path = path.resolve()  # the file that a link leads to, not the link
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -45,10 +47,11 @@ def check_writable(path: Path) -> None:
     Missing folders are made; an existing file is not touched.
 
     Raises:
-        OSError: The folder cannot be made or written, or ``path`` is a folder.
+        OSError: The folder cannot be made or written, or ``path`` is there and no plain file.
     """
-    if path.is_dir():
-        raise IsADirectoryError(21, "Is a directory", str(path))
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a plain file")
     path.parent.mkdir(parents=True, exist_ok=True)
     probe = path.with_name(f".{path.name}.{os.getpid()}.probe")
     try:

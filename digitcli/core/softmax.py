@@ -123,11 +123,15 @@ def softmax_steps(
         raise ScoresError(
             f"the temperature {temperature} is not a positive number", "try --temperature 1"
         )
+    if len(set(names)) != len(names) or not all(names):
+        raise ScoresError("a class has no name or the name of another", "name each differently")
     with np.errstate(over="ignore"):
         scaled = scores / temperature
-    if not np.isfinite(scaled).all():
+        spread = max(np.ptp(scores), np.ptp(scaled))
+    if not np.isfinite(spread):
         raise ScoresError(
-            f"scores divided by the temperature {temperature} overflow", "raise --temperature"
+            "the scores are so far apart that their differences overflow",
+            "give smaller scores, or raise --temperature",
         )
 
     exponentials = np.exp(scaled - scaled.max())

@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +69,8 @@ class TrainingState:
     images_per_second: float
 
 
-class Observer(Protocol):
-    """Is told of a run as it goes."""
+class Observer:
+    """Is told of a run as it goes; this one makes nothing of it."""
 
     def on_batches(self, epoch: int, batch: int) -> None:
         """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
@@ -128,68 +129,84 @@ def train(
     losses: list[LossPoint] = []
     epochs: list[EpochPoint] = []
     seconds = 0.0
-    for epoch in range(1, recipe.epochs + 1):
-        started = time.perf_counter()
-        order = torch.randperm(count).to(device)
-        # Sums stay on the device: reading one would wait for all the work queued there.
-        running_loss = torch.zeros((), device=device)
-        epoch_loss = torch.zeros((), device=device)
-        for batch, picked in enumerate(order.split(recipe.batch_size), start=1):
-            logits = model(train_x[picked])
-            loss = functional.cross_entropy(logits, train_y[picked])
-            gradients = torch.autograd.grad(loss, parameters)
-            with torch.no_grad():
-                # The function behind torch.optim.SGD; making the class imports torch's compiler,
-                # which takes as long as an epoch.
-                sgd(
-                    parameters,
-                    list(gradients),
-                    velocities,
-                    lr=recipe.lr,
-                    momentum=recipe.momentum,
-                    weight_decay=0,
-                    dampening=0,
-                    nesterov=False,
-                    maximize=False,
-                )
+    with _threads_for(recipe.batch_size):
+        for epoch in range(1, recipe.epochs + 1):
+            started = time.perf_counter()
+            order = torch.randperm(count).to(device)
+            # Sums stay on the device: reading one would wait for all the work queued there.
+            running_loss = torch.zeros((), device=device)
+            epoch_loss = torch.zeros((), device=device)
+            for batch, picked in enumerate(order.split(recipe.batch_size), start=1):
+                logits = model(train_x[picked])
+                loss = functional.cross_entropy(logits, train_y[picked])
+                gradients = torch.autograd.grad(loss, parameters)
+                with torch.no_grad():
+                    # The function behind torch.optim.SGD; making the class imports torch's
+                    # compiler, which takes as long as an epoch.
+                    sgd(
+                        parameters,
+                        list(gradients),
+                        velocities,
+                        lr=recipe.lr,
+                        momentum=recipe.momentum,
+                        weight_decay=0,
+                        dampening=0,
+                        nesterov=False,
+                        maximize=False,
+                    )
 
-            running_loss += loss.detach()
-            epoch_loss += loss.detach()
-            if batch % log_every == 0:
-                point = LossPoint(epoch, batch, _finite(running_loss / log_every, epoch, batch))
-                losses.append(point)
-                observer.on_loss(point)
-                running_loss.zero_()
-            if batch % _BATCHES_PER_REPORT == 0 or batch == batches:
-                observer.on_batches(epoch, batch)
-        mean_loss = _finite(epoch_loss / batches, epoch, batches)  # waits for the device
-        seconds += time.perf_counter() - started
+                running_loss += loss.detach()
+                epoch_loss += loss.detach()
+                if batch % log_every == 0:
+                    point = LossPoint(epoch, batch, _finite(running_loss / log_every, epoch, batch))
+                    losses.append(point)
+                    observer.on_loss(point)
+                    running_loss.zero_()
+                if batch % _BATCHES_PER_REPORT == 0 or batch == batches:
+                    observer.on_batches(epoch, batch)
+            mean_loss = _finite(epoch_loss / batches, epoch, batches)  # waits for the device
+            seconds += time.perf_counter() - started
 
-        predicted = predict_logits(model, test_x).argmax(dim=1).cpu().numpy()
-        accuracy = float((predicted == data.test_labels).mean())
-        epochs.append(EpochPoint(epoch, mean_loss, accuracy))
-        metadata = Metadata(
-            layer_sizes=sizes,
-            classes=data.classes,
-            mean=data.mean,
-            std=data.std,
-            dataset=data.name,
-            recipe=recipe,
-            epochs=epoch,
-            seed=seed,
-            device=device.type,
-            losses=tuple(losses),
-            accuracies=tuple(epochs),
-            versions=library_versions(),
-        )
-        checkpoint = Checkpoint(weights_of(model), metadata)
-        state = TrainingState(checkpoint, seconds, epoch * count / seconds)
-        observer.on_epoch(state)
+            predicted = predict_logits(model, test_x).argmax(dim=1).cpu().numpy()
+            accuracy = float((predicted == data.test_labels).mean())
+            epochs.append(EpochPoint(epoch, mean_loss, accuracy))
+            metadata = Metadata(
+                layer_sizes=sizes,
+                classes=data.classes,
+                mean=data.mean,
+                std=data.std,
+                dataset=data.name,
+                recipe=recipe,
+                epochs=epoch,
+                seed=seed,
+                device=device.type,
+                losses=tuple(losses),
+                accuracies=tuple(epochs),
+                versions=library_versions(),
+            )
+            checkpoint = Checkpoint(weights_of(model), metadata)
+            state = TrainingState(checkpoint, seconds, epoch * count / seconds)
+            observer.on_epoch(state)
     return state
 
 
+_ONE_THREAD_BATCH = 16
+"""Batch up to which further threads gain less than a third, and cost twentyfold when other work
+wants the cores: each step is over sooner than a waiting thread is given one."""
+
 _BATCHES_PER_REPORT = 10
 """Often enough for a smooth bar, seldom enough to cost nothing."""
+
+
+@contextmanager
+def _threads_for(batch_size: int) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    if batch_size <= _ONE_THREAD_BATCH:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _finite(loss: Tensor, epoch: int, batch: int) -> float:

@@ -41,7 +41,7 @@ class Progress(Protocol):
         """So many more bytes of it arrived."""
 
     def on_failure(self, problem: str) -> None:
-        """A mirror failed; the next is tried."""
+        """A mirror failed where a later one then served."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def _already_there(folder: Path, file: IdxFile) -> FileReport | None:
     extracted = read_sound(folder / file.name, file.md5)
     archive = read_sound(folder / file.archive, file.archive_md5)
     if extracted is not None:
-        if archive is None and (folder / file.archive).exists():
-            return None  # a damaged archive may be all that another program looks at
+        if archive is None:
+            (folder / file.archive).unlink(missing_ok=True)  # damaged: nobody should rely on it
         return FileReport(file.name, extracted.size, file.md5, None)
     if archive is not None:
         return _install(folder, file, archive.tobytes(), "archive")
@@ -121,9 +121,10 @@ def _fetch(folder: Path, file: IdxFile, mirrors: deque[str], progress: Progress)
             archive = _fetch_from(source, file, folder, progress)
         except _MirrorError as error:
             problems.append(f"{source}: {error}")
-            progress.on_failure(problems[-1])
             mirrors.rotate(-1)  # the next file starts with the mirror that served last
         else:
+            for problem in problems:
+                progress.on_failure(problem)
             return _install(folder, file, archive, source)
     raise DatasetError(
         f"no mirror served {file.archive} ({'; '.join(problems)})",
@@ -193,7 +194,10 @@ def _fetch_from(source: str, file: IdxFile, folder: Path, progress: Progress) ->
 
 
 def _chunks(url: str, name: str, progress: Progress) -> Iterator[bytes]:
-    scheme = urlsplit(url).scheme if "://" in url else ""
+    try:
+        scheme = urlsplit(url).scheme if "://" in url else ""
+    except ValueError as error:
+        raise _MirrorError("not an address") from error
     if scheme in ("http", "https"):
         return _chunks_over_http(url, name, progress)
     if scheme == "file":

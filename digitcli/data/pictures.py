@@ -51,7 +51,7 @@ def read_picture(source: Path | bytes) -> Grey:
     """
     try:
         data = source if isinstance(source, bytes) else _read_file(source)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
         raise PictureError(
             f"cannot read it: {reason(error)}", "check the path and its permissions"
         ) from error
@@ -86,8 +86,14 @@ def _read_file(path: Path) -> bytes:
 
 def _reduced(image: Image.Image) -> Image.Image:
     factor = max(image.size) // _LARGEST_SIDE
-    if factor < 2 or image.mode in ("1", "P"):
+    if factor < 2:
         return image
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif image.mode.startswith("I;16"):
+        image = image.convert("I")
     return image.reduce(factor)
 
 
@@ -95,8 +101,10 @@ def _grey(image: Image.Image) -> Grey:
     if image.mode.startswith(("I", "F")):  # 16 and 32 bits per pixel
         values = np.asarray(image, dtype=np.float32)
         lowest, highest = float(values.min()), float(values.max())
+        if not np.isfinite((lowest, highest)).all():
+            raise PictureError("it holds values that are no numbers", "save it as PNG")
         if image.mode == "F" or lowest < 0 or highest > 65535:
-            return (values - lowest) / max(highest - lowest, 1e-30)
+            return (values - lowest) / np.float32(max(highest - lowest, 1e-30))
         return values / np.float32(65535 if highest > 255 else 255)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _on_paper(image.convert("RGBA"))

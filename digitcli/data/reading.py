@@ -87,7 +87,7 @@ def _size(content: Path | bytes) -> int:
         return len(content)
     try:
         return content.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return 0  # reading it will say what is wrong
 
 

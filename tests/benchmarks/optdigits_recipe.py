@@ -13,9 +13,8 @@ import sys
 import torch
 from sklearn.model_selection import train_test_split
 
-from digitcli.core.checkpoint import LossPoint
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import TrainingData, TrainingState, train
+from digitcli.core.training import Observer, TrainingData, train
 from digitcli.data.datasets import DATASETS
 from digitcli.data.optdigits import load_optdigits
 
@@ -27,14 +26,6 @@ CANDIDATES = [
         [(0.01, 0.5), (0.01, 0.9), (0.03, 0.9), (0.05, 0.9), (0.1, 0.5)],
     )
 ]
-
-
-class Silent:
-    """Watches a run and says nothing."""
-
-    def on_batches(self, epoch: int, batch: int) -> None: ...
-    def on_loss(self, point: LossPoint) -> None: ...
-    def on_epoch(self, state: TrainingState) -> None: ...
 
 
 def validation_data() -> TrainingData:
@@ -65,7 +56,7 @@ def main() -> None:
                 seed=seed,
                 log_every=10_000,
                 device=torch.device("cpu"),
-                observer=Silent(),
+                observer=Observer(),
             )
             for seed in SEEDS
         ]
