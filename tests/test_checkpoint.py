@@ -66,6 +66,8 @@ def test_metadata_tells_all_that_is_known(checkpoint: Path) -> None:
         "batch_size": 32,
         "lr": 0.05,
         "momentum": 0.5,
+        "nesterov": False,
+        "schedule": "constant",
     }
     assert metadata["epochs"] == 15
     assert metadata["seed"] == 0

@@ -15,7 +15,7 @@ from digitcli.core.errors import DigitcliError
 from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward
 from digitcli.core.model import MLP, model_of, normalised, predict_logits
-from digitcli.core.recipes import LESSON, Recipe, recipe_for
+from digitcli.core.recipes import LESSON, QUICK, Recipe, find_recipe
 from digitcli.core.softmax import softmax
 from digitcli.core.training import Observer, TrainingData, TrainingState, train
 
@@ -44,7 +44,8 @@ def test_the_network_is_the_lessons() -> None:
     assert shapes["l5.weight"] == (10, 64)
     assert len(shapes) == 10
     assert Recipe("lesson", epochs=10, batch_size=64, lr=0.01, momentum=0.5) == LESSON
-    assert recipe_for("mnist") is LESSON
+    assert find_recipe(None, "mnist") is LESSON
+    assert find_recipe("quick", "mnist") is QUICK
 
 
 class Recorder(Observer):

@@ -37,6 +37,13 @@ def _dataset_names() -> list[str]:
     return list(DATASETS)
 
 
+def recipe_names() -> list[str]:
+    """Lists what ``--recipe`` takes, for completion."""
+    from digitcli.core.recipes import RECIPES
+
+    return list(RECIPES)
+
+
 def _device_names() -> list[str]:
     return ["auto", "cpu", "cuda", "mps"]
 

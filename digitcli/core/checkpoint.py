@@ -252,7 +252,7 @@ def _parse_metadata(path: Path, document: str) -> Metadata:
 def _typed(value: Any, kind: type[_T]) -> _T:
     if kind is float and type(value) is int:
         return cast("_T", float(value))  # JSON has one kind of number
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{value!r:.40} is not of type {kind.__name__}")
     return value
 

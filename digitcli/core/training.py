@@ -99,7 +99,7 @@ def train(
 
     Args:
         data: What to learn from and what to measure on.
-        recipe: Epochs, batch size, learning rate and momentum.
+        recipe: How many epochs of which steps.
         seed: Any integer from 0 to 2**32 - 1.
         log_every: Batches between readings of the running mean loss, at least 1.
         device: Where the data set and the model live.
@@ -129,6 +129,7 @@ def train(
     losses: list[LossPoint] = []
     epochs: list[EpochPoint] = []
     seconds = 0.0
+    step = 0
     with _threads_for(recipe.batch_size):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
@@ -147,14 +148,16 @@ def train(
                         parameters,
                         list(gradients),
                         velocities,
-                        lr=recipe.lr,
+                        lr=recipe.lr_at(step / (recipe.epochs * batches)),
                         momentum=recipe.momentum,
+                        nesterov=recipe.nesterov,
                         weight_decay=0,
                         dampening=0,
-                        nesterov=False,
                         maximize=False,
+                        fused=True,
                     )
 
+                step += 1
                 running_loss += loss.detach()
                 epoch_loss += loss.detach()
                 if batch % log_every == 0:
