@@ -77,7 +77,7 @@ LESSON = Recipe(name="lesson", epochs=10, batch_size=64, lr=0.01, momentum=0.5)
 OPTDIGITS = Recipe(name="optdigits", epochs=40, batch_size=16, lr=0.1, momentum=0.5)
 """For the 1,437 training pictures of optdigits, where ten lesson epochs are only 230 steps.
 
-Chosen on a validation split of the training pictures by ``tests/benchmarks/optdigits_recipe.py``.
+Chosen on a validation split of the training pictures: ``tests/benchmarks/choose_recipe.py``.
 """
 
 QUICK = Recipe(
@@ -91,7 +91,7 @@ QUICK = Recipe(
 )
 """For MNIST in a hurry: three epochs to more than the lesson's ten reach.
 
-Chosen on a validation split of the training pictures by ``tests/benchmarks/quick_recipe.py``.
+Chosen on a validation split of the training pictures: ``tests/benchmarks/choose_recipe.py``.
 """
 
 RECIPES = {recipe.name: recipe for recipe in (LESSON, QUICK, OPTDIGITS)}
