@@ -48,6 +48,16 @@ def test_the_network_is_the_lessons() -> None:
     assert find_recipe("quick", "mnist") is QUICK
 
 
+def test_one_cycle_climbs_and_falls_to_nothing() -> None:
+    rates = [QUICK.lr_at(step / 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(QUICK.lr / 25)
+    assert rates[300] == pytest.approx(max(rates)) == pytest.approx(QUICK.lr)
+    assert rates[:301] == sorted(rates[:301])
+    assert rates[300:] == sorted(rates[300:], reverse=True)
+    assert rates[-1] < QUICK.lr / 1000
+    assert {LESSON.lr_at(step / 10) for step in range(10)} == {0.01}
+
+
 class Recorder(Observer):
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
@@ -100,6 +110,29 @@ def test_training_is_plain_sgd_as_the_lesson_writes_it(data: TrainingData) -> No
         running += [np.mean(losses[0:5]), np.mean(losses[5:10])]
     assert [point.loss for point in recorder.losses] == pytest.approx(running, rel=1e-4)
     assert [(p.epoch, p.batch) for p in recorder.losses] == [(1, 5), (1, 10), (2, 5), (2, 10)]
+    for name, weight in model.named_parameters():
+        assert state.checkpoint.weights[name] == pytest.approx(weight.detach().numpy(), abs=1e-5)
+
+
+def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
+    recipe = Recipe("r", 2, 8, 0.02, 0.9, nesterov=True, schedule="one-cycle")
+    state = train(data, recipe, seed=3, log_every=5, device=CPU, observer=Observer())
+
+    torch.manual_seed(3)
+    model = MLP(layer_sizes(10))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, nesterov=True)
+    x = normalised(data.train_images, 0.1307, 0.3081, CPU)
+    y = torch.from_numpy(data.train_labels)
+    step = 0
+    for _ in range(2):
+        order = torch.randperm(100)
+        for i in range(0, 100, 8):
+            optimizer.param_groups[0]["lr"] = recipe.lr_at(step / 26)
+            optimizer.zero_grad()
+            loss = torch.nn.CrossEntropyLoss()(model(x[order[i : i + 8]]), y[order[i : i + 8]])
+            loss.backward()
+            optimizer.step()
+            step += 1
     for name, weight in model.named_parameters():
         assert state.checkpoint.weights[name] == pytest.approx(weight.detach().numpy(), abs=1e-5)
 

@@ -8,7 +8,6 @@ printed as a line of JSON.
 
 import itertools
 import json
-import math
 import statistics
 import sys
 
@@ -70,7 +69,7 @@ def accuracy_and_seconds(data: TrainingData, recipe: Recipe, seed: int) -> tuple
             observer=Observer(),
         )
     except DigitcliError:  # the loss became infinite
-        return 0.0, math.nan
+        return 0.0, 0.0
     return state.checkpoint.metadata.accuracies[-1].accuracy, state.seconds
 
 
