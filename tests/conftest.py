@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from digitcli.cli.app import app
 from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import Observer, TrainingData, train
+from digitcli.core.training import TrainingData, train
 from digitcli.data import mnist
 
 Run = Callable[..., Result]
@@ -92,7 +92,7 @@ def trained() -> Checkpoint:
     )
     recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
     device = torch.device("cpu")
-    state = train(data, recipe, seed=0, log_every=10, device=device, observer=Observer())
+    state = train(data, recipe, seed=0, log_every=10, device=device)
     return state.checkpoint
 
 

@@ -89,7 +89,7 @@ SMALL = Recipe("small", epochs=2, batch_size=8, lr=0.05, momentum=0.5)
 
 def test_training_is_plain_sgd_as_the_lesson_writes_it(data: TrainingData) -> None:
     recorder = Recorder()
-    state = train(data, SMALL, seed=3, log_every=5, device=CPU, observer=recorder)
+    state = train(data, SMALL, seed=3, log_every=5, device=CPU, observers=[recorder])
 
     torch.manual_seed(3)
     model = MLP(layer_sizes(10))
@@ -116,7 +116,7 @@ def test_training_is_plain_sgd_as_the_lesson_writes_it(data: TrainingData) -> No
 
 def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
     recipe = Recipe("r", 2, 8, 0.02, 0.9, nesterov=True, schedule="one-cycle")
-    state = train(data, recipe, seed=3, log_every=5, device=CPU, observer=Observer())
+    state = train(data, recipe, seed=3, log_every=5, device=CPU)
 
     torch.manual_seed(3)
     model = MLP(layer_sizes(10))
@@ -139,7 +139,7 @@ def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
 
 def test_equal_seeds_give_equal_bits_and_others_do_not(data: TrainingData) -> None:
     def weights(seed: int) -> bytes:
-        state = train(data, SMALL, seed=seed, log_every=5, device=CPU, observer=Observer())
+        state = train(data, SMALL, seed=seed, log_every=5, device=CPU)
         return b"".join(weight.tobytes() for weight in state.checkpoint.weights.values())
 
     assert weights(1) == weights(1)
@@ -148,7 +148,7 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(data: TrainingData) -> No
 
 def test_what_an_observer_is_told(data: TrainingData) -> None:
     recorder = Recorder()
-    state = train(data, SMALL, seed=0, log_every=300, device=CPU, observer=recorder)
+    state = train(data, SMALL, seed=0, log_every=300, device=CPU, observers=[recorder])
     assert recorder.batches == [(1, 10), (1, 13), (2, 10), (2, 13)]
     assert recorder.losses == []
     assert tuple(recorder.epochs) == state.checkpoint.metadata.accuracies
@@ -159,20 +159,13 @@ def test_what_an_observer_is_told(data: TrainingData) -> None:
 def test_a_loss_that_is_no_number_stops_the_run(data: TrainingData) -> None:
     recipe = replace(SMALL, lr=1e20)
     with pytest.raises(DigitcliError, match=r"loss became (nan|inf)") as caught:
-        train(data, recipe, seed=0, log_every=5, device=CPU, observer=Observer())
+        train(data, recipe, seed=0, log_every=5, device=CPU)
     assert caught.value.exit_code == 1
 
 
 def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
     with pytest.raises(DigitcliError, match="101 is more than the 100 training pictures"):
-        train(
-            data,
-            replace(SMALL, batch_size=101),
-            seed=0,
-            log_every=5,
-            device=CPU,
-            observer=Observer(),
-        )
+        train(data, replace(SMALL, batch_size=101), seed=0, log_every=5, device=CPU)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +229,7 @@ def test_cuda_without_cuda_names_the_torch_build() -> None:
 def test_cuda_trains_to_the_same_losses(data: TrainingData) -> None:
     def losses(device: torch.device) -> list[float]:
         recorder = Recorder()
-        train(data, SMALL, seed=0, log_every=5, device=device, observer=recorder)
+        train(data, SMALL, seed=0, log_every=5, device=device, observers=[recorder])
         return [point.loss for point in recorder.losses]
 
     assert losses(choose_device("cuda")) == pytest.approx(losses(CPU), rel=1e-3)

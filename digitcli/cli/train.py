@@ -94,28 +94,11 @@ def train(
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     chosen_recipe = replace(find_recipe(recipe, dataset), **given)
     from digitcli.console.streams import print_note, visible
-    from digitcli.console.training import TrainingDisplay, training_display
+    from digitcli.console.training import training_display
     from digitcli.core import training
-    from digitcli.core.checkpoint import LossPoint, save_checkpoint
     from digitcli.core.device import choose_device
     from digitcli.core.errors import DigitcliError, reason
     from digitcli.core.files import check_writable
-
-    class SaveEveryEpoch(training.Observer):
-        """Writes the checkpoint before the epoch is shown, so that what is shown is safe."""
-
-        def __init__(self, display: TrainingDisplay) -> None:
-            self.display = display
-
-        def on_batches(self, epoch: int, batch: int) -> None:
-            self.display.on_batches(epoch, batch)
-
-        def on_loss(self, point: LossPoint) -> None:
-            self.display.on_loss(point)
-
-        def on_epoch(self, state: training.TrainingState) -> None:
-            save_checkpoint(output, state.checkpoint)
-            self.display.on_epoch(state)
 
     torch_device = choose_device(device)
     try:
@@ -147,6 +130,7 @@ def train(
             seed=seed,
             log_every=log_every,
             device=torch_device,
-            observer=SaveEveryEpoch(display),
+            # written before it is shown, so that what is shown is safe
+            observers=[training.CheckpointWriter(output), display],
         )
     display.on_done(state, output)

@@ -46,7 +46,7 @@ def training_display(recipe: Recipe, train_count: int, *, as_json: bool) -> Trai
         return _Table(recipe, train_count)
     else:
         results = _PlainLines()
-    if is_animated(sys.stderr):
+    if is_animated(sys.stderr) and not is_terminal(sys.stdout):
         return _WithBar(results, recipe, train_count)
     return results
 

@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from digitcli.core.checkpoint import (
     Metadata,
     layer_sizes,
     library_versions,
+    save_checkpoint,
 )
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import MLP, normalised, predict_logits, weights_of
@@ -82,6 +84,21 @@ class Observer:
         """An epoch is over and the model was tested."""
 
 
+class CheckpointWriter(Observer):
+    """Writes the checkpoint after every epoch.
+
+    Args:
+        path: Where it goes; what is there is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_epoch(self, state: TrainingState) -> None:
+        """Writes it; raises CheckpointError if it cannot be written."""
+        save_checkpoint(self.path, state.checkpoint)
+
+
 def train(
     data: TrainingData,
     recipe: Recipe,
@@ -89,7 +106,7 @@ def train(
     seed: int,
     log_every: int,
     device: torch.device,
-    observer: Observer,
+    observers: Sequence[Observer] = (),
 ) -> TrainingState:
     """Trains the lesson's network from scratch.
 
@@ -103,7 +120,7 @@ def train(
         seed: Any integer from 0 to 2**32 - 1.
         log_every: Batches between readings of the running mean loss, at least 1.
         device: Where the data set and the model live.
-        observer: Told of batches, losses and epochs as they are done.
+        observers: Told of batches, losses and epochs as they are done, each in turn.
 
     Raises:
         DigitcliError: The batch is larger than the data, or the loss is no longer a number.
@@ -163,10 +180,12 @@ def train(
                 if batch % log_every == 0:
                     point = LossPoint(epoch, batch, _finite(running_loss / log_every, epoch, batch))
                     losses.append(point)
-                    observer.on_loss(point)
+                    for observer in observers:
+                        observer.on_loss(point)
                     running_loss.zero_()
                 if batch % _BATCHES_PER_REPORT == 0 or batch == batches:
-                    observer.on_batches(epoch, batch)
+                    for observer in observers:
+                        observer.on_batches(epoch, batch)
             mean_loss = _finite(epoch_loss / batches, epoch, batches)  # waits for the device
             seconds += time.perf_counter() - started
 
@@ -189,7 +208,8 @@ def train(
             )
             checkpoint = Checkpoint(weights_of(model), metadata)
             state = TrainingState(checkpoint, seconds, epoch * count / seconds)
-            observer.on_epoch(state)
+            for observer in observers:
+                observer.on_epoch(state)
     return state
 
 

@@ -18,7 +18,7 @@ from speed import data_dir
 from digitcli.console.download import DownloadDisplay
 from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import QUICK, Recipe
-from digitcli.core.training import Observer, TrainingData, train
+from digitcli.core.training import TrainingData, train
 from digitcli.data.datasets import DATASETS, Source
 
 OPTDIGITS = [
@@ -60,14 +60,7 @@ def validation_data(name: str, share: float) -> TrainingData:
 
 def accuracy_and_seconds(data: TrainingData, recipe: Recipe, seed: int) -> tuple[float, float]:
     try:
-        state = train(
-            data,
-            recipe,
-            seed=seed,
-            log_every=10_000,
-            device=torch.device("cpu"),
-            observer=Observer(),
-        )
+        state = train(data, recipe, seed=seed, log_every=10_000, device=torch.device("cpu"))
     except DigitcliError:  # the loss became infinite
         return 0.0, 0.0
     return state.checkpoint.metadata.accuracies[-1].accuracy, state.seconds
