@@ -5,7 +5,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from digitcli.console.streams import (
     error_console,
@@ -19,6 +19,9 @@ from digitcli.console.streams import (
 from digitcli.core.checkpoint import LossPoint
 from digitcli.core.recipes import Recipe
 from digitcli.core.training import Observer, TrainingState
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class TrainingDisplay(Observer):
@@ -43,11 +46,12 @@ def training_display(recipe: Recipe, train_count: int, *, as_json: bool) -> Trai
     if as_json:
         results: TrainingDisplay = _JsonLines()
     elif is_terminal(sys.stdout):
-        return _Table(recipe, train_count)
+        bar = _Bar(recipe, train_count, on_output=True)
+        return _WithBar(_Table(bar.progress.console), bar)
     else:
         results = _PlainLines()
     if is_animated(sys.stderr) and not is_terminal(sys.stdout):
-        return _WithBar(results, recipe, train_count)
+        return _WithBar(results, _Bar(recipe, train_count, on_output=False))
     return results
 
 
@@ -143,11 +147,11 @@ class _Bar:
 
 
 class _WithBar(TrainingDisplay):
-    """Results go to standard output as lines; the bar is on standard error, a terminal."""
+    """Shows results, and how far the run is."""
 
-    def __init__(self, results: TrainingDisplay, recipe: Recipe, train_count: int) -> None:
+    def __init__(self, results: TrainingDisplay, bar: _Bar) -> None:
         self.results = results
-        self.bar = _Bar(recipe, train_count, on_output=False)
+        self.bar = bar
 
     def live(self) -> AbstractContextManager[object]:
         return self.bar.progress
@@ -167,23 +171,15 @@ class _WithBar(TrainingDisplay):
 
 
 class _Table(TrainingDisplay):
-    """On a terminal: a table grows row by row above the bar."""
+    """On a terminal: a table that grows row by row, above the bar."""
 
     _WIDTHS = (7, 7, 8, 15)
 
-    def __init__(self, recipe: Recipe, train_count: int) -> None:
-        self.bar = _Bar(recipe, train_count, on_output=True)
-        self.console = self.bar.progress.console
+    def __init__(self, console: "Console") -> None:
+        self.console = console
         self.started = False
 
-    def live(self) -> AbstractContextManager[object]:
-        return self.bar.progress
-
-    def on_batches(self, epoch: int, batch: int) -> None:
-        self.bar.move(epoch, batch)
-
     def on_loss(self, point: LossPoint) -> None:
-        self.bar.show_loss(point.loss)
         self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}", "")
 
     def on_epoch(self, state: TrainingState) -> None:
