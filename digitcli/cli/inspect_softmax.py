@@ -76,7 +76,6 @@ def inspect_softmax(
         )
     if classes is not None and logits is None:
         raise ScoresError("--classes names plain scores", "give it together with --logits")
-
     if (dataset is not None or split is not None) and index is None:
         raise ScoresError("--dataset and --split choose a picture", "give them with --index")
 
@@ -136,7 +135,7 @@ def _read(image: str) -> "np.ndarray":
     try:
         return prepare(read_picture(sys.stdin.buffer.read() if image == "-" else Path(image)))
     except PictureError as error:
-        raise PictureError(f"{image}: {error.problem}", error.next_step) from error
+        raise error.of(image) from error
 
 
 def _labelled(

@@ -37,6 +37,12 @@ def _dataset_names() -> list[str]:
     return list(DATASETS)
 
 
+def _split_names() -> list[str]:
+    from digitcli.data.datasets import SPLITS
+
+    return list(SPLITS)
+
+
 def recipe_names() -> list[str]:
     """Lists what ``--recipe`` takes, for completion."""
     from digitcli.core.recipes import RECIPES
@@ -105,7 +111,7 @@ DATASET_OPTION = typer.Option(
 SPLIT_OPTION = typer.Option(
     "--split",
     metavar="NAME",
-    autocompletion=lambda: ["train", "test"],
+    autocompletion=_split_names,
     help="train or test: which part of the data set.",
 )
 

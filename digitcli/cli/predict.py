@@ -82,7 +82,7 @@ def predict(
 
     def report(name: str, error: PictureError) -> None:
         nonlocal failed
-        print_error(PictureError(f"{name}: {error.problem}", error.next_step))
+        print_error(error.of(name))
         failed += 1
 
     with PredictionDisplay(as_json=json, quiet=quiet, top=top) as display:

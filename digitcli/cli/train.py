@@ -93,20 +93,15 @@ def train(
     flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "momentum": momentum}
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     chosen_recipe = replace(find_recipe(recipe, dataset), **given)
+
     from digitcli.console.streams import print_note, visible
     from digitcli.console.training import training_display
     from digitcli.core import training
+    from digitcli.core.checkpoint import check_destination
     from digitcli.core.device import choose_device
-    from digitcli.core.errors import DigitcliError, reason
-    from digitcli.core.files import check_writable
 
     torch_device = choose_device(device)
-    try:
-        check_writable(output)
-    except OSError as error:
-        raise DigitcliError(
-            f"cannot write {output}: {reason(error)}", "choose another place with --output"
-        ) from error
+    check_destination(output)
     if output.exists():
         print_note(f"{visible(str(output))} will be replaced after the first epoch")
     with DownloadDisplay() as progress:

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from digitcli.console.streams import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.progress import Progress
 
 _BAR_WIDTH = 24
@@ -47,7 +48,7 @@ class Prediction:
     probabilities: npt.NDArray[np.float64]
     certain: bool
 
-    @property
+    @cached_property
     def ranking(self) -> list[int]:
         """Indices of the classes, the most probable first."""
         return [int(i) for i in np.argsort(-self.probabilities, kind="stable")]
@@ -69,8 +70,9 @@ class PredictionDisplay:
 
     def __init__(self, *, as_json: bool, quiet: bool, top: int | None) -> None:
         self._as_json, self._quiet, self._top = as_json, quiet, top
-        self._drawn = is_terminal(sys.stdout)
-        self._counts = is_animated(sys.stderr) and not self._drawn
+        drawn = is_terminal(sys.stdout)
+        self._console = output_console(at_least=_WIDTH) if drawn else None
+        self._counts = is_animated(sys.stderr) and not drawn
         self._started = time.monotonic()
         self._progress: Progress | None = None
         self._done = 0
@@ -88,8 +90,8 @@ class PredictionDisplay:
             print_json(_as_json(prediction, self._top))
         elif self._quiet:
             print_line(visible(prediction.answer))
-        elif self._drawn:
-            _draw(prediction, self._top)
+        elif self._console is not None:
+            _draw(self._console, prediction, self._top)
         else:
             _print_plain(prediction, self._top)
         self._done += 1
@@ -152,12 +154,12 @@ def _digit(name: str) -> int | str:
     return int(name) if len(name) == 1 and name in "0123456789" else name
 
 
-def _draw(prediction: Prediction, top: int | None) -> None:
+def _draw(console: "Console", prediction: Prediction, top: int | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = output_console(at_least=_WIDTH)
     best = prediction.ranking[0]
+    highlight = "bold green" if prediction.certain else "bold yellow"
     bars = Table.grid(padding=(0, 1))
     bars.add_column(justify="right")
     bars.add_column(width=_BAR_WIDTH)
@@ -165,13 +167,7 @@ def _draw(prediction: Prediction, top: int | None) -> None:
     shown = prediction.ranking[:top] if top is not None else range(len(prediction.classes))
     for i in shown:
         probability = float(prediction.probabilities[i])
-        style = (
-            "bold green"
-            if i == best and prediction.certain
-            else "bold yellow"
-            if i == best
-            else "dim"
-        )
+        style = highlight if i == best else "dim"
         bars.add_row(
             Text(visible(prediction.classes[i]), style=style),
             Text(bar(probability, _BAR_WIDTH), style=style),
@@ -180,7 +176,7 @@ def _draw(prediction: Prediction, top: int | None) -> None:
     side = Table.grid()
     side.add_row(
         Text.assemble(
-            (visible(prediction.answer), "bold green" if prediction.certain else "bold yellow"),
+            (visible(prediction.answer), highlight),
             f"  {prediction.probabilities[best]:.2%}",
         )
     )

@@ -21,7 +21,7 @@ import safetensors
 import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, DigitcliError, reason
-from digitcli.core.files import write_atomically
+from digitcli.core.files import check_writable, write_atomically
 from digitcli.core.recipes import Recipe
 
 FORMAT_VERSION = 1
@@ -123,9 +123,25 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     try:
         write_atomically(path, lambda file: file.write(data))
     except OSError as error:
-        raise CheckpointError(
-            f"cannot write {path}: {reason(error)}", "choose another place with --output"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def check_destination(path: Path) -> None:
+    """Makes sure, before the work, that a checkpoint can be written; see ``check_writable``.
+
+    Raises:
+        CheckpointError: It could not.
+    """
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"cannot write {path}: {reason(error)}", "choose another place with --output"
+    )
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -31,6 +31,10 @@ class DatasetError(DigitcliError):
 class PictureError(DigitcliError):
     """A picture that cannot be read, or that shows nothing."""
 
+    def of(self, name: str) -> "PictureError":
+        """Returns the same fault with the picture's name before it."""
+        return PictureError(f"{name}: {self.problem}", self.next_step)
+
 
 class NotAPictureError(PictureError):
     """A file whose content is of no format that pictures are read in."""
