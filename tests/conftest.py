@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from drawn_digits import SmallMnist, drawn_pictures, write_small_mnist
@@ -22,6 +23,10 @@ from digitcli.data import mnist
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# Hypothesis fails a test that is slow once, as any is on a shared machine.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 SHARED_MNIST = Path(__file__).parents[2] / "shared" / "mnist"
 

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_numpy_inference_agrees_with_torch(trained: Checkpoint, seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     images = np.concatenate([noise, drawn_pictures(5, seed)[0]])

@@ -22,7 +22,7 @@ pictures = st.one_of(
 
 
 @given(pictures)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_picture_comes_to_a_fixed_point_or_is_blank(grey: np.ndarray) -> None:
     try:
         picture = prepare(grey)
