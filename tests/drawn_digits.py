@@ -43,6 +43,11 @@ def as_grey(image: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
+def prepared(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Returns a grey picture in MNIST form, uint8 (28, 28)."""
+    return prepare(grey).picture
+
+
 def drawn_pictures(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Draws digits in MNIST form, equally many of each.
 
@@ -53,7 +58,7 @@ def drawn_pictures(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.ND
     labels = np.arange(count) % 10
     rng.shuffle(labels)
     images = [
-        prepare(
+        prepared(
             as_grey(
                 draw_digit(
                     int(label),

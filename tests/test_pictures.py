@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_digits import as_grey, draw_digit, drawn_pictures
+from drawn_digits import as_grey, draw_digit, drawn_pictures, prepared
 from PIL import Image
 
 from digitcli.core.errors import PictureError
 from digitcli.data.pictures import find_files, read_picture
-from digitcli.data.prepare import prepare
 
 
 def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
@@ -20,11 +19,11 @@ def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
 
 
 SEVEN = draw_digit(7, size=120)
-EXPECTED = prepare(as_grey(SEVEN)).astype(float)
+EXPECTED = prepared(as_grey(SEVEN)).astype(float)
 
 
 def difference(data: bytes) -> float:
-    return float(np.abs(prepare(read_picture(data)) - EXPECTED).mean())
+    return float(np.abs(prepared(read_picture(data)) - EXPECTED).mean())
 
 
 @pytest.mark.parametrize("format_", ["PNG", "GIF", "BMP", "PPM", "TIFF", "JPEG2000", "ICO"])
@@ -105,13 +104,13 @@ def test_mnist_form_passes_unchanged_through_a_file() -> None:
     for picture in drawn_pictures(20, 5)[0]:
         for mode in ("L", "RGB", "RGBA", "P"):
             data = encoded(Image.fromarray(picture).convert(mode), "PNG")
-            assert np.array_equal(prepare(read_picture(data)), picture)
+            assert np.array_equal(prepared(read_picture(data)), picture)
 
 
 def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
     path = tmp_path / "seven.txt"
     path.write_bytes(encoded(SEVEN, "PNG"))
-    assert np.array_equal(prepare(read_picture(path)), EXPECTED)
+    assert np.array_equal(prepared(read_picture(path)), EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,7 @@ def test_large_pictures_of_every_mode(mode: str) -> None:
     )
     grey = read_picture(encoded(image, "PNG"))
     assert max(grey.shape) <= 1000
-    assert np.abs(prepare(grey) - EXPECTED).mean() < 6
+    assert np.abs(prepared(grey) - EXPECTED).mean() < 6
 
 
 def test_avif() -> None:

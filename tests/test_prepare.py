@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from drawn_digits import as_grey, draw_digit, drawn_pictures
+from drawn_digits import as_grey, draw_digit, drawn_pictures, prepared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from digitcli.core.errors import PictureError
-from digitcli.data.prepare import is_mnist_form, prepare
+from digitcli.data.prepare import is_mnist_form
 
 pictures = st.one_of(
     hnp.arrays(np.float32, (28, 28), elements=st.floats(0, 1, width=32)),
@@ -25,34 +25,34 @@ pictures = st.one_of(
 @settings(max_examples=300)
 def test_any_picture_comes_to_a_fixed_point_or_is_blank(grey: np.ndarray) -> None:
     try:
-        picture = prepare(grey)
+        picture = prepared(grey)
     except PictureError as error:
         assert "blank" in str(error)
         return
     assert picture.shape == (28, 28)
     assert picture.dtype == np.uint8
     assert is_mnist_form(picture)
-    again = prepare(picture.astype(np.float32) / np.float32(255))
+    again = prepared(picture.astype(np.float32) / np.float32(255))
     assert np.array_equal(again, picture)
 
 
 @pytest.mark.parametrize("digit", range(10))
 def test_position_and_colours_do_not_matter(digit: int) -> None:
-    reference = prepare(as_grey(draw_digit(digit, size=200, scale=0.5))).astype(float)
+    reference = prepared(as_grey(draw_digit(digit, size=200, scale=0.5))).astype(float)
     for variant in (
         draw_digit(digit, size=200, scale=0.5, ink=255, paper=0),
         draw_digit(digit, size=200, scale=0.5, ink=40, paper=190),
         draw_digit(digit, size=200, scale=0.5, shift=(0.15, -0.2)),
     ):
-        picture = prepare(as_grey(variant)).astype(float)
+        picture = prepared(as_grey(variant)).astype(float)
         assert np.abs(picture - reference).max() <= 3  # grey levels lost to rounding
 
 
 @pytest.mark.parametrize(("size", "scale"), [(400, 0.25), (100, 0.8), (1200, 0.6)])
 def test_size_does_not_matter(size: int, scale: float) -> None:
-    references = [prepare(as_grey(draw_digit(d, size=200, scale=0.5))) for d in range(10)]
+    references = [prepared(as_grey(draw_digit(d, size=200, scale=0.5))) for d in range(10)]
     for digit in range(10):
-        picture = prepare(as_grey(draw_digit(digit, size=size, scale=scale))).astype(float)
+        picture = prepared(as_grey(draw_digit(digit, size=size, scale=scale))).astype(float)
         # rounded to whole pixels, the digit may come out one pixel away
         places = [np.roll(picture, (y, x), axis=(0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
         distances = [min(np.abs(place - r).mean() for place in places) for r in references]
@@ -63,13 +63,13 @@ def test_size_does_not_matter(size: int, scale: float) -> None:
 def test_inverted_mnist_comes_back_exactly() -> None:
     for picture in drawn_pictures(20, 3)[0]:
         inverted = (255 - picture).astype(np.float32) / np.float32(255)
-        assert np.array_equal(prepare(inverted), picture)
+        assert np.array_equal(prepared(inverted), picture)
 
 
 def test_the_longer_side_fills_twenty_pixels_and_the_mass_is_centred() -> None:
     wide = np.ones((100, 300), dtype=np.float32)
     wide[40:60, 20:280] = 0
-    picture = prepare(wide)
+    picture = prepared(wide)
     rows, columns = np.nonzero(picture)
     assert columns.max() - columns.min() + 1 == 20
     assert rows.max() - rows.min() + 1 == 2
@@ -80,7 +80,7 @@ def test_the_longer_side_fills_twenty_pixels_and_the_mass_is_centred() -> None:
 def test_the_aspect_is_kept() -> None:
     tall = np.ones((90, 90), dtype=np.float32)
     tall[10:80, 30:65] = 0
-    rows, columns = np.nonzero(prepare(tall))
+    rows, columns = np.nonzero(prepared(tall))
     assert rows.max() - rows.min() + 1 == 20
     assert columns.max() - columns.min() + 1 == 10
 
@@ -89,4 +89,4 @@ def test_the_aspect_is_kept() -> None:
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_one_colour_is_blank(shape: tuple[int, int], level: float) -> None:
     with pytest.raises(PictureError, match="blank"):
-        prepare(np.full(shape, level, dtype=np.float32))
+        prepared(np.full(shape, level, dtype=np.float32))

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SHARED_MNIST
+from drawn_digits import prepared
 from typer.testing import CliRunner
 
 from digitcli.cli.app import app
 from digitcli.data.mnist import read_split
-from digitcli.data.prepare import prepare
 
 pytestmark = pytest.mark.skipif(not SHARED_MNIST.is_dir(), reason="no ../shared/mnist here")
 
@@ -36,4 +36,4 @@ def test_a_real_digit_passes_preparation_unchanged(data_dir: Path) -> None:
     test = read_split(data_dir, "test")
     assert test is not None
     for picture in test.images[:1000]:
-        assert np.array_equal(prepare(picture.astype(np.float32) / np.float32(255)), picture)
+        assert np.array_equal(prepared(picture.astype(np.float32) / np.float32(255)), picture)

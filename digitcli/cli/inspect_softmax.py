@@ -133,7 +133,9 @@ def _read(image: str) -> "np.ndarray":
     from digitcli.data.prepare import prepare
 
     try:
-        return prepare(read_picture(sys.stdin.buffer.read() if image == "-" else Path(image)))
+        return prepare(
+            read_picture(sys.stdin.buffer.read() if image == "-" else Path(image))
+        ).picture
     except PictureError as error:
         raise error.of(image) from error
 

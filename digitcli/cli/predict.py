@@ -87,15 +87,15 @@ def predict(
 
     with PredictionDisplay(as_json=json, quiet=quiet, top=top) as display:
         for batch in prepare_all(_sources(images or [], files_from, folders)):
-            pictures = [picture for _, picture in batch if not isinstance(picture, PictureError)]
+            pictures = [digit.picture for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(softmax(forward(loaded, np.stack(pictures)))) if pictures else iter(())
-            for source, picture in batch:
+            for source, digit in batch:
                 if source.folder is not None:
-                    if isinstance(picture, NotAPictureError):
+                    if isinstance(digit, NotAPictureError):
                         continue
                     folders[source.folder] += 1
-                if isinstance(picture, PictureError):
-                    report(source.name, picture)
+                if isinstance(digit, PictureError):
+                    report(source.name, digit)
                     continue
                 probabilities = next(answers)
                 certain = bool(probabilities.max() >= min_probability)
@@ -103,7 +103,7 @@ def predict(
                 answered += 1
                 display.show(
                     Prediction(
-                        source.name, picture, loaded.metadata.classes, probabilities, certain
+                        source.name, digit.picture, loaded.metadata.classes, probabilities, certain
                     )
                 )
     for folder, found in folders.items():

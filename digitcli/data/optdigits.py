@@ -39,6 +39,6 @@ def load_optdigits(split: str) -> Split:
     # The digits touch the edge of their 8x8 pixels; a margin shows what is paper.
     grey = np.pad(digits.images[chosen] / 16, ((0, 0), (1, 1), (1, 1)))
     return Split(
-        np.stack([prepare(picture) for picture in grey.astype(np.float32)]),
+        np.stack([prepare(picture).picture for picture in grey.astype(np.float32)]),
         digits.target[chosen].astype(np.int64),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digitcli.core.errors import NotAPictureError, PictureError, reason
-from digitcli.data.prepare import Grey
+from digitcli.data.paper import Grey
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
 """Raster formats that people keep pictures in, those first that Pillow has ready at once. Others

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from digitcli.core.errors import PictureError
 from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import Picture, prepare
+from digitcli.data.prepare import Digit, prepare
 
 _WAITING = 256
 """Pictures in hand at most, which is also the largest batch: memory stays flat."""
@@ -38,7 +38,7 @@ class Source:
     folder: str | None = None
 
 
-Prepared = tuple[Source, Picture | PictureError]
+Prepared = tuple[Source, Digit | PictureError]
 
 
 def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
@@ -49,7 +49,7 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
             may be long in coming, so that nothing is kept back for it.
 
     Yields:
-        Batches of sources with their pictures, uint8 (28, 28), or with what is wrong with them.
+        Batches of sources with their digits, or with what is wrong with them.
     """
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())

@@ -1,0 +1,234 @@
+"""Telling ink from paper, whatever the colours and the light were."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from digitcli.core.errors import PictureError
+from digitcli.data.shapes import Ink, Mask
+
+Grey = npt.NDArray[np.float32]
+
+_FAINTEST = 0.05
+"""Contrast of ink to paper under which a picture is blank; faint pencil on a photo has 0.1."""
+
+_EVEN = 0.12
+"""Spread of the border, as a share of the contrast, up to which the paper is one flat colour."""
+
+_COARSE = 48
+"""Pixels of the longer side at which the light on the paper is judged: shadows are large."""
+
+_WINDOW = 0.25
+"""Side of the window that bridges strokes, as a share of the picture's; a marker has 0.15."""
+
+_LINE, _FAINT_LINE = 0.75, 0.6
+"""Share of a line across the picture that ruling covers at least, and how dark it is at most
+against the digit's ink, unless there are several."""
+
+_SKEW = math.tan(math.radians(5))
+"""Ruling that leans more than this is not looked for."""
+
+
+def separate_ink(grey: Grey) -> Ink:
+    """Makes ink light on black.
+
+    Where the border shows one even colour, that is the paper. Otherwise the light differs over the
+    picture, and the paper is what remains when strokes are bridged (see ``local_paper``). Ink is
+    what differs from the paper, to the side (darker or lighter) where it differs more.
+
+    Args:
+        grey: float32 (height, width) in 0..1.
+
+    Returns:
+        float32 of the same shape: 0 for paper, 1 for full ink.
+
+    Raises:
+        PictureError: Nothing stands out from the paper.
+    """
+    rim = _rim(grey)
+    paper = np.median(rim)
+    # Percentiles rather than extremes, so that single hot or dead pixels do not decide.
+    darkest, lightest = np.percentile(grey, (0.1, 99.9))
+    contrast = float(max(paper - darkest, lightest - paper))
+    if contrast < _FAINTEST:
+        raise _blank()
+    low, high = np.percentile(rim, (10, 90))
+    if high - low <= _EVEN * contrast:
+        ink = paper - grey if paper - darkest >= lightest - paper else grey - paper
+    else:
+        light = _light(grey)
+        sharp = _blurred(grey)
+        darker, lighter = np.percentile(sharp - light, (0.5, 99.5))
+        ink = (
+            local_paper(sharp) - sharp if -darker >= lighter else sharp + local_paper(-sharp)
+        )
+        ink -= np.median(ink)  # bridging follows the lightest grain of the paper
+    return _scaled(np.clip(ink, 0, None))
+
+
+def _rim(grey: Grey) -> Grey:
+    rim = max(1, min(grey.shape) // 20)
+    inner = np.zeros(grey.shape, dtype=bool)
+    inner[rim:-rim, rim:-rim] = True
+    return grey[~inner]
+
+
+def _scaled(ink: Ink) -> Ink:
+    """Brings ink to 0..1, and clears what stays within the paper's own unevenness."""
+    full = float(np.percentile(ink, 99.9))
+    if full < _FAINTEST:
+        raise _blank()
+    threshold = otsu(ink)
+    below = ink[ink <= threshold]
+    unevenness = float(np.percentile(below, 90)) if below.size else 0.0
+    floor = min(1.5 * unevenness, threshold)
+    above = ink[ink > threshold]
+    full = max(float(np.median(above)) if above.size else full, floor + 1e-3)
+    return np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
+
+
+def _blank() -> PictureError:
+    return PictureError("the picture is blank", "draw a digit, dark on light or light on dark")
+
+
+def local_paper(grey: Grey) -> Grey:
+    """Bridges dark strokes: what a light paper looks like beneath them.
+
+    A morphological closing (Serra 1982) with a square that no stroke is as wide as: the lightest
+    value around each pixel, and then the darkest of these. The straight edge of a shadow stays
+    where it is. Beyond the border the picture goes on as its slope there says, or else a dark
+    corner would be taken for ink.
+    """
+    size = 2 * (round(_WINDOW * min(grey.shape)) // 2) + 1
+    around = [(min(size, side - 1),) * 2 for side in grey.shape]
+    wide = np.pad(grey, around, mode="reflect", reflect_type="odd")
+    closed = -_highest(-_highest(wide, size), size)
+    (top, _), (left, _) = around
+    return closed[top : top + grey.shape[0], left : left + grey.shape[1]]
+
+
+def _highest(grey: Grey, size: int) -> Grey:
+    """Returns the highest value in the square of an odd side around each pixel."""
+    for axis in (0, 1):
+        reach = 1
+        values = np.moveaxis(grey, axis, 0)
+        padding = np.full((size // 2, *values.shape[1:]), -np.inf, dtype=np.float32)
+        values = np.concatenate([padding, values, padding])
+        while reach < size:  # the window doubles with each comparison
+            step = min(reach, size - reach)
+            values = np.maximum(values[step:], values[:-step])
+            reach += step
+        grey = np.moveaxis(values, 0, axis)
+    return grey
+
+
+def _light(grey: Grey) -> Grey:
+    """Estimates the light on the paper: the median around each place, of a window of half a side.
+
+    It needs not to know which of ink and paper is lighter, so that is decided by it.
+    """
+    height, width = grey.shape
+    scale = min(1.0, _COARSE / max(height, width))
+    small = np.asarray(
+        Image.fromarray(grey).resize(
+            (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BOX
+        )
+    )
+    reach = max(1, min(small.shape) // 4)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(small, reach, mode="edge"), (2 * reach + 1, 2 * reach + 1)
+    )
+    median = np.median(windows.reshape(*small.shape, -1), axis=2).astype(np.float32)
+    return np.asarray(
+        Image.fromarray(median).resize((width, height), Image.Resampling.BILINEAR)
+    )
+
+
+def _blurred(grey: Grey) -> Grey:
+    """Averages 3x3 pixels, so that grain decides nothing."""
+    padded = np.pad(grey, 1, mode="edge")
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
+
+
+def remove_ruling(ink: Ink) -> Ink:
+    """Takes out the lines of ruled and squared paper.
+
+    A line of them crosses the whole picture, straight, thin, and fainter than the digit or one of
+    several. Where the pen crosses it, the darker ink stays.
+
+    Args:
+        ink: float32 (height, width) in 0..1.
+
+    Returns:
+        The same without them.
+    """
+    without_rows = _without_rows(ink)
+    return np.ascontiguousarray(_without_rows(without_rows.T).T)
+
+
+def _without_rows(ink: Ink) -> Ink:
+    height, width = ink.shape
+    if min(height, width) < 4 * _COARSE // 3:
+        return ink  # too small to have lines thinner than strokes
+    lines = ink > 0.15
+    margin = round(_SKEW * width / 2) + 1
+    padded = np.pad(lines, ((margin, margin), (0, 0)))
+    columns = np.arange(width)
+    best_coverage = np.zeros(height)
+    best_drift = np.zeros((height, width), dtype=np.int64)
+    every = columns[:: max(1, width // 100)]
+    for slope in np.linspace(-_SKEW, _SKEW, 2 * margin + 1):
+        drift = np.rint(slope * (columns - width / 2)).astype(np.int64)
+        rows = np.arange(height)[:, None] + margin + drift[every][None]
+        coverage = padded[rows, every[None]].mean(axis=1)
+        better = coverage > best_coverage
+        best_coverage[better] = coverage[better]
+        best_drift[better] = drift
+    candidates = np.flatnonzero(best_coverage >= _LINE)
+    candidates = candidates[(candidates > 0.05 * height) & (candidates < 0.95 * height)]
+    if not candidates.size:
+        return ink
+    groups = np.split(candidates, np.flatnonzero(np.diff(candidates) > 1) + 1)
+    thin = [group for group in groups if len(group) <= max(3, 0.04 * height)]
+    paths = []
+    for group in thin:
+        centre = group[int(np.argmax(best_coverage[group]))]
+        reach = len(group) // 2 + 1
+        rows = np.clip(centre + best_drift[centre], 0, height - 1)
+        level = float(np.median(ink[rows, columns]))
+        if len(thin) >= 3 or level < _FAINT_LINE:
+            paths.append((rows, reach, level))
+    if not paths:
+        return ink
+    cleared = ink.copy()
+    for rows, reach, level in paths:
+        for offset in range(-reach, reach + 1):
+            at = np.clip(rows + offset, 0, height - 1)
+            values = ink[at, columns]
+            cleared[at, columns] = np.where(values > level + 0.25, values, 0)
+    return cleared if cleared.sum() >= 0.1 * ink.sum() else ink
+
+
+def stroke_mask(ink: Ink) -> Mask:
+    """Says where a stroke is: where there is ink rather than not, by Otsu's threshold."""
+    return ink > max(0.1, min(0.5, otsu(ink)))
+
+
+def otsu(values: Grey) -> float:
+    """Returns the threshold that best parts values into two groups (Otsu 1979).
+
+    Between groups that are wholly apart, every threshold is as good: the middle one is taken.
+    """
+    counts, edges = np.histogram(values, bins=256)
+    middles = (edges[:-1] + edges[1:]) / 2
+    weight = np.cumsum(counts)
+    rest = weight[-1] - weight
+    mass = np.cumsum(counts * middles)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = weight * rest * (mass / weight - (mass[-1] - mass) / rest) ** 2
+    between = np.nan_to_num(between)
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    return float(edges[1 + int(best[len(best) // 2])])
