@@ -10,7 +10,7 @@ import json
 import stat
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
@@ -274,7 +274,14 @@ def _typed(value: Any, kind: type[_T]) -> _T:
 
 
 def _record(kind: Callable[..., _T], values: Any) -> _T:
-    """Builds a dataclass of plain fields from JSON, checking each field's type."""
+    """Builds a dataclass from JSON, checking each field's type; one may hold another.
+
+    Files from before a field existed lack it: then its default holds.
+    """
     types = get_type_hints(kind)
-    fields = {name: _typed(values[name], types[name]) for name in types}
+    fields = {
+        name: _record(type_, values[name]) if is_dataclass(type_) else _typed(values[name], type_)
+        for name, type_ in types.items()
+        if name in values or not hasattr(kind, name)
+    }
     return kind(**fields)

@@ -7,6 +7,39 @@ from digitcli.core.errors import DigitcliError
 
 
 @dataclass(frozen=True)
+class Deformation:
+    """How far training pictures are deformed at random, each in its own way; zeros: not at all.
+
+    Attributes:
+        rotation: Degrees at most, either way.
+        scale: Share by which width and height are each stretched or shrunk at most.
+        shear: Slant at most, in pixels sideways per pixel of height.
+        shift: Pixels at most, along each axis.
+        elastic: Standard deviation in pixels, along each axis, of a smooth displacement field.
+
+    Raises:
+        DigitcliError: A value is negative or not finite.
+    """
+
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    shift: float = 0.0
+    elastic: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not (math.isfinite(value) and value >= 0):
+                raise DigitcliError(
+                    f"a deformation with {name} {value} is impossible", "give 0 or more"
+                )
+
+    def __bool__(self) -> bool:
+        """Says whether anything is deformed."""
+        return any(vars(self).values())
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How to train: minibatch stochastic gradient descent with momentum.
 
@@ -19,6 +52,7 @@ class Recipe:
         nesterov: Look ahead along the momentum (Nesterov 1983; Sutskever and others 2013).
         schedule: "constant", or "one-cycle": the learning rate climbs for ``_CLIMB`` of the steps
             and falls to nothing, both as half a cosine (Smith and Topin 2019).
+        deformation: How each training picture is deformed anew whenever it is seen.
 
     Raises:
         DigitcliError: A value is outside its range.
@@ -31,6 +65,7 @@ class Recipe:
     momentum: float
     nesterov: bool = False
     schedule: str = "constant"
+    deformation: Deformation = Deformation()
 
     def __post_init__(self) -> None:
         if self.epochs < 1:

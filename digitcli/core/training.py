@@ -23,6 +23,7 @@ from digitcli.core.checkpoint import (
     library_versions,
     save_checkpoint,
 )
+from digitcli.core.deform import Deformer
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import MLP, normalised, predict_logits, weights_of
 from digitcli.core.recipes import Recipe
@@ -142,6 +143,7 @@ def train(
     train_y = torch.from_numpy(data.train_labels).to(device)
     test_x = normalised(data.test_images, data.mean, data.std, device)
     batches = math.ceil(count / recipe.batch_size)
+    deform = Deformer.on(device, recipe.deformation, paper=-data.mean / data.std)
 
     losses: list[LossPoint] = []
     epochs: list[EpochPoint] = []
@@ -155,7 +157,8 @@ def train(
             running_loss = torch.zeros((), device=device)
             epoch_loss = torch.zeros((), device=device)
             for batch, picked in enumerate(order.split(recipe.batch_size), start=1):
-                logits = model(train_x[picked])
+                x = deform(train_x[picked]) if recipe.deformation else train_x[picked]
+                logits = model(x)
                 loss = functional.cross_entropy(logits, train_y[picked])
                 gradients = torch.autograd.grad(loss, parameters)
                 with torch.no_grad():
