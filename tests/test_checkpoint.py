@@ -93,6 +93,9 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "missing")
     with pytest.raises(CheckpointError, match="is not a file"):
         load_checkpoint(tmp_path)
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(CheckpointError, match="is a link to nothing"):
+        load_checkpoint(tmp_path / "link")
     path = tmp_path / "a.safetensors"
     path.touch()
     with pytest.raises(CheckpointError, match="is empty"):

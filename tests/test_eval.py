@@ -61,7 +61,10 @@ def test_the_accuracy_gate(run: Run, small_mnist: SmallMnist) -> None:
     accuracy = json.loads(run("eval", *handwriting).stdout)["accuracy"]
     result = run("eval", *handwriting, "--min-accuracy", "0.99")
     assert result.exit_code == 1
-    assert result.stderr == f"digitcli: the accuracy {accuracy:.4f} is below 0.99\n"
+    assert result.stderr.splitlines() == [
+        "digitcli: using the weights checkpoints/latest.safetensors",
+        f"digitcli: the accuracy {accuracy:.4f} is below 0.99",
+    ]
 
 
 def test_wrong_use(run: Run, small_mnist: SmallMnist) -> None:

@@ -58,7 +58,9 @@ def test_json(run: Run) -> None:
         "gradient",
         "top",
         "temperature",
+        "checkpoint",
     ]
+    assert value["checkpoint"] is None
     assert value["classes"] == ["cat", "dog", "person"]
     assert value["logits"] == [2, 1, 0.1]
     assert value["exponentials"] == pytest.approx([1, np.exp(-1), np.exp(-1.9)])

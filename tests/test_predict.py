@@ -16,7 +16,7 @@ def test_a_line_per_picture(run: Run) -> None:
     paths = [save_digit(Path(f"{digit}.png"), digit) for digit in range(10)]
     result = run("predict", *paths)
     assert result.exit_code == 0
-    assert result.stderr == ""
+    assert result.stderr == "digitcli: using the weights checkpoints/latest.safetensors\n"
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [row[0] for row in rows] == [f"{digit}.png" for digit in range(10)]
     assert [row[1] for row in rows] == list("0123456789")
@@ -28,8 +28,9 @@ def test_json(run: Run) -> None:
     result = run("predict", "7.png", "7.png", "--json")
     first, second = map(json.loads, result.stdout.splitlines())
     assert first == second
-    assert list(first) == ["path", "digit", "probability", "probabilities"]
+    assert list(first) == ["path", "digit", "probability", "probabilities", "checkpoint"]
     assert (first["path"], first["digit"]) == ("7.png", 7)
+    assert first["checkpoint"] == "checkpoints/latest.safetensors"
     assert len(first["probabilities"]) == 10
     assert sum(first["probabilities"]) == pytest.approx(1)
     assert first["probabilities"][7] == first["probability"] == max(first["probabilities"])

@@ -86,7 +86,7 @@ def test_without_colour(look: Look, environment: dict[str, str]) -> None:
     screen = look("predict", "one.png", **environment)
     assert screen.colours == {"default"}
     assert "\x1b[38" not in screen.raw
-    picture = "".join(line[:28] for line in screen.lines[1:])
+    picture = "".join(line[:28] for line in screen.lines[2:])
     assert set(picture) <= set(" ▀▄█")
     assert "█" in picture
     assert "▀" * 28 not in picture
@@ -97,8 +97,11 @@ def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
     draw_digit(7, size=100).save("seven[7].png")
     screen = look("predict", "seven[7].png")
     assert screen.code == 0
-    assert screen.lines[0] == "seven[7].png"
-    drawing = screen.lines[1:]
+    assert screen.lines[:2] == [
+        "digitcli: using the weights checkpoints/latest.safetensors",
+        "seven[7].png",
+    ]
+    drawing = screen.lines[2:]
     assert len(drawing) == 14
     assert all(line.startswith("▀" * 28) for line in drawing)
     answer, _, *bars = [line[28:].split() for line in drawing]
@@ -158,8 +161,8 @@ def test_a_fault_is_one_line(look: Look) -> None:
     screen = look("predict", "[x].png", "--checkpoint", "[y]", columns=200)
     assert screen.code == 2
     assert screen.lines == [
-        "error: there is no checkpoint at [y]; train one with 'digitcli train', "
-        "or name one with --checkpoint"
+        "error: there is no checkpoint at [y]; check the path, or name none to use "
+        "the latest trained or digitcli's own"
     ]
 
 

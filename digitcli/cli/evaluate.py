@@ -6,7 +6,6 @@ import typer
 
 from digitcli.cli.options import (
     DATASET_OPTION,
-    DEFAULT_CHECKPOINT,
     SPLIT_OPTION,
     CheckpointFile,
     DataDir,
@@ -37,7 +36,7 @@ def evaluate(
             help="Exit with 1 if the accuracy is below this, in 0..1.",
         ),
     ] = None,
-    checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
+    checkpoint: CheckpointFile = None,
     device: Device = "auto",
     mirror: Mirrors = None,
     data_dir: DataDir,
@@ -48,9 +47,11 @@ def evaluate(
     Without --dataset, on the data set that it was trained on.
     """
     from digitcli.core.checkpoint import load_checkpoint
+    from digitcli.core.lookup import find_checkpoint
     from digitcli.data.datasets import Source, find_dataset
 
-    loaded = load_checkpoint(checkpoint)
+    path = find_checkpoint(checkpoint)
+    loaded = load_checkpoint(path)
     chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
 
     from digitcli.console.download import DownloadDisplay
@@ -63,7 +64,7 @@ def evaluate(
     with DownloadDisplay() as progress:
         pictures = chosen.load(split, Source(data_dir, mirror or [], progress))
     result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
-    show_evaluation(result, dataset=chosen.name, split=split, checkpoint=checkpoint, as_json=json)
+    show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
     if min_accuracy is not None and result.accuracy < min_accuracy:
         print_note(f"the accuracy {result.accuracy:.4f} is below {min_accuracy:g}")
         return 1

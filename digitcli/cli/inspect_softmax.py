@@ -8,7 +8,6 @@ import typer
 
 from digitcli.cli.options import (
     DATASET_OPTION,
-    DEFAULT_CHECKPOINT,
     SPLIT_OPTION,
     CheckpointFile,
     DataDir,
@@ -59,7 +58,7 @@ def inspect_softmax(
     explain: Annotated[
         bool, typer.Option("--explain", metavar="", help="Say in a sentence what each step does.")
     ] = False,
-    checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
+    checkpoint: CheckpointFile = None,
     mirror: Mirrors = None,
     data_dir: DataDir,
     json: Json = False,
@@ -80,6 +79,7 @@ def inspect_softmax(
         raise ScoresError("--dataset and --split choose a picture", "give them with --index")
 
     picture: np.ndarray | None = None
+    path: Path | None = None
     if logits is not None:
         scores = _numbers(logits)
         names = tuple(_listed(classes)) if classes is not None else None
@@ -87,9 +87,11 @@ def inspect_softmax(
     else:
         from digitcli.core.checkpoint import load_checkpoint
         from digitcli.core.inference import forward
+        from digitcli.core.lookup import find_checkpoint
         from digitcli.data.datasets import find_dataset
 
-        loaded = load_checkpoint(checkpoint)
+        path = find_checkpoint(checkpoint)
+        loaded = load_checkpoint(path)
         names = loaded.metadata.classes
         if index is not None:
             chosen = find_dataset(dataset or loaded.metadata.dataset, names)
@@ -109,7 +111,7 @@ def inspect_softmax(
         target=None if right is None else shown.index(right),
         temperature=temperature,
     )
-    show_softmax(steps, picture=picture, as_json=json, explain=explain)
+    show_softmax(steps, picture=picture, checkpoint=path, as_json=json, explain=explain)
 
 
 def _listed(text: str) -> list[str]:

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_CHECKPOINT = Path("checkpoints/latest.safetensors")
-"""Where ``train`` writes and the other commands look, from the folder the command runs in."""
+from digitcli.core.lookup import LATEST
 
 
 def default_data_dir() -> Path:
@@ -82,12 +81,13 @@ Mirrors = Annotated[
 ]
 
 CheckpointFile = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--checkpoint",
         parser=file,
         envvar="DIGITCLI_CHECKPOINT",
         metavar="FILE",
+        show_default=f"{LATEST} if there, else digitcli's own",
         help="The weights to use.",
     ),
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitcli.cli.options import DEFAULT_CHECKPOINT, CheckpointFile, Json, examples
+from digitcli.cli.options import CheckpointFile, Json, examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def predict(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar="", help="Print the digit alone.")
     ] = False,
-    checkpoint: CheckpointFile = DEFAULT_CHECKPOINT,
+    checkpoint: CheckpointFile = None,
     json: Json = False,
 ) -> int:
     """Read the handwritten digit in each picture.
@@ -65,6 +65,7 @@ def predict(
     from digitcli.core.checkpoint import load_checkpoint
     from digitcli.core.errors import DigitcliError, NotAPictureError, PictureError
     from digitcli.core.inference import forward
+    from digitcli.core.lookup import find_checkpoint
     from digitcli.core.softmax import softmax
     from digitcli.data.reading import prepare_all
 
@@ -76,7 +77,8 @@ def predict(
         raise DigitcliError(
             "standard input cannot be a picture and a list at once", "give one of them a file"
         )
-    loaded = load_checkpoint(checkpoint)
+    path = find_checkpoint(checkpoint)
+    loaded = load_checkpoint(path)
     answered = failed = doubtful = 0
     folders: dict[str, int] = {}  # and the number of pictures found in each
 
@@ -85,7 +87,7 @@ def predict(
         print_error(error.of(name))
         failed += 1
 
-    with PredictionDisplay(as_json=json, quiet=quiet, top=top) as display:
+    with PredictionDisplay(path, as_json=json, quiet=quiet, top=top) as display:
         for batch in prepare_all(_sources(images or [], files_from, folders)):
             pictures = [digit.picture for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(softmax(forward(loaded, np.stack(pictures)))) if pictures else iter(())

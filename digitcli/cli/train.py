@@ -8,7 +8,6 @@ import typer
 
 from digitcli.cli.options import (
     DATASET_OPTION,
-    DEFAULT_CHECKPOINT,
     DataDir,
     Device,
     Json,
@@ -17,6 +16,7 @@ from digitcli.cli.options import (
     file,
     recipe_names,
 )
+from digitcli.core.lookup import LATEST
 
 EXAMPLES = examples(
     "digitcli train",
@@ -73,7 +73,7 @@ def train(
     output: Annotated[
         Path,
         typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
-    ] = DEFAULT_CHECKPOINT,
+    ] = LATEST,
     device: Device = "auto",
     mirror: Mirrors = None,
     data_dir: DataDir,

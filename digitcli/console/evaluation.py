@@ -5,7 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digitcli.console.streams import is_terminal, output_console, print_json, print_line, visible
+from digitcli.console.streams import (
+    is_terminal,
+    output_console,
+    print_json,
+    print_line,
+    print_weights,
+    visible,
+)
 from digitcli.core.evaluation import Evaluation
 
 _WIDTH = 62
@@ -20,6 +27,7 @@ def show_evaluation(
     evaluation: Evaluation, *, dataset: str, split: str, checkpoint: Path, as_json: bool
 ) -> None:
     """Prints loss, accuracies, a row per class and the confusion matrix."""
+    print_weights(checkpoint)
     if as_json:
         print_json(
             {

@@ -4,6 +4,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from digitcli.console.streams import (
     output_console,
     print_json,
     print_line,
+    print_weights,
     visible,
 )
 
@@ -63,12 +65,14 @@ class PredictionDisplay:
     """Prints predictions as they come, and how far it is where nothing else shows that.
 
     Args:
+        checkpoint: Where the weights come from, said before the first prediction.
         as_json: A line of JSON each.
-        quiet: The digit alone.
+        quiet: The digit alone, and nothing of the checkpoint.
         top: This many of the most probable classes, in place of the best (lines) or all (bars).
     """
 
-    def __init__(self, *, as_json: bool, quiet: bool, top: int | None) -> None:
+    def __init__(self, checkpoint: Path, *, as_json: bool, quiet: bool, top: int | None) -> None:
+        self._checkpoint = checkpoint
         self._as_json, self._quiet, self._top = as_json, quiet, top
         drawn = is_terminal(sys.stdout)
         self._console = output_console(at_least=_WIDTH) if drawn else None
@@ -86,8 +90,10 @@ class PredictionDisplay:
 
     def show(self, prediction: Prediction) -> None:
         """Prints one prediction."""
+        if not self._done and not self._quiet:
+            print_weights(self._checkpoint)
         if self._as_json:
-            print_json(_as_json(prediction, self._top))
+            print_json(_as_json(prediction, self._checkpoint, self._top))
         elif self._quiet:
             print_line(visible(prediction.answer))
         elif self._console is not None:
@@ -132,7 +138,7 @@ def _print_plain(prediction: Prediction, top: int | None) -> None:
     print_line("\t".join(cells))
 
 
-def _as_json(prediction: Prediction, top: int | None) -> dict[str, Any]:
+def _as_json(prediction: Prediction, checkpoint: Path, top: int | None) -> dict[str, Any]:
     ranking = prediction.ranking
     probabilities = prediction.probabilities.tolist()
     value: dict[str, Any] = {
@@ -140,6 +146,7 @@ def _as_json(prediction: Prediction, top: int | None) -> dict[str, Any]:
         "digit": _digit(prediction.answer),
         "probability": probabilities[ranking[0]],
         "probabilities": probabilities,
+        "checkpoint": str(checkpoint),
     }
     if top is not None:
         value["top"] = [

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from digitcli.console.streams import (
     output_console,
     print_json,
     print_line,
+    print_weights,
     visible,
 )
 from digitcli.core.softmax import FloatArray, SoftmaxSteps
@@ -27,19 +29,27 @@ _WIDTH = 76
 
 
 def show_softmax(
-    steps: SoftmaxSteps, *, picture: np.ndarray | None, as_json: bool, explain: bool
+    steps: SoftmaxSteps,
+    *,
+    picture: np.ndarray | None,
+    checkpoint: Path | None,
+    as_json: bool,
+    explain: bool,
 ) -> None:
     """Prints every step between scores and loss.
 
     Args:
         steps: What to print.
         picture: What the network saw, uint8 (28, 28), where the scores come from a picture.
+        checkpoint: What the scores come from, where they come from a picture.
         as_json: One JSON object.
         explain: Add a sentence on each step.
     """
     sentences = explanation(steps) if explain else []
+    if checkpoint is not None:
+        print_weights(checkpoint)
     if as_json:
-        value = _as_json(steps)
+        value = _as_json(steps, checkpoint)
         if explain:
             value["explanation"] = sentences
         print_json(value)
@@ -61,7 +71,7 @@ def show_softmax(
             print_line(sentence)
 
 
-def _as_json(steps: SoftmaxSteps) -> dict[str, Any]:
+def _as_json(steps: SoftmaxSteps, checkpoint: Path | None) -> dict[str, Any]:
     def numbers(values: FloatArray | None) -> list[float] | None:
         return None if values is None else values.tolist()
 
@@ -76,6 +86,7 @@ def _as_json(steps: SoftmaxSteps) -> dict[str, Any]:
         "gradient": numbers(steps.gradient),
         "top": steps.classes[steps.top],
         "temperature": steps.temperature,
+        "checkpoint": None if checkpoint is None else str(checkpoint),
     }
 
 

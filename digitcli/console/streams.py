@@ -1,11 +1,14 @@
 """Standard output and standard error: what they are, and putting text on them safely."""
 
+import contextlib
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.lookup import comes_with_digitcli
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,6 +90,13 @@ def print_json(value: Any) -> None:
     print_line(json.dumps(value, allow_nan=False))
 
 
+def print_weights(path: Path) -> None:
+    """Says on standard error which checkpoint the results that follow come from."""
+    own = ", which come with digitcli" if comes_with_digitcli(path) else ""
+    print_note(f"using the weights {visible(str(path))}{own}")
+
+
 def print_note(text: str) -> None:
-    """Prints a diagnostic line on standard error."""
-    print(f"digitcli: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    """Prints a diagnostic line on standard error; results do not wait for somebody to read it."""
+    with contextlib.suppress(OSError):
+        print(f"digitcli: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -33,7 +33,7 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 
 _T = TypeVar("_T")
 _METADATA_KEY = "digitcli"
-_TRAIN_FIRST = "train one with 'digitcli train', or name one with --checkpoint"
+_NAME_ANOTHER = "check the path, or name none to use the latest trained or digitcli's own"
 _TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
 
 
@@ -154,11 +154,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint at {path}", _TRAIN_FIRST) from None
+        if path.is_symlink():
+            raise CheckpointError(f"{path} is a link to nothing", _TRAIN_AGAIN) from None
+        raise CheckpointError(f"there is no checkpoint at {path}", _NAME_ANOTHER) from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read {path}: {reason(error)}", _TRAIN_AGAIN) from error
     if not stat.S_ISREG(status.st_mode):
-        raise CheckpointError(f"{path} is not a file", _TRAIN_FIRST)
+        raise CheckpointError(f"{path} is not a file", _NAME_ANOTHER)
     if status.st_size == 0:
         raise CheckpointError(f"the checkpoint {path} is empty", _TRAIN_AGAIN)
     try:

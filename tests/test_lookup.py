@@ -1,0 +1,240 @@
+"""Which checkpoint is used: their order, what is said of it, and the one that comes along."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run, Start
+from drawn_digits import SmallMnist, save_digit
+
+import digitcli
+from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.lookup import find_checkpoint
+
+ROOT = Path(__file__).parents[1]
+LATEST = Path("checkpoints/latest.safetensors")
+
+
+def note(path: Path, *, own: bool = False) -> str:
+    return f"digitcli: using the weights {path}{', which come with digitcli' if own else ''}\n"
+
+
+def always(digit: int, network: Checkpoint, path: Path) -> Path:
+    """Writes a network that answers one digit, whatever it sees, so that one knows who spoke."""
+    bias = np.array(network.weights["l5.bias"])
+    bias[digit] = 1e6
+    save_checkpoint(path, replace(network, weights={**network.weights, "l5.bias": bias}))
+    return path
+
+
+def run_in(package: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Runs the digitcli that lies in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "digitcli", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(package)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_nearest_is_used(
+    start: Start, trained: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_digit(Path("7.png"), 7)
+    named = always(1, trained, tmp_path / "named")
+    set_before = always(2, trained, tmp_path / "set before")
+    always(3, trained, tmp_path / LATEST)
+
+    def answer(*flags: str | Path) -> tuple[int, str, str]:
+        done = start("predict", "7.png", "--json", *flags)
+        value = json.loads(done.stdout)
+        return value["digit"], value["checkpoint"], done.stderr
+
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", str(set_before))
+    assert answer("--checkpoint", named) == (1, str(named), note(named))
+    assert answer() == (2, str(set_before), note(set_before))
+    for nothing in ("", None):
+        if nothing is None:
+            monkeypatch.delenv("DIGITCLI_CHECKPOINT")
+        else:
+            monkeypatch.setenv("DIGITCLI_CHECKPOINT", nothing)
+        assert answer() == (3, str(LATEST), note(LATEST))
+    LATEST.unlink()
+    own = find_checkpoint(None)
+    assert answer()[1:] == (str(own), note(own, own=True))
+    LATEST.parent.rmdir()
+    assert answer()[1:] == (str(own), note(own, own=True))
+    LATEST.parent.write_text("a file where the folder would be")
+    assert answer()[1:] == (str(own), note(own, own=True))
+
+
+def test_every_reader_says_what_it_used(run: Run, small_mnist: SmallMnist) -> None:
+    save_digit(Path("7.png"), 7)
+    run("download", "--mirror", small_mnist.folder)
+    own = find_checkpoint(None)
+    for arguments in (
+        ["predict", "7.png", "7.png"],
+        ["inspect-softmax", "7.png"],
+        ["inspect-softmax", "--index", "3"],
+        ["eval"],
+    ):
+        for form in ([], ["--json"]):
+            result = run(*arguments, *form)
+            assert result.exit_code == 0
+            assert result.stderr == note(own, own=True)
+        for line in result.stdout.splitlines():
+            assert json.loads(line)["checkpoint"] == str(own)
+
+
+def test_what_used_no_weights_names_none(run: Run) -> None:
+    assert run("inspect-softmax", "--logits", "1,2").stderr == ""
+    for command in ("predict", "inspect-softmax"):
+        stderr = run(command, "missing.png").stderr
+        assert stderr.startswith("digitcli: error: missing.png: ")
+        assert stderr.count("\n") == 1
+
+
+def test_quiet_is_quiet(run: Run) -> None:
+    save_digit(Path("7.png"), 7)
+    result = run("predict", "--quiet", "7.png", "missing.png")
+    assert result.stdout.count("\n") == 1
+    assert result.stderr.startswith("digitcli: error: missing.png: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["predict", "inspect-softmax", "eval"])
+def test_a_named_checkpoint_has_no_substitute(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    picture = [] if command == "eval" else [save_digit(Path("7.png"), 7)]
+    expected = (
+        "digitcli: error: there is no checkpoint at gone; check the path, or name none to use "
+        "the latest trained or digitcli's own\n"
+    )
+    assert run(command, *picture, "--checkpoint", "gone").stderr == expected
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", "gone")
+    assert run(command, *picture).stderr == expected
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def lead_nowhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("gone")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (cut, "is damaged"),
+        (make_folder, "is not a file"),
+        (lead_nowhere, "is a link to nothing"),
+    ],
+)
+def test_a_spoiled_latest_has_no_substitute(
+    run: Run, checkpoint: Path, spoil: Callable[[Path], None], problem: str
+) -> None:
+    save_digit(Path("7.png"), 7)
+    spoil(checkpoint)
+    result = run("predict", "7.png")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"digitcli: error: {LATEST} {problem}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_latest_out_of_reach_has_no_substitute(run: Run) -> None:
+    save_digit(Path("7.png"), 7)
+    LATEST.parent.symlink_to(LATEST.parent)  # a loop, which stops root too
+    result = run("predict", "7.png")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"digitcli: error: cannot read {LATEST}: ")
+
+
+OFFLINE = """\
+import sys
+def refuse(event, arguments):
+    if event.startswith("socket.") and event != "socket.__new__":
+        raise RuntimeError(event)
+sys.addaudithook(refuse)
+from digitcli.__main__ import main
+sys.argv = ["digitcli", *sys.argv[1:]]
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules
+"""
+
+
+def test_its_own_weights_need_neither_network_nor_torch_nor_a_place_to_write() -> None:
+    picture = save_digit(Path("7.png"), 7).absolute()
+    folder = Path("elsewhere")
+    folder.mkdir(mode=0o500)
+    for command in ("predict", "inspect-softmax"):
+        done = subprocess.run(
+            [sys.executable, "-c", OFFLINE, command, picture, "--json"],
+            cwd=folder,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["checkpoint"] == str(find_checkpoint(None))
+    assert not list(folder.iterdir())
+
+
+def test_its_own_weights_are_those_of_the_repository() -> None:
+    own = find_checkpoint(None)
+    assert own.read_bytes() == (ROOT / "checkpoints/pretrained.safetensors").read_bytes()
+    assert load_checkpoint(own).metadata.dataset == "mnist"
+
+
+def test_a_broken_installation(trained: Checkpoint, tmp_path: Path) -> None:
+    save_digit(Path("7.png"), 7)
+    package = tmp_path / "site" / "digitcli"
+    without = shutil.ignore_patterns("*.safetensors", "__pycache__")
+    shutil.copytree(Path(digitcli.__file__).parent, package, ignore=without)
+    done = run_in(package.parent, "predict", "7.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "digitcli: error: digitcli's own weights are missing, "
+        f"{package / 'pretrained.safetensors'}; "
+        "install digitcli again, or train your own with 'digitcli train'\n"
+    )
+    done = run_in(package.parent, "predict", "7.png", "--checkpoint", always(4, trained, Path("4")))
+    assert done.stdout.split("\t")[1] == "4"
+
+
+def test_the_packages_bring_the_weights(tmp_path: Path) -> None:
+    """Goes the whole way: repository, sdist, wheel, a folder of packages, an answer."""
+
+    def build(kind: str, source: Path) -> Path:
+        folder = tmp_path / kind
+        command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(folder)]
+        subprocess.run(command, cwd=source, check=True, capture_output=True)
+        (made,) = folder.iterdir()
+        return made
+
+    shutil.unpack_archive(build("sdist", ROOT), tmp_path, filter="data")
+    (source,) = tmp_path.glob("digitcli-*")
+    shutil.unpack_archive(build("wheel", source), tmp_path / "site", "zip")
+    weights = tmp_path / "site" / "digitcli" / "pretrained.safetensors"
+    assert weights.read_bytes() == (ROOT / "checkpoints/pretrained.safetensors").read_bytes()
+    done = run_in(tmp_path / "site", "predict", save_digit(Path("7.png"), 7), "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == note(weights, own=True)
+    assert json.loads(done.stdout)["checkpoint"] == str(weights)
