@@ -19,6 +19,10 @@ that it knows start outside programs (EPS), have no signature (TGA), or come fro
 # Pillow warns of large pictures and odd metadata; where it matters, it raises.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+_CLEARER = 1.4
+"""Times the contrast of the brightness that a colour must have to be taken in its stead; colours
+have more grain."""
+
 _LARGEST_SIDE = 1000
 """Pixels; a digit in a larger photo is reduced first: 20 of them is all that it will have."""
 
@@ -108,9 +112,33 @@ def _grey(image: Image.Image) -> Grey:
         return values / np.float32(65535 if highest > 255 else 255)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _on_paper(image.convert("RGBA"))
-    if image.mode not in ("L", "1"):
-        image = image.convert("RGB")
+    if image.mode in ("L", "1"):
+        return _brightness(image)
+    return _clearest(image.convert("RGB"))
+
+
+def _brightness(image: Image.Image) -> Grey:
     return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def _clearest(image: Image.Image) -> Grey:
+    """Returns the brightness, or the one of red, green and blue that shows clearly more.
+
+    Yellow ink on white paper is all but invisible in brightness, and dark in blue light.
+    """
+    brightness = _brightness(image)
+    every = max(1, min(brightness.shape) // 250)
+    best, most = brightness, _CLEARER * _contrast(brightness[::every, ::every])
+    for channel in image.split():
+        light = _brightness(channel)
+        if (contrast := _contrast(light[::every, ::every])) > most:
+            best, most = light, contrast
+    return best
+
+
+def _contrast(grey: Grey) -> float:
+    darkest, lightest = np.percentile(grey, (0.5, 99.5))
+    return float(lightest - darkest)
 
 
 def _on_paper(image: Image.Image) -> Grey:

@@ -71,9 +71,9 @@ class Answer:
 
 def answer(checkpoint: Checkpoint, content: bytes) -> Answer:
     try:
-        prepared = prepare(read_picture(content))
+        prepared = prepare(read_picture(content)).picture
     except PictureError as error:
-        return Answer(fault=error.message)
+        return Answer(fault=error.problem)
     probabilities = softmax(forward(checkpoint, prepared[None]))[0]
     digit = int(probabilities.argmax())
     return Answer(prepared, digit, float(probabilities[digit]), warning_of(prepared))
