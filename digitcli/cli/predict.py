@@ -64,8 +64,7 @@ def predict(
     from digitcli.console.prediction import Prediction, PredictionDisplay
     from digitcli.core.checkpoint import load_checkpoint
     from digitcli.core.errors import DigitcliError, NotAPictureError, PictureError
-    from digitcli.core.inference import forward
-    from digitcli.core.softmax import softmax
+    from digitcli.core.inference import probabilities
     from digitcli.data.reading import prepare_all
 
     if json and quiet:
@@ -88,7 +87,7 @@ def predict(
     with PredictionDisplay(as_json=json, quiet=quiet, top=top) as display:
         for batch in prepare_all(_sources(images or [], files_from, folders)):
             pictures = [picture for _, picture in batch if not isinstance(picture, PictureError)]
-            answers = iter(softmax(forward(loaded, np.stack(pictures)))) if pictures else iter(())
+            answers = iter(probabilities(loaded, np.stack(pictures))) if pictures else iter(())
             for source, picture in batch:
                 if source.folder is not None:
                     if isinstance(picture, NotAPictureError):
@@ -97,14 +96,12 @@ def predict(
                 if isinstance(picture, PictureError):
                     report(source.name, picture)
                     continue
-                probabilities = next(answers)
-                certain = bool(probabilities.max() >= min_probability)
+                answer = next(answers)
+                certain = bool(answer.max() >= min_probability)
                 doubtful += not certain
                 answered += 1
                 display.show(
-                    Prediction(
-                        source.name, picture, loaded.metadata.classes, probabilities, certain
-                    )
+                    Prediction(source.name, picture, loaded.metadata.classes, answer, certain)
                 )
     for folder, found in folders.items():
         if not found:
