@@ -92,8 +92,8 @@ def trained() -> Checkpoint:
         std=0.3081,
         train_images=train_images,
         train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
+        scored_images=test_images,
+        scored_labels=test_labels,
     )
     recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
     device = torch.device("cpu")

@@ -1,7 +1,7 @@
 """Checkpoints: what is written comes back, and what does not fit is told apart."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import safetensors
 import safetensors.numpy
 import torch
 
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpoint import Checkpoint, EpochPoint, load_checkpoint, save_checkpoint
 from digitcli.core.errors import CheckpointError
+from digitcli.core.recipes import LESSON
 
 
 def write(path: Path, weights: dict[str, np.ndarray], metadata: dict[str, Any]) -> Path:
@@ -29,6 +30,64 @@ def test_a_checkpoint_comes_back_as_it_was(trained: Checkpoint, tmp_path: Path) 
     for name, weight in trained.weights.items():
         assert np.array_equal(loaded.weights[name], weight)
     assert [file.name for file in path.parent.iterdir()] == ["a.safetensors"]
+
+
+def test_what_a_run_adds_comes_back_too(trained: Checkpoint, tmp_path: Path) -> None:
+    metadata = replace(
+        trained.metadata,
+        scored_on="validation",
+        temperature=1.2345678901234567,
+        command="digitcli train --recipe 'größer' --seed 0",
+        data_checksums={"a file": "md5:0"},
+    )
+    save_checkpoint(tmp_path / "a", replace(trained, metadata=metadata))
+    assert load_checkpoint(tmp_path / "a").metadata == metadata
+
+
+VERSION_1: dict[str, Any] = {
+    "layer_sizes": [784, 512, 256, 128, 64, 10],
+    "classes": list("0123456789"),
+    "mean": 0.1307,
+    "std": 0.3081,
+    "dataset": "mnist",
+    "recipe": {
+        "name": "lesson",
+        "epochs": 10,
+        "batch_size": 64,
+        "lr": 0.01,
+        "momentum": 0.5,
+        "nesterov": False,
+        "schedule": "constant",
+    },
+    "epochs": 1,
+    "seed": 3,
+    "device": "cpu",
+    "losses": [{"epoch": 1, "batch": 300, "loss": 2.1}],
+    "accuracies": [{"epoch": 1, "loss": 1.1, "accuracy": 0.89}],
+    "versions": {"digitcli": "0.1.0", "numpy": "2.4.0", "python": "3.11.2", "torch": "2.15.0"},
+    "format_version": 1,
+}
+
+
+def test_a_file_of_format_version_1_is_read(trained: Checkpoint, tmp_path: Path) -> None:
+    weights = {name: np.array(weight) for name, weight in trained.weights.items()}
+    metadata = load_checkpoint(write(tmp_path / "a", weights, VERSION_1)).metadata
+    assert metadata.recipe == LESSON
+    assert (metadata.seed, metadata.accuracies) == (3, (EpochPoint(1, 1.1, 0.89),))
+    assert (metadata.scored_on, metadata.temperature) == ("test", 1)
+    assert (metadata.command, metadata.data_checksums) == ("", {})
+    save_checkpoint(tmp_path / "b", Checkpoint(weights, metadata))  # in the form of today
+    assert load_checkpoint(tmp_path / "b").metadata == metadata
+
+
+@pytest.mark.parametrize("change", [{"recipe": None}, {"recipe": {}}, {"seed": "3"}])
+def test_format_version_1_is_checked_as_well(
+    trained: Checkpoint, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    weights = {name: np.array(weight) for name, weight in trained.weights.items()}
+    path = write(tmp_path / "a", weights, {**VERSION_1, **change})
+    with pytest.raises(CheckpointError, match="incomplete or of the wrong type"):
+        load_checkpoint(path)
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(trained: Checkpoint, tmp_path: Path) -> None:
@@ -67,13 +126,19 @@ def test_metadata_tells_all_that_is_known(checkpoint: Path) -> None:
         "lr": 0.05,
         "momentum": 0.5,
         "nesterov": False,
-        "schedule": "constant",
+        "deformation": {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0},
+            "schedule": "constant",
+        "temperature": 1,
     }
     assert metadata["epochs"] == 15
     assert metadata["seed"] == 0
     assert metadata["device"] == "cpu"
     assert metadata["losses"][0]["batch"] == 10
     assert len(metadata["accuracies"]) == 15
+    assert metadata["scored_on"] == "test"
+    assert metadata["temperature"] == 1
+    assert metadata["command"] == ""
+    assert metadata["data_checksums"] == {}
     assert metadata["versions"].keys() == {"digitcli", "torch", "numpy", "python"}
 
 
@@ -145,8 +210,23 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
         ({"seed": True}, "incomplete or of the wrong type"),
         ({"losses": [{"epoch": 1}]}, "incomplete or of the wrong type"),
         ({"versions": None}, "incomplete or of the wrong type"),
+        ({"temperature": "1"}, "incomplete or of the wrong type"),
+        ({"temperature": True}, "incomplete or of the wrong type"),
+        ({"temperature": 0}, "the temperature 0.0 in .* is outside 0.05 to 20"),
+        ({"temperature": -1.0}, "the temperature -1.0 in"),
+        ({"temperature": 1e-300}, "the temperature 1e-300 in"),
+        ({"temperature": float("nan")}, "the temperature nan in"),
+        ({"temperature": float("inf")}, "the temperature inf in"),
+        ({"temperature": 10**400}, "incomplete or of the wrong type"),
+        ({"recipe": {**asdict(LESSON), "temperature": 0}}, "the temperature 0.0 is outside"),
+        ({"recipe": VERSION_1["recipe"]}, "incomplete or of the wrong type"),
+        ({"scored_on": "train"}, "was scored on 'train', neither test nor validation"),
+        ({"command": ["digitcli"]}, "incomplete or of the wrong type"),
+        ({"data_checksums": ["a"]}, "incomplete or of the wrong type"),
+        ({"data_checksums": {"a": 1}}, "incomplete or of the wrong type"),
         ({"format_version": "1"}, "incomplete or of the wrong type"),
-        ({"format_version": 99}, "format version 99, this digitcli reads up to 1"),
+        ({"format_version": True}, "incomplete or of the wrong type"),
+        ({"format_version": 99}, "format version 99, this digitcli reads up to 2"),
     ],
 )
 def test_metadata_that_does_not_fit(

@@ -1,12 +1,16 @@
 """``digitcli inspect-softmax``: the lesson's example in whole, pictures, and wrong use."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Run
 from drawn_digits import SmallMnist, drawn_pictures, save_digit
+
+from digitcli.core.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.softmax import softmax
 
 SOFTMAX = """\
 class	score: z	exponential: exp(z - max)	probability: p	\
@@ -59,13 +63,15 @@ def test_json(run: Run) -> None:
         "top",
         "temperature",
         "checkpoint",
+        "temperature_from",
     ]
     assert value["checkpoint"] is None
     assert value["classes"] == ["cat", "dog", "person"]
     assert value["logits"] == [2, 1, 0.1]
     assert value["exponentials"] == pytest.approx([1, np.exp(-1), np.exp(-1.9)])
     assert value["probabilities"] == pytest.approx([0.65900, 0.24243, 0.09856], abs=1e-5)
-    assert (value["target"], value["top"], value["temperature"]) == ("dog", "cat", 1)
+    assert (value["target"], value["top"]) == ("dog", "cat")
+    assert (value["temperature"], value["temperature_from"]) == (1, "default")
     assert value["one_hot"] == [0, 1, 0]
     assert value["loss"] == pytest.approx(1.41703, abs=1e-5)
     assert sum(value["gradient"]) == pytest.approx(0)
@@ -95,9 +101,10 @@ def test_explanations_tell_the_numbers_at_hand(run: Run) -> None:
 
 def test_temperature(run: Run) -> None:
     text = run(*LESSON, "--temperature", "2", "--explain").stdout
-    assert "temperature\t2\n" in text
+    assert "temperature\t2  (option)\n" in text
     assert "exp(z/T - max)" in text
     assert "flattens" in text
+    assert "the checkpoint has it" not in text
 
 
 @pytest.mark.parametrize("scores", ["1000,999,0", "-1000,0,1000", "1e308,0", "3, 4"])
@@ -116,6 +123,26 @@ def test_a_picture(run: Run) -> None:
     assert (value["top"], value["target"]) == ("4", "4")
     piped = run("inspect-softmax", "-", "--target", "4", "--json", input=Path("4.png").read_bytes())
     assert json.loads(piped.stdout) == value
+
+
+def test_a_picture_is_read_at_the_temperature_of_the_checkpoint(
+    run: Run, trained: Checkpoint
+) -> None:
+    save_digit(Path("4.png"), 4)
+    metadata = replace(trained.metadata, temperature=2.5)
+    save_checkpoint(Path("warm"), replace(trained, metadata=metadata))
+    flags = ("inspect-softmax", "4.png", "--checkpoint", "warm")
+    text = run(*flags, "--explain").stdout
+    assert "temperature\t2.5  (checkpoint)\n" in text
+    assert "the checkpoint has it" in text
+    value = json.loads(run(*flags, "--json").stdout)
+    assert (value["temperature"], value["temperature_from"]) == (2.5, "checkpoint")
+    assert value["probabilities"] == pytest.approx(softmax(np.array(value["logits"]) / 2.5))
+    seen = json.loads(run("predict", "4.png", "--checkpoint", "warm", "--json").stdout)
+    assert value["probabilities"] == pytest.approx(seen["probabilities"])
+    cold = json.loads(run(*flags, "--temperature", "1", "--json").stdout)
+    assert (cold["temperature"], cold["temperature_from"]) == (1, "option")
+    assert max(cold["probabilities"]) > max(value["probabilities"])
 
 
 @pytest.mark.usefixtures("checkpoint")

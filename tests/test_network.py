@@ -9,11 +9,12 @@ from drawn_digits import drawn_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from digitcli.core.calibration import calibration, fit_temperature
 from digitcli.core.checkpoint import Checkpoint, EpochPoint, LossPoint, layer_sizes
 from digitcli.core.device import choose_device
 from digitcli.core.errors import DigitcliError
 from digitcli.core.evaluation import evaluate
-from digitcli.core.inference import forward
+from digitcli.core.inference import forward, probabilities
 from digitcli.core.model import MLP, model_of, normalised, predict_logits
 from digitcli.core.recipes import LESSON, QUICK, Recipe, find_recipe
 from digitcli.core.softmax import softmax
@@ -156,6 +157,24 @@ def test_what_an_observer_is_told(data: TrainingData) -> None:
     assert state.images_per_second == pytest.approx(200 / state.seconds)
 
 
+def test_only_validation_fits_the_temperature(data: TrainingData) -> None:
+    recipe = replace(SMALL, temperature=1.5)
+    tested = train(data, recipe, seed=0, log_every=300, device=CPU, command="a b")
+    assert tested.checkpoint.metadata.temperature == 1.5
+    assert tested.checkpoint.metadata.command == "a b"
+    held = replace(data, scored_on="validation", checksums={"a": "md5:b"})
+    validated = train(held, recipe, seed=0, log_every=300, device=CPU).checkpoint
+    scores = forward(validated, data.scored_images)
+    assert validated.metadata.temperature == pytest.approx(
+        fit_temperature(scores, data.scored_labels), rel=1e-3
+    )
+    assert validated.metadata.temperature != 1.5
+    assert validated.metadata.scored_on == "validation"
+    assert validated.metadata.data_checksums == {"a": "md5:b"}
+    for name, weight in validated.weights.items():  # what is held out changes no weight
+        assert np.array_equal(weight, tested.checkpoint.weights[name])
+
+
 def test_a_loss_that_is_no_number_stops_the_run(data: TrainingData) -> None:
     recipe = replace(SMALL, lr=1e20)
     with pytest.raises(DigitcliError, match=r"loss became (nan|inf)") as caught:
@@ -179,6 +198,9 @@ def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
         {"momentum": -0.1},
         {"momentum": 1},
         {"momentum": float("nan")},
+        {"temperature": 0},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
     ],
 )
 def test_impossible_recipes(change: dict[str, float]) -> None:
@@ -190,10 +212,13 @@ def test_evaluation_counts_as_by_hand(trained: Checkpoint) -> None:
     images, labels = drawn_pictures(200, 7)
     wrong = labels.copy()
     wrong[:40] = (wrong[:40] + 1) % 10  # so that there is something to count
+    trained = replace(trained, metadata=replace(trained.metadata, temperature=0.5))
     result = evaluate(trained, images, wrong, CPU)
     scores = forward(trained, images)
     guesses = scores.argmax(axis=1)
-    p = softmax(scores)
+    p = softmax(scores / 0.5)
+    assert probabilities(trained, images) == pytest.approx(p)
+    assert result.temperature == 0.5
     assert result.count == 200
     assert result.accuracy == pytest.approx((guesses == wrong).mean())
     assert result.loss == pytest.approx(-np.log(p[np.arange(200), wrong]).mean(), rel=1e-4)
@@ -206,6 +231,13 @@ def test_evaluation_counts_as_by_hand(trained: Checkpoint) -> None:
         assert score.precision == pytest.approx(right / max(1, (guesses == i).sum()))
         assert score.recall == pytest.approx(right / (wrong == i).sum())
         assert result.confusion_matrix[i, i] == right
+    assert sum(b.count for b in result.calibration.bins) == 200
+    expected = calibration(p.max(axis=1), guesses == wrong)
+    assert result.calibration.ece == pytest.approx(expected.ece, abs=1e-5)
+    for row in result.coverage:
+        kept = p.max(axis=1) >= row.min_probability
+        assert row.coverage == kept.mean()
+        assert row.accuracy == (guesses == wrong)[kept].mean()
     assert result.confusion_matrix.sum() == 200
     assert (result.confusion_matrix.sum(axis=0) == np.bincount(guesses, minlength=10)).all()
 

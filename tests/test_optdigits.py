@@ -15,6 +15,9 @@ def test_the_split_is_fixed_stratified_and_in_mnist_form() -> None:
     assert all(34 <= count <= 38 for count in np.bincount(test.labels))
     assert np.array_equal(load_optdigits("test").images, test.images)
     assert all(map(is_mnist_form, test.images))
+    assert load_optdigits("test").checksums == test.checksums
+    assert list(train.checksums | test.checksums) == ["optdigits-train", "optdigits-test"]
+    assert len(set((train.checksums | test.checksums).values())) == 2
     pictures = {picture.tobytes() for picture in train.images}
     assert not any(picture.tobytes() in pictures for picture in test.images)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -121,9 +122,16 @@ def test_evaluation(look: Look, small_mnist: SmallMnist) -> None:
     assert " of 200)   top-5 100.00%   loss 0." in text
     assert ["class", "precision", "recall", "F1", "support"] in map(str.split, screen.lines)
     assert "rows: the digit, columns: what it was taken for" in text
-    rows = [line.split() for line in screen.lines[-10:]]
+    title = screen.lines.index(next(line for line in screen.lines if "rows: the digit" in line))
+    rows = [line.split() for line in screen.lines[title + 4 : title + 14]]
     assert [row[0] for row in rows] == list("0123456789")
     assert sum(int(cell) for row in rows for cell in row[1:]) == 200
+    assert re.search(r"calibration error \d+\.\d\d%  \(.* at temperature 1\)", text)
+    reliability = [line.split() for line in screen.lines if re.match(r" +\d+\.\d% to ", line)]
+    assert sum(int(row[3]) for row in reliability) == 200
+    assert all("│" in row[-1] or row[-1] == "█" for row in reliability)
+    coverage = [line.split() for line in screen.lines[-3:]]
+    assert [row[0] for row in coverage] == ["0.5", "0.9", "0.99"]
     assert max(map(len, screen.lines)) <= 80
 
 
@@ -144,6 +152,23 @@ def test_training_shows_a_growing_table_and_a_bar(look: Look, small_mnist: Small
     assert screen.lines[-1].startswith("saved checkpoints/latest.safetensors  (")
     for shown in ("epoch 2/2", "batch", "24/24", "loss ", "images/s", "0:00:0"):
         assert shown in screen.raw  # by the bar, before it was taken away
+
+
+def test_training_on_a_validation_split_says_so(look: Look, small_mnist: SmallMnist) -> None:
+    look("download", "--mirror", small_mnist.folder)
+    screen = look("train", "--epochs", "1", "--log-every", "5", "--validation", "100")
+    assert screen.code == 0
+    metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
+    (point,) = metadata.accuracies
+    assert screen.lines[0] == "  epoch   batch     loss   validation accuracy   temperature"
+    assert screen.lines[3].split() == [
+        "1",
+        "all",
+        f"{point.loss:.3f}",
+        f"{point.accuracy:.2%}",
+        f"{metadata.temperature:.3f}",
+    ]
+    assert "8/8" in screen.raw
 
 
 def test_download_shows_size_and_speed(look: Look, small_mnist: SmallMnist) -> None:

@@ -2,13 +2,19 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Run
 from drawn_digits import SmallMnist
 
 from digitcli.core.checkpoint import load_checkpoint
+from digitcli.core.lookup import LATEST
+from digitcli.data import datasets
+from digitcli.data.mnist import read_split
+from digitcli.data.split import Split, hold_out
 
 FLAGS = ("--epochs", "2", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 
@@ -59,12 +65,15 @@ def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
             "momentum": 0.5,
             "nesterov": False,
             "schedule": "constant",
+            "temperature": 1,
         },
         "epochs": 2,
         "seed": 7,
         "device": metadata.device,
         "loss": metadata.accuracies[-1].loss,
         "accuracy": metadata.accuracies[-1].accuracy,
+        "scored_on": "test",
+        "temperature": 1,
     }
 
 
@@ -72,6 +81,85 @@ def test_equal_seeds_give_equal_files(run: Run, small_mnist: SmallMnist) -> None
     for name in ("a", "b"):
         run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", name, "--seed", 5)
     assert Path("a").read_bytes() == Path("b").read_bytes()
+
+
+def test_the_recorded_command_makes_the_same_file(run: Run, small_mnist: SmallMnist) -> None:
+    flags = ("--validation", 40, "--output", "an odd name", "--device", "cpu", "--seed", 5)
+    run("train", *FLAGS, *flags, "--mirror", small_mnist.folder)
+    command = load_checkpoint(Path("an odd name")).metadata.command
+    assert command == (
+        "digitcli train --recipe lesson --epochs 2 --batch-size 50 --lr 0.05 --validation 40 "
+        "--seed 5 --log-every 5"
+    )
+    assert run(*shlex.split(command)[1:]).exit_code == 0
+    assert LATEST.read_bytes() == Path("an odd name").read_bytes()
+
+
+def test_what_a_recipe_says_already_is_not_recorded_as_a_change(
+    run: Run, small_mnist: SmallMnist
+) -> None:
+    run("train", "--recipe", "quick", "--epochs", 3, "--mirror", small_mnist.folder)
+    command = load_checkpoint(LATEST).metadata.command
+    assert command == "digitcli train --recipe quick --seed 0"
+    run("train", "--dataset", "optdigits", "--epochs", 1)
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.command == (
+        "digitcli train --recipe optdigits --dataset optdigits --epochs 1 --seed 0"
+    )
+    assert metadata.data_checksums.keys() == {"optdigits-train", "optdigits-test"}
+
+
+def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("download", "--mirror", small_mnist.folder)
+    asked = []
+
+    def watched(data_dir: Path, split: str) -> Split | None:
+        asked.append(split)
+        return read_split(data_dir, split)
+
+    monkeypatch.setattr(datasets, "read_split", watched)
+    result = run("train", *FLAGS, "--validation", 60, "--seed", 4)
+    assert asked == ["train"]
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.scored_on == "validation"
+    assert metadata.data_checksums == {
+        file.name: f"md5:{file.md5}" for file in small_mnist.files[:2]
+    }
+    losses = [point for point in metadata.losses if point.epoch == 2]
+    assert [point.batch for point in losses] == [5, 10]  # of 11 batches of 50 in 540 pictures
+    last = metadata.accuracies[-1]
+    assert (last.accuracy * 60) % 1 == pytest.approx(0, abs=1e-9)
+    assert result.stdout.splitlines()[-2] == (
+        f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
+        f"temperature {metadata.temperature:.3f}"
+    )
+    value = [json.loads(line) for line in run(
+        "train", *FLAGS, "--validation", 60, "--seed", 4, "--json"
+    ).stdout.splitlines()][-2:]  # fmt: skip
+    for event in value:
+        assert event["scored_on"] == "validation"
+        assert event["accuracy"] == last.accuracy
+        assert event["temperature"] == metadata.temperature
+
+
+def test_the_held_out_part_is_exact_stratified_and_drawn_by_the_seed() -> None:
+    labels = np.repeat(np.arange(10), 20)
+    images = np.arange(200, dtype=np.uint8)[:, None, None] * np.ones((28, 28), np.uint8)
+    split = Split(images, labels, {"a": "md5:b"})
+    for count in (10, 57, 190):
+        left, held = hold_out(split, count, seed=1)
+        assert (len(left), len(held)) == (200 - count, count)
+        numbers = [part.images[:, 0, 0].tolist() for part in (left, held)]
+        assert sorted(numbers[0] + numbers[1]) == list(range(200))
+        for part, kept in zip((left, held), numbers, strict=True):
+            assert part.labels.tolist() == [number // 20 for number in kept]
+            assert np.ptp(np.bincount(part.labels, minlength=10)) <= 1
+            assert part.checksums == split.checksums
+    held_again, held_otherwise = (hold_out(split, 57, seed=seed)[1] for seed in (1, 2))
+    assert np.array_equal(held_again.images, hold_out(split, 57, seed=1)[1].images)
+    assert not np.array_equal(held_again.images, held_otherwise.images)
 
 
 def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None:
@@ -96,6 +184,10 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--dataset", "cifar"], "there is no data set 'cifar'; choose mnist or optdigits"),
         (["--device", "gpu"], "there is no device 'gpu'"),
         (["--log-every", "0"], "--log-every"),
+        (["--validation", "0"], "--validation"),
+        (["--validation", "9"], "give --validation 10 to 590"),
+        (["--validation", "600"], "holding 600 out of 600 training pictures"),
+        (["--validation", "590"], "64 is more than the 10 training pictures"),
         (["--seed", "-1"], "--seed"),
         (["--output", "."], "cannot write .: it is not a plain file"),
         (["--output", "old/new"], "cannot write old/new: "),

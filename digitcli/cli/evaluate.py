@@ -44,6 +44,10 @@ def evaluate(
 ) -> int:
     """Measure a checkpoint: loss, accuracy, each class, and what is taken for what.
 
+    How far its probabilities can be trusted stands below: the expected calibration error
+    (15 bins), how often answers of each probability are right, and what --min-probability
+    of predict would leave.
+
     Without --dataset, on the data set that it was trained on.
     """
     from digitcli.core.checkpoint import load_checkpoint

@@ -53,8 +53,13 @@ def inspect_softmax(
         typer.Option(metavar="CLASS", help="The right class; known by itself with --index."),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(metavar="T", help="Divide the scores by T first.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            metavar="T",
+            show_default="the checkpoint's, 1 for plain scores",
+            help="Divide the scores by T first.",
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", metavar="", help="Say in a sentence what each step does.")
     ] = False,
@@ -80,6 +85,7 @@ def inspect_softmax(
 
     picture: np.ndarray | None = None
     path: Path | None = None
+    divisor, origin = 1.0, "default"
     if logits is not None:
         scores = _numbers(logits)
         names = tuple(_listed(classes)) if classes is not None else None
@@ -101,6 +107,9 @@ def inspect_softmax(
             picture = _read(str(image))
             right = target
         scores = forward(loaded, picture[None])[0].tolist()
+        divisor, origin = loaded.metadata.temperature, "checkpoint"
+    if temperature is not None:
+        divisor, origin = temperature, "option"
 
     shown = names or tuple(map(str, range(len(scores))))
     if right is not None and right not in shown:
@@ -109,9 +118,16 @@ def inspect_softmax(
         scores,
         classes=names,
         target=None if right is None else shown.index(right),
-        temperature=temperature,
+        temperature=divisor,
     )
-    show_softmax(steps, picture=picture, checkpoint=path, as_json=json, explain=explain)
+    show_softmax(
+        steps,
+        picture=picture,
+        checkpoint=path,
+        temperature_from=origin,
+        as_json=json,
+        explain=explain,
+    )
 
 
 def _listed(text: str) -> list[str]:

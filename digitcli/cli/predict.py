@@ -64,9 +64,8 @@ def predict(
     from digitcli.console.prediction import Prediction, PredictionDisplay
     from digitcli.core.checkpoint import load_checkpoint
     from digitcli.core.errors import DigitcliError, NotAPictureError, PictureError
-    from digitcli.core.inference import forward
+    from digitcli.core.inference import probabilities
     from digitcli.core.lookup import find_checkpoint
-    from digitcli.core.softmax import softmax
     from digitcli.data.reading import prepare_all
 
     if json and quiet:
@@ -90,7 +89,7 @@ def predict(
     with PredictionDisplay(path, as_json=json, quiet=quiet, top=top) as display:
         for batch in prepare_all(_sources(images or [], files_from, folders)):
             pictures = [digit.picture for _, digit in batch if not isinstance(digit, PictureError)]
-            answers = iter(softmax(forward(loaded, np.stack(pictures)))) if pictures else iter(())
+            answers = iter(probabilities(loaded, np.stack(pictures))) if pictures else iter(())
             for source, digit in batch:
                 if source.folder is not None:
                     if isinstance(digit, NotAPictureError):
@@ -99,14 +98,12 @@ def predict(
                 if isinstance(digit, PictureError):
                     report(source.name, digit)
                     continue
-                probabilities = next(answers)
-                certain = bool(probabilities.max() >= min_probability)
+                answer = next(answers)
+                certain = bool(answer.max() >= min_probability)
                 doubtful += not certain
                 answered += 1
                 display.show(
-                    Prediction(
-                        source.name, digit.picture, loaded.metadata.classes, probabilities, certain
-                    )
+                    Prediction(source.name, digit.picture, loaded.metadata.classes, answer, certain)
                 )
     for folder, found in folders.items():
         if not found:

@@ -1,8 +1,9 @@
 """``digitcli train``: train the lesson's network."""
 
-from dataclasses import replace
+import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,11 +19,18 @@ from digitcli.cli.options import (
 )
 from digitcli.core.lookup import LATEST
 
+if TYPE_CHECKING:
+    from digitcli.core.recipes import Recipe
+
+_DATASET = "mnist"
+_LOG_EVERY = 300
+
 EXAMPLES = examples(
     "digitcli train",
     "digitcli train --epochs 10 --device cuda",
     "digitcli train --recipe quick",
     "digitcli train --dataset optdigits",
+    "digitcli train --validation 10000 --lr 0.02",
     "digitcli train --lr 0.05 --output fast.safetensors",
     "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
 )
@@ -30,7 +38,7 @@ EXAMPLES = examples(
 
 def train(
     *,
-    dataset: Annotated[str, DATASET_OPTION] = "mnist",
+    dataset: Annotated[str, DATASET_OPTION] = _DATASET,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -58,18 +66,27 @@ def train(
         float | None,
         typer.Option(metavar="SHARE", show_default="the recipe's", help="Momentum of SGD."),
     ] = None,
+    validation: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Hold N training pictures out; score and fit the temperature on them, and leave "
+            "the test set alone.",
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
             min=0,
             max=2**32 - 1,
             metavar="N",
-            help="Decides the initial weights and the order of the pictures.",
+            help="Decides the initial weights, the order of the pictures, and which are held out.",
         ),
     ] = 0,
     log_every: Annotated[
         int, typer.Option(min=1, metavar="N", help="Batches between readings of the running loss.")
-    ] = 300,
+    ] = _LOG_EVERY,
     output: Annotated[
         Path,
         typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
@@ -88,11 +105,13 @@ def train(
     from digitcli.console.download import DownloadDisplay
     from digitcli.core.recipes import find_recipe
     from digitcli.data.datasets import Source, find_dataset
+    from digitcli.data.split import hold_out
 
     chosen = find_dataset(dataset)
     flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "momentum": momentum}
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    chosen_recipe = replace(find_recipe(recipe, dataset), **given)
+    named_recipe = find_recipe(recipe, dataset)
+    chosen_recipe = replace(named_recipe, **given)
 
     from digitcli.console.streams import print_note, visible
     from digitcli.console.training import training_display
@@ -106,7 +125,11 @@ def train(
         print_note(f"{visible(str(output))} will be replaced after the first epoch")
     with DownloadDisplay() as progress:
         source = Source(data_dir, mirror or [], progress)
-        train_split, test_split = (chosen.load(split, source) for split in ("train", "test"))
+        train_split = chosen.load("train", source)
+        if validation is None:
+            scored_split = chosen.load("test", source)
+        else:
+            train_split, scored_split = hold_out(train_split, validation, seed)
     data = training.TrainingData(
         name=chosen.name,
         classes=chosen.classes,
@@ -114,10 +137,12 @@ def train(
         std=chosen.std,
         train_images=train_split.images,
         train_labels=train_split.labels,
-        test_images=test_split.images,
-        test_labels=test_split.labels,
+        scored_images=scored_split.images,
+        scored_labels=scored_split.labels,
+        scored_on="test" if validation is None else "validation",
+        checksums=train_split.checksums | scored_split.checksums,
     )
-    display = training_display(chosen_recipe, len(data.train_labels), as_json=json)
+    display = training_display(data, chosen_recipe, as_json=json)
     with display.live():
         state = training.train(
             data,
@@ -127,5 +152,40 @@ def train(
             device=torch_device,
             # written before it is shown, so that what is shown is safe
             observers=[training.CheckpointWriter(output), display],
+            command=_command(
+                named_recipe,
+                chosen_recipe,
+                dataset=dataset,
+                validation=validation,
+                seed=seed,
+                log_every=log_every,
+            ),
         )
     display.on_done(state, output)
+
+
+def _command(
+    named: "Recipe",
+    chosen: "Recipe",
+    *,
+    dataset: str,
+    validation: int | None,
+    seed: int,
+    log_every: int,
+) -> str:
+    """Writes down all that decides what is in a checkpoint, and nothing else.
+
+    Where the file goes, and what computes it, are left out: equal runs make equal files.
+    """
+    words = ["digitcli", "train", "--recipe", named.name]
+    if dataset != _DATASET:
+        words += ["--dataset", dataset]
+    for name, value in asdict(chosen).items():
+        if value != getattr(named, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    if validation is not None:
+        words += ["--validation", str(validation)]
+    words += ["--seed", str(seed)]
+    if log_every != _LOG_EVERY:
+        words += ["--log-every", str(log_every)]
+    return shlex.join(words)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from digitcli.console.prediction import bar
 from digitcli.console.streams import (
     is_terminal,
     output_console,
@@ -13,20 +14,24 @@ from digitcli.console.streams import (
     print_weights,
     visible,
 )
+from digitcli.core.calibration import Calibration, Coverage
 from digitcli.core.evaluation import Evaluation
 
 _WIDTH = 62
 """Columns that the confusion matrix of ten classes takes."""
 
+_BAR_WIDTH = 15
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 
 def show_evaluation(
     evaluation: Evaluation, *, dataset: str, split: str, checkpoint: Path, as_json: bool
 ) -> None:
-    """Prints loss, accuracies, a row per class and the confusion matrix."""
+    """Prints loss, accuracies, a row per class, the confusion matrix and the calibration."""
     print_weights(checkpoint)
     if as_json:
         print_json(
@@ -34,11 +39,14 @@ def show_evaluation(
                 "dataset": dataset,
                 "split": split,
                 "count": evaluation.count,
+                "temperature": evaluation.temperature,
                 "loss": evaluation.loss,
                 "accuracy": evaluation.accuracy,
                 "top5_accuracy": evaluation.top5_accuracy,
                 "per_class": [asdict(score) for score in evaluation.per_class],
                 "confusion_matrix": evaluation.confusion_matrix.tolist(),
+                "calibration": asdict(evaluation.calibration),
+                "coverage": [asdict(row) for row in evaluation.coverage],
                 "checkpoint": str(checkpoint),
             }
         )
@@ -47,6 +55,8 @@ def show_evaluation(
         _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
         console.print(_class_table(evaluation))
         console.print(_confusion_table(evaluation))
+        console.print(_reliability_table(evaluation.calibration))
+        console.print(_coverage_table(evaluation.coverage))
     else:
         _print_plain(evaluation, dataset, split, checkpoint)
 
@@ -54,9 +64,11 @@ def show_evaluation(
 def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> None:
     print_line(f"checkpoint\t{visible(str(checkpoint))}")
     print_line(f"dataset\t{dataset}\nsplit\t{split}\ncount\t{evaluation.count}")
+    print_line(f"temperature\t{evaluation.temperature:g}")
     print_line(f"loss\t{evaluation.loss:.4f}")
     print_line(f"accuracy\t{evaluation.accuracy:.4f}")
     print_line(f"top5_accuracy\t{evaluation.top5_accuracy:.4f}")
+    print_line(f"ece\t{evaluation.calibration.ece:.4f}")
     print_line("\nclass\tprecision\trecall\tf1\tsupport")
     for score in evaluation.per_class:
         print_line(
@@ -67,6 +79,20 @@ def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: P
     print_line("\t".join(["\ntrue\\predicted", *names]))
     for name, row in zip(names, evaluation.confusion_matrix.tolist(), strict=True):
         print_line("\t".join([name, *map(str, row)]))
+    print_line("\nabove\tup_to\tcount\tprobability\taccuracy")
+    for b in evaluation.calibration.bins:
+        print_line(
+            f"{b.low:.4f}\t{b.high:.4f}\t{b.count}\t{_known(b.probability)}\t{_known(b.accuracy)}"
+        )
+    print_line("\nmin_probability\tcount\tcoverage\taccuracy")
+    for row in evaluation.coverage:
+        print_line(
+            f"{row.min_probability:g}\t{row.count}\t{row.coverage:.4f}\t{_known(row.accuracy)}"
+        )
+
+
+def _known(share: float | None) -> str:
+    return "-" if share is None else f"{share:.4f}"
 
 
 def _print_summary(console: "Console", evaluation: Evaluation, what: str, checkpoint: Path) -> None:
@@ -80,6 +106,10 @@ def _print_summary(console: "Console", evaluation: Evaluation, what: str, checkp
             f"  ({right:,} of {evaluation.count:,})   top-5 {evaluation.top5_accuracy:.2%}   "
             f"loss {evaluation.loss:.4f}",
         )
+    )
+    console.print(
+        f"calibration error {evaluation.calibration.ece:.2%}  "
+        f"(probabilities and loss at temperature {evaluation.temperature:g})"
     )
 
 
@@ -132,6 +162,59 @@ def _confusion_table(evaluation: Evaluation) -> "Table":
             for j, count in enumerate(matrix[i].tolist())
         ]
         table.add_row(Text(f"{name} ", style="bold cyan"), *cells)
+    return table
+
+
+def _reliability_table(calibration: Calibration) -> "Table":
+    """Bars end at how often answers are right, and the mark is how often they claim to be."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold cyan",
+        title="how many such answers are right, and how many should be (│)",
+        title_style="dim",
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("probability", justify="right")
+    for name in ("pictures", "mean", "right"):
+        table.add_column(name, justify="right")
+    table.add_column("", min_width=_BAR_WIDTH)
+    for b in calibration.bins:
+        if b.probability is None or b.accuracy is None:
+            continue
+        table.add_row(
+            f"{b.low:.1%} to {b.high:.1%}",
+            f"{b.count:,}",
+            f"{b.probability:.2%}",
+            f"{b.accuracy:.2%}",
+            _marked_bar(b.accuracy, b.probability),
+        )
+    return table
+
+
+def _marked_bar(share: float, mark: float) -> "Text":
+    """Draws a bar with a mark in the cell where it should end."""
+    from rich.text import Text
+
+    cells = f"{bar(share, _BAR_WIDTH):{_BAR_WIDTH}}"
+    at = min(int(mark * _BAR_WIDTH), _BAR_WIDTH - 1)
+    return Text.assemble((cells[:at], "green"), ("│", "bold"), (cells[at + 1 :], "green"))
+
+
+def _coverage_table(rows: tuple[Coverage, ...]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, 1, 0, 0))
+    table.add_column("--min-probability", justify="right")
+    for name in ("answered", "share", "right"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        right = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
+        table.add_row(f"{row.min_probability:g}", f"{row.count:,}", f"{row.coverage:.2%}", right)
     return table
 
 

@@ -33,6 +33,7 @@ def show_softmax(
     *,
     picture: np.ndarray | None,
     checkpoint: Path | None,
+    temperature_from: str,
     as_json: bool,
     explain: bool,
 ) -> None:
@@ -42,14 +43,15 @@ def show_softmax(
         steps: What to print.
         picture: What the network saw, uint8 (28, 28), where the scores come from a picture.
         checkpoint: What the scores come from, where they come from a picture.
+        temperature_from: Who chose the temperature: "checkpoint", "option" or "default".
         as_json: One JSON object.
         explain: Add a sentence on each step.
     """
-    sentences = explanation(steps) if explain else []
+    sentences = explanation(steps, temperature_from) if explain else []
     if checkpoint is not None:
         print_weights(checkpoint)
     if as_json:
-        value = _as_json(steps, checkpoint)
+        value = {**_as_json(steps, checkpoint), "temperature_from": temperature_from}
         if explain:
             value["explanation"] = sentences
         print_json(value)
@@ -60,13 +62,13 @@ def show_softmax(
         if picture is not None:
             console.print(half_blocks(picture, coloured=has_colour(console)))
         console.print(_table(steps))
-        _print_facts(console, steps)
+        _print_facts(console, steps, temperature_from)
         for sentence in sentences:
             topic, text = sentence.split(": ", 1)
             console.print()
             console.print(Text.assemble((f"{topic}: ", "bold cyan"), text))
     else:
-        _print_plain(steps)
+        _print_plain(steps, temperature_from)
         for sentence in sentences:
             print_line(sentence)
 
@@ -107,12 +109,13 @@ def _columns(steps: SoftmaxSteps) -> list[tuple[str, FloatArray, str]]:
     return columns
 
 
-def _facts(steps: SoftmaxSteps) -> list[tuple[str, str]]:
+def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[tuple[str, str]]:
     """Returns what stands below the table, each with its name."""
     hard = ", ".join("1" if i == steps.top else "0" for i in range(len(steps.classes)))
     soft = ", ".join(f"{p:.3f}" for p in steps.probabilities)
+    origin = "" if temperature_from == "default" else f"  ({temperature_from})"
     facts = [
-        ("temperature", f"{steps.temperature:g}"),
+        ("temperature", f"{steps.temperature:g}{origin}"),
         ("sum of exponentials", f"{steps.exponentials.sum():.6g}"),
         ("sum of probabilities", f"{steps.probabilities.sum():.6f}"),
         ("hard max", f"{hard}  ({visible(steps.classes[steps.top])})"),
@@ -129,14 +132,14 @@ def _facts(steps: SoftmaxSteps) -> list[tuple[str, str]]:
     return facts
 
 
-def _print_plain(steps: SoftmaxSteps) -> None:
+def _print_plain(steps: SoftmaxSteps, temperature_from: str) -> None:
     columns = _columns(steps)
     print_line("\t".join(["class", *(heading for heading, _, _ in columns)]))
     for i, name in enumerate(steps.classes):
         cells = [format(float(values[i]), style) for _, values, style in columns]
         print_line("\t".join([visible(name), *cells]))
     print_line("")
-    for name, value in _facts(steps):
+    for name, value in _facts(steps, temperature_from):
         print_line(f"{name}\t{value}")
 
 
@@ -173,19 +176,19 @@ def _gradient_style(heading: str, value: float) -> str:
     return "red" if value > 0 else "blue"
 
 
-def _print_facts(console: "Console", steps: SoftmaxSteps) -> None:
+def _print_facts(console: "Console", steps: SoftmaxSteps, temperature_from: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
-    for name, value in _facts(steps):
+    for name, value in _facts(steps, temperature_from):
         grid.add_row(name, Text(value))
     console.print(grid)
 
 
-def explanation(steps: SoftmaxSteps) -> list[str]:
+def explanation(steps: SoftmaxSteps, temperature_from: str) -> list[str]:
     """Tells each step in a plain sentence, with the numbers at hand."""
     names = [visible(name) for name in steps.classes]
     ranking = np.argsort(-steps.logits, kind="stable")
@@ -208,10 +211,13 @@ def explanation(steps: SoftmaxSteps) -> list[str]:
     ]
     if steps.temperature != 1:
         effect = "flattens" if steps.temperature > 1 else "sharpens"
-        sentences.append(
+        sentence = (
             f"Temperature: the scores were divided by {steps.temperature:g} before the "
-            f"exponentials, which {effect} the probabilities and leaves their order alone."
+            f"exponentials, which {effect} the probabilities and leaves their order alone"
         )
+        if temperature_from == "checkpoint":
+            sentence += "; the checkpoint has it so that answers are right as often as they claim"
+        sentences.append(f"{sentence}.")
     if steps.target is None or steps.gradient is None or steps.loss is None:
         sentences.append(
             "Loss: it measures how far the probabilities are from the right answer; name that "

@@ -18,7 +18,7 @@ from digitcli.console.streams import (
 )
 from digitcli.core.checkpoint import LossPoint
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import Observer, TrainingState
+from digitcli.core.training import Observer, TrainingData, TrainingState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,19 +35,20 @@ class TrainingDisplay(Observer):
         """The run is over and its weights are at ``path``."""
 
 
-def training_display(recipe: Recipe, train_count: int, *, as_json: bool) -> TrainingDisplay:
+def training_display(data: TrainingData, recipe: Recipe, *, as_json: bool) -> TrainingDisplay:
     """Chooses the display that suits the streams.
 
     Args:
+        data: What is learned from and scored on.
         recipe: What is run.
-        train_count: Number of training pictures.
         as_json: JSON Lines in place of lines for people.
     """
+    train_count = len(data.train_labels)
     if as_json:
         results: TrainingDisplay = _JsonLines()
     elif is_terminal(sys.stdout):
         bar = _Bar(recipe, train_count, on_output=True)
-        return _WithBar(_Table(bar.progress.console), bar)
+        return _WithBar(_Table(bar.progress.console, data.scored_on), bar)
     else:
         results = _PlainLines()
     if is_animated(sys.stderr) and not is_terminal(sys.stdout):
@@ -60,7 +61,15 @@ class _JsonLines(TrainingDisplay):
         print_json({"event": "loss", **asdict(point)})
 
     def on_epoch(self, state: TrainingState) -> None:
-        print_json({"event": "epoch", **asdict(state.checkpoint.metadata.accuracies[-1])})
+        metadata = state.checkpoint.metadata
+        print_json(
+            {
+                "event": "epoch",
+                **asdict(metadata.accuracies[-1]),
+                "scored_on": metadata.scored_on,
+                "temperature": metadata.temperature,
+            }
+        )
 
     def on_done(self, state: TrainingState, path: Path) -> None:
         print_json({"event": "done", **_summary(state, path)})
@@ -77,6 +86,8 @@ def _summary(state: TrainingState, path: Path) -> dict[str, Any]:
         "device": metadata.device,
         "loss": metadata.accuracies[-1].loss,
         "accuracy": metadata.accuracies[-1].accuracy,
+        "scored_on": metadata.scored_on,
+        "temperature": metadata.temperature,
         "seconds": state.seconds,
         "images_per_second": state.images_per_second,
     }
@@ -87,10 +98,15 @@ class _PlainLines(TrainingDisplay):
         print_line(f"epoch {point.epoch}  batch {point.batch}  loss {point.loss:.3f}")
 
     def on_epoch(self, state: TrainingState) -> None:
-        point = state.checkpoint.metadata.accuracies[-1]
-        print_line(
-            f"epoch {point.epoch}  mean loss {point.loss:.3f}  test accuracy {point.accuracy:.2%}"
+        metadata = state.checkpoint.metadata
+        point = metadata.accuracies[-1]
+        line = (
+            f"epoch {point.epoch}  mean loss {point.loss:.3f}  "
+            f"{metadata.scored_on} accuracy {point.accuracy:.2%}"
         )
+        if metadata.scored_on == "validation":
+            line += f"  temperature {metadata.temperature:.3f}"
+        print_line(line)
 
     def on_done(self, state: TrainingState, path: Path) -> None:
         print_line(_saved(state, path))
@@ -173,20 +189,24 @@ class _WithBar(TrainingDisplay):
 class _Table(TrainingDisplay):
     """On a terminal: a table that grows row by row, above the bar."""
 
-    _WIDTHS = (7, 7, 8, 15)
-
-    def __init__(self, console: "Console") -> None:
+    def __init__(self, console: "Console", scored_on: str) -> None:
         self.console = console
+        accuracy = f"{scored_on} accuracy"
+        self.columns = {"epoch": 7, "batch": 7, "loss": 8, accuracy: len(accuracy) + 2}
+        if scored_on == "validation":
+            self.columns["temperature"] = 13
         self.started = False
 
     def on_loss(self, point: LossPoint) -> None:
-        self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}", "")
+        self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}")
 
     def on_epoch(self, state: TrainingState) -> None:
-        point = state.checkpoint.metadata.accuracies[-1]
-        self._row(
-            "bold", str(point.epoch), "all", f"{point.loss:.3f}", f"{point.accuracy:.2%}", end=True
-        )
+        metadata = state.checkpoint.metadata
+        point = metadata.accuracies[-1]
+        cells = [str(point.epoch), "all", f"{point.loss:.3f}", f"{point.accuracy:.2%}"]
+        if metadata.scored_on == "validation":
+            cells.append(f"{metadata.temperature:.3f}")
+        self._row("bold", *cells, end=True)
 
     def on_done(self, state: TrainingState, path: Path) -> None:
         self.console.print(_saved(state, path), style="green", soft_wrap=True)
@@ -194,8 +214,9 @@ class _Table(TrainingDisplay):
     def _row(self, style: str, *cells: str, end: bool = False) -> None:
         if not self.started:
             self.started = True
-            self._row("bold cyan", "epoch", "batch", "loss", "test accuracy", end=True)
-        pairs = zip(cells, self._WIDTHS, strict=True)
+            self._row("bold cyan", *self.columns, end=True)
+        widths = self.columns.values()
+        pairs = zip(cells, widths, strict=False)  # before an epoch's end there is no score
         self.console.print(" ".join(f"{cell:>{width}}" for cell, width in pairs), style=style)
         if end:
-            self.console.print("─" * (sum(self._WIDTHS) + len(self._WIDTHS) - 1), style="dim")
+            self.console.print("─" * (sum(widths) + len(widths) - 1), style="dim")

@@ -22,9 +22,9 @@ import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, DigitcliError, reason
 from digitcli.core.files import check_writable, write_atomically
-from digitcli.core.recipes import Recipe
+from digitcli.core.recipes import TEMPERATURES, Deformation, Recipe
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INPUTS = 28 * 28
 HIDDEN = (512, 256, 128, 64)
 """Widths of the lesson's hidden layers."""
@@ -53,7 +53,7 @@ class LossPoint:
 
 @dataclass(frozen=True)
 class EpochPoint:
-    """What an epoch came to: mean loss of its batches, and accuracy on the test set in 0..1."""
+    """What an epoch came to: mean loss of its batches, and accuracy in 0..1 on unseen pictures."""
 
     epoch: int
     loss: float
@@ -76,6 +76,11 @@ class Metadata:
         device: Type of the device trained on, "cpu" for one.
         losses: The running losses.
         accuracies: A point per epoch.
+        scored_on: What the accuracies are of: "test", or "validation" for pictures held out of the
+            training set.
+        temperature: What the scores are divided by before softmax, within ``TEMPERATURES``.
+        command: The command line that trains such a checkpoint; "" where there was none.
+        data_checksums: Checksums of the data read, by file, as "md5:..." or "sha256:...".
         versions: Versions of digitcli, torch, NumPy and Python.
         format_version: Version of this format.
     """
@@ -91,6 +96,10 @@ class Metadata:
     device: str
     losses: tuple[LossPoint, ...]
     accuracies: tuple[EpochPoint, ...]
+    scored_on: str
+    temperature: float
+    command: str
+    data_checksums: dict[str, str]
     versions: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
@@ -221,8 +230,8 @@ def _by(shape: list[int]) -> str:
 
 def _parse_metadata(path: Path, document: str) -> Metadata:
     try:
-        fields = json.loads(document)
-        version = fields["format_version"]
+        values = json.loads(document)
+        version = values["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"the metadata of {path} cannot be read", _TRAIN_AGAIN) from error
     if isinstance(version, int) and version > FORMAT_VERSION:
@@ -231,20 +240,26 @@ def _parse_metadata(path: Path, document: str) -> Metadata:
             "upgrade with 'pip install --upgrade digitcli'",
         )
     try:
+        if _typed(version, int) == 1:
+            values = _from_version_1(values)
         metadata = Metadata(
-            layer_sizes=tuple(_typed(size, int) for size in fields["layer_sizes"]),
-            classes=tuple(_typed(name, str) for name in fields["classes"]),
-            mean=_typed(fields["mean"], float),
-            std=_typed(fields["std"], float),
-            dataset=_typed(fields["dataset"], str),
-            recipe=_record(Recipe, fields["recipe"]),
-            epochs=_typed(fields["epochs"], int),
-            seed=_typed(fields["seed"], int),
-            device=_typed(fields["device"], str),
-            losses=tuple(_record(LossPoint, point) for point in fields["losses"]),
-            accuracies=tuple(_record(EpochPoint, point) for point in fields["accuracies"]),
-            versions={_typed(k, str): _typed(v, str) for k, v in fields["versions"].items()},
-            format_version=_typed(version, int),
+            layer_sizes=tuple(_typed(size, int) for size in values["layer_sizes"]),
+            classes=tuple(_typed(name, str) for name in values["classes"]),
+            mean=_typed(values["mean"], float),
+            std=_typed(values["std"], float),
+            dataset=_typed(values["dataset"], str),
+            recipe=_record(values["recipe"], Recipe),
+            epochs=_typed(values["epochs"], int),
+            seed=_typed(values["seed"], int),
+            device=_typed(values["device"], str),
+            losses=tuple(_record(point, LossPoint) for point in values["losses"]),
+            accuracies=tuple(_record(point, EpochPoint) for point in values["accuracies"]),
+            scored_on=_typed(values["scored_on"], str),
+            temperature=_typed(values["temperature"], float),
+            command=_typed(values["command"], str),
+            data_checksums=_texts(values["data_checksums"]),
+            versions=_texts(values["versions"]),
+            format_version=_typed(values["format_version"], int),
         )
     except (DigitcliError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(
@@ -254,6 +269,18 @@ def _parse_metadata(path: Path, document: str) -> Metadata:
         raise CheckpointError(
             f"the normalisation in {path} is impossible (mean {metadata.mean}, "
             f"standard deviation {metadata.std})",
+            _TRAIN_AGAIN,
+        )
+    coldest, hottest = TEMPERATURES
+    if not coldest <= metadata.temperature <= hottest:
+        raise CheckpointError(
+            f"the temperature {metadata.temperature} in {path} is outside {coldest:g} to "
+            f"{hottest:g}",
+            _TRAIN_AGAIN,
+        )
+    if metadata.scored_on not in ("test", "validation"):
+        raise CheckpointError(
+            f"{path} was scored on {metadata.scored_on!r:.40}, neither test nor validation",
             _TRAIN_AGAIN,
         )
     expected = layer_sizes(len(metadata.classes))
@@ -267,6 +294,24 @@ def _parse_metadata(path: Path, document: str) -> Metadata:
     return metadata
 
 
+def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Adds to a document of format version 1 what has come to be told since."""
+    recipe = {"deformation": asdict(Deformation()), "temperature": 1.0, **values["recipe"]}
+    return {
+        **values,
+        "recipe": recipe,
+        "scored_on": "test",
+        "temperature": 1.0,
+        "command": "",
+        "data_checksums": {},
+        "format_version": FORMAT_VERSION,
+    }
+
+
+def _texts(values: Any) -> dict[str, str]:
+    return {_typed(name, str): _typed(value, str) for name, value in values.items()}
+
+
 def _typed(value: Any, kind: type[_T]) -> _T:
     if kind is float and type(value) is int:
         return cast("_T", float(value))  # JSON has one kind of number
@@ -275,15 +320,12 @@ def _typed(value: Any, kind: type[_T]) -> _T:
     return value
 
 
-def _record(kind: Callable[..., _T], values: Any) -> _T:
-    """Builds a dataclass from JSON, checking each field's type; one may hold another.
-
-    Files from before a field existed lack it: then its default holds.
-    """
+def _record(values: Any, kind: type[_T]) -> _T:
+    """Builds a dataclass from JSON, checking each field's type; one may hold another."""
     types = get_type_hints(kind)
-    fields = {
-        name: _record(type_, values[name]) if is_dataclass(type_) else _typed(values[name], type_)
-        for name, type_ in types.items()
-        if name in values or not hasattr(kind, name)
-    }
-    return kind(**fields)
+    return kind(
+        **{
+            name: (_record if is_dataclass(type_) else _typed)(values[name], type_)
+            for name, type_ in types.items()
+        }
+    )

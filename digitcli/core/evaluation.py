@@ -1,4 +1,4 @@
-"""Measuring a classifier: loss, accuracy, and what it takes for what."""
+"""Measuring a classifier: loss, accuracy, what it takes for what, and what its word is worth."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from torch.nn import functional
 
+from digitcli.core.calibration import Calibration, Coverage, calibration, coverage
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.model import model_of, normalised, predict_logits
+from digitcli.core.softmax import log_softmax
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,26 @@ class Evaluation:
 
     Attributes:
         count: Pictures measured.
+        temperature: The checkpoint's, which all probabilities here are taken at.
         loss: Mean cross-entropy in nats.
         accuracy: Share whose most probable class is right, in 0..1.
         top5_accuracy: Share whose class is among the five most probable, in 0..1.
         per_class: A score per class.
         confusion_matrix: int64 (classes, classes); rows are what a picture is, columns what it
             was taken for.
+        calibration: How far probabilities are from accuracy.
+        coverage: What minimum probabilities leave.
     """
 
     count: int
+    temperature: float
     loss: float
     accuracy: float
     top5_accuracy: float
     per_class: tuple[ClassScore, ...]
     confusion_matrix: npt.NDArray[np.int64]
+    calibration: Calibration
+    coverage: tuple[Coverage, ...]
 
 
 def evaluate(
@@ -73,6 +80,9 @@ def evaluate(
     target = torch.from_numpy(labels)
     top = logits.topk(min(5, len(metadata.classes)), dim=1).indices
     hits = top == target[:, None]
+    right = hits[:, 0].numpy()
+    log_probabilities = log_softmax(logits.double().numpy() / metadata.temperature)
+    probabilities = np.exp(log_probabilities.max(axis=1))
 
     indices = np.arange(len(metadata.classes))
     predicted = top[:, 0].numpy()
@@ -81,12 +91,15 @@ def evaluate(
     )
     return Evaluation(
         count=len(labels),
-        loss=functional.cross_entropy(logits.double(), target).item(),
-        accuracy=hits[:, 0].double().mean().item(),
+        temperature=metadata.temperature,
+        loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        accuracy=float(right.mean()),
         top5_accuracy=hits.any(dim=1).double().mean().item(),
         per_class=tuple(
             ClassScore(name, float(precision), float(recall), float(f1), int(support))
             for name, precision, recall, f1, support in zip(metadata.classes, *scores, strict=True)
         ),
         confusion_matrix=confusion_matrix(labels, predicted, labels=indices),
+        calibration=calibration(probabilities, right),
+        coverage=coverage(probabilities, right),
     )

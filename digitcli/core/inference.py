@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.softmax import FloatArray, softmax
 
 
 def forward(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -25,3 +26,16 @@ def forward(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> npt.NDArra
         if layer < last:
             x = np.maximum(x, 0)
     return x
+
+
+def probabilities(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> FloatArray:
+    """Gives the probability of each class, at the checkpoint's temperature.
+
+    Args:
+        checkpoint: Weights, normalisation and temperature.
+        images: uint8 of shape (count, 28, 28), ink light on black.
+
+    Returns:
+        float64 of shape (count, classes); each row sums to one.
+    """
+    return softmax(forward(checkpoint, images), checkpoint.metadata.temperature)

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from digitcli.core.errors import DigitcliError
 
+TEMPERATURES = (0.05, 20.0)
+"""The lowest and the highest temperature of a checkpoint: beyond them softmax is all but a hard
+maximum or all but even, which is never what a validation split asks for."""
+
 
 @dataclass(frozen=True)
 class Deformation:
@@ -53,6 +57,8 @@ class Recipe:
         schedule: "constant", or "one-cycle": the learning rate climbs for ``_CLIMB`` of the steps
             and falls to nothing, both as half a cosine (Smith and Topin 2019).
         deformation: How each training picture is deformed anew whenever it is seen.
+        temperature: What the scores are divided by before softmax, within ``TEMPERATURES``;
+            fitted on a validation split of a run of this recipe, or 1 where none was.
 
     Raises:
         DigitcliError: A value is outside its range.
@@ -66,6 +72,7 @@ class Recipe:
     nesterov: bool = False
     schedule: str = "constant"
     deformation: Deformation = Deformation()
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -86,6 +93,12 @@ class Recipe:
             raise DigitcliError(
                 f"the recipe {self.name} looks ahead along the momentum, which cannot be 0",
                 "try --momentum 0.9",
+            )
+        coldest, hottest = TEMPERATURES
+        if not coldest <= self.temperature <= hottest:
+            raise DigitcliError(
+                f"the temperature {self.temperature} is outside {coldest:g} to {hottest:g}",
+                "give 1 where none was fitted",
             )
 
     def lr_at(self, progress: float) -> float:

@@ -29,17 +29,18 @@ def log_softmax(logits: npt.ArrayLike) -> FloatArray:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
-def softmax(logits: npt.ArrayLike) -> FloatArray:
+def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> FloatArray:
     """Turns scores into probabilities over the last axis.
 
     Args:
         logits: Scores, shape (..., classes).
+        temperature: T > 0; softmax is taken of z / T.
 
     Returns:
         float64 of the same shape; each row is positive and sums to one.
     """
-    scores = np.asarray(logits, dtype=np.float64)
-    exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 

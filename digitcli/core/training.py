@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.sgd import sgd
 
+from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import (
     Checkpoint,
     EpochPoint,
@@ -43,8 +44,11 @@ class TrainingData:
         std: What the difference is divided by.
         train_images: uint8 (count, 28, 28).
         train_labels: int64 (count,), indices of classes.
-        test_images: As the training images.
-        test_labels: As the training labels.
+        scored_images: As the training images; none of them is trained on.
+        scored_labels: As the training labels.
+        scored_on: What the scored pictures are: "test", or "validation", on which the temperature
+            is fitted too.
+        checksums: Of what the pictures were read from.
     """
 
     name: str
@@ -53,8 +57,10 @@ class TrainingData:
     std: float
     train_images: Images
     train_labels: Labels
-    test_images: Images
-    test_labels: Labels
+    scored_images: Images
+    scored_labels: Labels
+    scored_on: str = "test"
+    checksums: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Observer:
         """The running mean loss was read."""
 
     def on_epoch(self, state: TrainingState) -> None:
-        """An epoch is over and the model was tested."""
+        """An epoch is over and the model was scored."""
 
 
 class CheckpointWriter(Observer):
@@ -108,6 +114,7 @@ def train(
     log_every: int,
     device: torch.device,
     observers: Sequence[Observer] = (),
+    command: str = "",
 ) -> TrainingState:
     """Trains the lesson's network from scratch.
 
@@ -122,6 +129,7 @@ def train(
         log_every: Batches between readings of the running mean loss, at least 1.
         device: Where the data set and the model live.
         observers: Told of batches, losses and epochs as they are done, each in turn.
+        command: The command line that the checkpoint records.
 
     Raises:
         DigitcliError: The batch is larger than the data, or the loss is no longer a number.
@@ -141,7 +149,7 @@ def train(
     # The whole set is normalised once, and stays on the device.
     train_x = normalised(data.train_images, data.mean, data.std, device)
     train_y = torch.from_numpy(data.train_labels).to(device)
-    test_x = normalised(data.test_images, data.mean, data.std, device)
+    scored_x = normalised(data.scored_images, data.mean, data.std, device)
     batches = math.ceil(count / recipe.batch_size)
     deform = Deformer.on(device, recipe.deformation, paper=-data.mean / data.std)
 
@@ -192,8 +200,8 @@ def train(
             mean_loss = _finite(epoch_loss / batches, epoch, batches)  # waits for the device
             seconds += time.perf_counter() - started
 
-            predicted = predict_logits(model, test_x).argmax(dim=1).cpu().numpy()
-            accuracy = float((predicted == data.test_labels).mean())
+            scores = predict_logits(model, scored_x).cpu().numpy()
+            accuracy = float((scores.argmax(axis=1) == data.scored_labels).mean())
             epochs.append(EpochPoint(epoch, mean_loss, accuracy))
             metadata = Metadata(
                 layer_sizes=sizes,
@@ -207,6 +215,10 @@ def train(
                 device=device.type,
                 losses=tuple(losses),
                 accuracies=tuple(epochs),
+                scored_on=data.scored_on,
+                temperature=_temperature(data, recipe, scores),
+                command=command,
+                data_checksums=data.checksums,
                 versions=library_versions(),
             )
             checkpoint = Checkpoint(weights_of(model), metadata)
@@ -214,6 +226,12 @@ def train(
             for observer in observers:
                 observer.on_epoch(state)
     return state
+
+
+def _temperature(data: TrainingData, recipe: Recipe, scores: npt.NDArray[np.float32]) -> float:
+    if data.scored_on == "validation":
+        return fit_temperature(scores, data.scored_labels)
+    return recipe.temperature  # nothing is fitted on the pictures of a test
 
 
 _ONE_THREAD_BATCH = 16

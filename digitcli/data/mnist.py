@@ -94,13 +94,17 @@ def read_split(data_dir: Path, split: str) -> Split | None:
     Raises:
         DatasetError: A file is there but cannot be read.
     """
-    images_file, labels_file = FILES[:2] if split == "train" else FILES[2:]
+    images_file, labels_file = files = FILES[:2] if split == "train" else FILES[2:]
     folder = raw_folder(data_dir)
     images = read_sound(folder / images_file.name, images_file.md5)
     labels = read_sound(folder / labels_file.name, labels_file.md5)
     if images is None or labels is None:
         return None
-    return Split(_idx_array(images), _idx_array(labels).astype(np.int64))
+    return Split(
+        _idx_array(images),
+        _idx_array(labels).astype(np.int64),
+        {file.name: f"md5:{file.md5}" for file in files},
+    )
 
 
 def _idx_array(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

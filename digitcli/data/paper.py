@@ -61,9 +61,7 @@ def separate_ink(grey: Grey) -> Ink:
         light = _light(grey)
         sharp = _blurred(grey)
         darker, lighter = np.percentile(sharp - light, (0.5, 99.5))
-        ink = (
-            local_paper(sharp) - sharp if -darker >= lighter else sharp + local_paper(-sharp)
-        )
+        ink = local_paper(sharp) - sharp if -darker >= lighter else sharp + local_paper(-sharp)
         ink -= np.median(ink)  # bridging follows the lightest grain of the paper
     return _scaled(np.clip(ink, 0, None))
 
@@ -86,7 +84,8 @@ def _scaled(ink: Ink) -> Ink:
     floor = min(1.5 * unevenness, threshold)
     above = ink[ink > threshold]
     full = max(float(np.median(above)) if above.size else full, floor + 1e-3)
-    return np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
+    scaled: Ink = np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
+    return scaled
 
 
 def _blank() -> PictureError:
@@ -141,16 +140,15 @@ def _light(grey: Grey) -> Grey:
         np.pad(small, reach, mode="edge"), (2 * reach + 1, 2 * reach + 1)
     )
     median = np.median(windows.reshape(*small.shape, -1), axis=2).astype(np.float32)
-    return np.asarray(
-        Image.fromarray(median).resize((width, height), Image.Resampling.BILINEAR)
-    )
+    return np.asarray(Image.fromarray(median).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _blurred(grey: Grey) -> Grey:
     """Averages 3x3 pixels, so that grain decides nothing."""
     padded = np.pad(grey, 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
+    blurred: Grey = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
+    return blurred
 
 
 def remove_ruling(ink: Ink) -> Ink:

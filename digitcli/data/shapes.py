@@ -180,7 +180,9 @@ def _shapes(boxes: npt.NDArray[np.int64], usable: Mask, pen: float) -> list[list
             gap = np.maximum(boxes[i, :2] - boxes[left, 2:], boxes[left, :2] - boxes[i, 2:])
             distance = np.hypot(*gap.clip(0).T)
             reach = np.maximum(_PEN_REACH * pen, _REACH * np.maximum(sides[i], sides[left]))
-            near = [other for other, is_near in zip(left, distance <= reach, strict=True) if is_near]
+            near = [
+                other for other, is_near in zip(left, distance <= reach, strict=True) if is_near
+            ]
             edge += near
             left = [other for other in left if other not in near]
         shapes.append(shape)

@@ -1,9 +1,9 @@
 """Chooses a recipe on a validation split of the training pictures; the test pictures stay unseen.
 
 ``python tests/benchmarks/choose_recipe.py optdigits`` (ten minutes) or ``... quick`` (MNIST from
-``digitcli download``; four minutes). A stratified part of the training pictures is held out, each
-candidate is trained on the rest with several seeds, and its mean accuracy on the part held out is
-printed as a line of JSON.
+``digitcli download``; four minutes). A stratified part of the training pictures is held out, as by
+``digitcli train --validation``, each candidate is trained on the rest with several seeds, and its
+mean accuracy on the part held out is printed as a line of JSON.
 """
 
 import itertools
@@ -12,7 +12,6 @@ import statistics
 import sys
 
 import torch
-from sklearn.model_selection import train_test_split
 from speed import data_dir
 
 from digitcli.console.download import DownloadDisplay
@@ -20,6 +19,7 @@ from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import QUICK, Recipe
 from digitcli.core.training import TrainingData, train
 from digitcli.data.datasets import DATASETS, Source
+from digitcli.data.split import hold_out
 
 OPTDIGITS = [
     Recipe("optdigits", epochs, batch_size, lr, momentum)
@@ -33,28 +33,28 @@ QUICKS = [
     for batch_size in (64, 128)
     for lr in (0.03, 0.05, 0.1, 0.15)
 ]
-CHOICES = {  # candidates, data set, share held out, seeds
-    "optdigits": (OPTDIGITS, "optdigits", 0.2, range(5)),
-    "quick": (QUICKS, "mnist", 1 / 6, range(3)),
+CHOICES = {  # candidates, data set, pictures held out, seeds
+    "optdigits": (OPTDIGITS, "optdigits", 288, range(5)),
+    "quick": (QUICKS, "mnist", 10_000, range(3)),
 }
 
 
-def validation_data(name: str, share: float) -> TrainingData:
+def validation_data(name: str, count: int) -> TrainingData:
     dataset = DATASETS[name]
     with DownloadDisplay() as progress:
         split = dataset.load("train", Source(data_dir(), [], progress))
-    train_images, held_images, train_labels, held_labels = train_test_split(
-        split.images, split.labels, test_size=share, random_state=1, stratify=split.labels
-    )
+    left, held = hold_out(split, count, seed=1)
     return TrainingData(
         name=dataset.name,
         classes=dataset.classes,
         mean=dataset.mean,
         std=dataset.std,
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=held_images,
-        test_labels=held_labels,
+        train_images=left.images,
+        train_labels=left.labels,
+        scored_images=held.images,
+        scored_labels=held.labels,
+        scored_on="validation",
+        checksums=split.checksums,
     )
 
 
@@ -67,8 +67,8 @@ def accuracy_and_seconds(data: TrainingData, recipe: Recipe, seed: int) -> tuple
 
 
 def main() -> None:
-    candidates, name, share, seeds = CHOICES[sys.argv[1]]
-    data = validation_data(name, share)
+    candidates, name, count, seeds = CHOICES[sys.argv[1]]
+    data = validation_data(name, count)
     for recipe in candidates:
         runs = [accuracy_and_seconds(data, recipe, seed) for seed in seeds]
         accuracies, seconds = zip(*runs, strict=True)

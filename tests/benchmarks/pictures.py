@@ -164,7 +164,7 @@ def held_out(seed: int, offset: int = 0, count: int = HELD_OUT) -> Split:
     """
     split = mnist("train")
     chosen = np.random.default_rng(seed).permutation(len(split.labels))[offset : offset + count]
-    return Split(split.images[chosen], split.labels[chosen])
+    return Split(split.images[chosen], split.labels[chosen], split.checksums)
 
 
 def mnist(name: str) -> Split:
@@ -288,8 +288,18 @@ def percent(share: float | None, sign: str = "") -> str:
 
 def table_of(rows: Sequence[Row], title: str) -> Table:
     table = Table(title=title)
-    for heading in ("group", "pictures of", "count", "right %", "mean p %", "warned %", "refused %"):
-        table.add_column(heading, justify="left" if heading in ("group", "pictures of") else "right")
+    for heading in (
+        "group",
+        "pictures of",
+        "count",
+        "right %",
+        "mean p %",
+        "warned %",
+        "refused %",
+    ):
+        table.add_column(
+            heading, justify="left" if heading in ("group", "pictures of") else "right"
+        )
     table.add_column("MNIST: same pixels %", justify="right")
     table.add_column("against eval, points", justify="right")
     for i, row in enumerate(rows):

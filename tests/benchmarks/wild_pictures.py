@@ -388,7 +388,9 @@ def coloured_pen(digit: Digit, rng: Rng) -> bytes:
 def small_screenshot(digit: Digit, rng: Rng) -> bytes:
     side, traced = int(rng.integers(28, 65)), trace(digit)
     place = some_place(rng, (side, side), (0.5, 0.9))
-    share = drawn(traced, penned(traced, fine(between(rng, 0.06, 0.13), place)), (side, side), place)
+    share = drawn(
+        traced, penned(traced, fine(between(rng, 0.06, 0.13), place)), (side, side), place
+    )
     if rng.random() < 0.5:
         return png(picture(covered(sheet((side, side), (20, 20, 20)), share, (240, 240, 240))))
     return png(picture(inked(sheet((side, side), (255, 255, 255)), share, dark_ink(rng))))
@@ -574,7 +576,9 @@ def tight_crop(digit: Digit, rng: Rng) -> bytes:
     traced, length = trace(digit), some_size(rng, 60, 1000)[0]
     side = round(1.3 * length)
     place = Place(length, (side / 2, side / 2), between(rng, -4, 4))
-    share = drawn(traced, penned(traced, fine(between(rng, 0.06, 0.12), place)), (side, side), place)
+    share = drawn(
+        traced, penned(traced, fine(between(rng, 0.06, 0.12), place)), (side, side), place
+    )
     rows, columns = np.flatnonzero(share.max(1) > 0.5), np.flatnonzero(share.max(0) > 0.5)
     # A bare 1 in its box would be a black bar, which nobody can read.
     beside = max(0, round(0.25 * length - (columns[-1] - columns[0]) / 2))

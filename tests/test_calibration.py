@@ -1,0 +1,89 @@
+"""Calibration: the error counted by hand, and temperatures found again."""
+
+import numpy as np
+import pytest
+
+from digitcli.core.calibration import calibration, coverage, fit_temperature
+from digitcli.core.recipes import TEMPERATURES
+from digitcli.core.softmax import log_softmax, softmax
+
+
+def drawn(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Draws a label for each row as often as softmax at a temperature says."""
+    rng = np.random.default_rng(0)
+    p = softmax(logits, temperature).cumsum(axis=1)
+    return np.asarray((rng.random((len(p), 1)) > p[:, :-1]).sum(axis=1))
+
+
+def some_logits(count: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, 3, (count, 10))
+
+
+def test_the_error_is_that_counted_by_hand() -> None:
+    probabilities = np.array([0.95, 0.97, 0.70, 0.72, 0.30])
+    right = np.array([True, False, True, True, False])
+    result = calibration(probabilities, right)
+    # bins: (14/15, 1] with 1 of 2 right at 0.96, (10/15, 11/15] with 2 of 2 at 0.71, and 0.30 wrong
+    assert result.ece == pytest.approx((2 * 0.46 + 2 * 0.29 + 0.30) / 5)
+    assert [b.count for b in result.bins] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
+    last = result.bins[-1]
+    assert (last.low, last.high, last.accuracy) == (14 / 15, 1, 0.5)
+    assert last.probability == pytest.approx(0.96)
+    assert (result.bins[0].probability, result.bins[0].accuracy) == (None, None)
+
+
+def test_an_edge_belongs_to_the_bin_below_it() -> None:
+    edges = np.array([0.0, 0.2, 1 / 3, 0.6, 1.0])
+    counts = [b.count for b in calibration(edges, np.ones(5, bool)).bins]
+    assert [i for i, count in enumerate(counts) if count] == [0, 2, 4, 8, 14]
+
+
+def test_what_is_calibrated_has_no_error_and_what_is_too_sure_has() -> None:
+    logits = some_logits(100_000)
+    labels = drawn(logits)
+    errors = []
+    for temperature in (1.0, 0.5):
+        p = softmax(logits, temperature)
+        errors.append(calibration(p.max(axis=1), p.argmax(axis=1) == labels).ece)
+    assert errors[0] < 0.005
+    assert errors[1] > 0.05
+
+
+def test_coverage_is_that_counted_by_hand() -> None:
+    rows = coverage(np.array([0.99, 0.9, 0.6, 0.4]), np.array([True, False, True, False]))
+    assert [(row.min_probability, row.count, row.coverage, row.accuracy) for row in rows] == [
+        (0.5, 3, 0.75, pytest.approx(2 / 3)),
+        (0.9, 2, 0.5, 0.5),
+        (0.99, 1, 0.25, 1.0),
+    ]
+    assert coverage(np.array([0.3]), np.array([True]))[0].accuracy is None
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 2.5, 9.0])
+def test_the_temperature_that_scaled_the_scores_is_found(temperature: float) -> None:
+    logits = some_logits(50_000)
+    labels = drawn(logits)
+    found = fit_temperature((logits * temperature).astype(np.float32), labels)
+    assert found == pytest.approx(temperature, rel=0.03)
+
+
+def test_no_temperature_has_a_lower_loss_than_the_one_found() -> None:
+    logits = some_logits(200) * 4
+    labels = drawn(logits, 6)
+    found = fit_temperature(logits, labels)
+
+    def loss(temperature: float) -> float:
+        return float(-log_softmax(logits / temperature)[np.arange(200), labels].mean())
+
+    assert TEMPERATURES[0] < found < TEMPERATURES[1]
+    for factor in (0.999, 1.001):
+        assert loss(found * factor) > loss(found)
+
+
+def test_the_ends_of_the_range() -> None:
+    logits = some_logits(1000)
+    coldest, hottest = TEMPERATURES
+    assert fit_temperature(logits, logits.argmax(axis=1)) == coldest
+    assert fit_temperature(1000 * logits, logits.argmax(axis=1)) == coldest
+    assert fit_temperature(logits, logits.argmin(axis=1)) == hottest
+    assert fit_temperature(np.ones((5, 10)), np.arange(5)) == 1
