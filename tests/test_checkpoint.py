@@ -126,8 +126,11 @@ def test_metadata_tells_all_that_is_known(checkpoint: Path) -> None:
         "lr": 0.05,
         "momentum": 0.5,
         "nesterov": False,
+        "optimizer": "sgd",
+        "weight_decay": 0,
+        "batch_norm": False,
         "deformation": {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0},
-            "schedule": "constant",
+        "schedule": "constant",
         "temperature": 1,
     }
     assert metadata["epochs"] == 15

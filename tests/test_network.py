@@ -15,7 +15,7 @@ from digitcli.core.device import choose_device
 from digitcli.core.errors import DigitcliError
 from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward, probabilities
-from digitcli.core.model import MLP, model_of, normalised, predict_logits
+from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits
 from digitcli.core.recipes import LESSON, QUICK, Recipe, find_recipe
 from digitcli.core.softmax import softmax
 from digitcli.core.training import Observer, TrainingData, TrainingState, train
@@ -30,7 +30,7 @@ def test_numpy_inference_agrees_with_torch(trained: Checkpoint, seed: int) -> No
     images = np.concatenate([noise, drawn_pictures(5, seed)[0]])
     metadata = trained.metadata
     x = normalised(images, metadata.mean, metadata.std, CPU)
-    logits = predict_logits(model_of(trained, CPU), x)
+    logits = predict_logits(plain_mlp(trained.weights, CPU), x)
     scores = forward(trained, images)
     assert scores.dtype == np.float32
     assert scores == pytest.approx(logits.numpy(), rel=1e-5, abs=1e-5)

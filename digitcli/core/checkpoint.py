@@ -9,7 +9,7 @@ give equal files.
 import json
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -294,9 +294,19 @@ def _parse_metadata(path: Path, document: str) -> Metadata:
     return metadata
 
 
+_SINCE_VERSION_1: dict[str, Any] = {
+    "optimizer": "sgd",
+    "weight_decay": 0.0,
+    "batch_norm": False,
+    "deformation": asdict(Deformation()),
+    "temperature": 1.0,
+}
+"""What recipes have come to tell since format version 1, as it was then."""
+
+
 def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     """Adds to a document of format version 1 what has come to be told since."""
-    recipe = {"deformation": asdict(Deformation()), "temperature": 1.0, **values["recipe"]}
+    recipe = {**_SINCE_VERSION_1, **values["recipe"]}
     return {
         **values,
         "recipe": recipe,

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from digitcli.core.calibration import Calibration, Coverage, calibration, coverage
 from digitcli.core.checkpoint import Checkpoint
-from digitcli.core.model import model_of, normalised, predict_logits
+from digitcli.core.model import normalised, plain_mlp, predict_logits
 from digitcli.core.softmax import log_softmax
 
 
@@ -76,7 +76,7 @@ def evaluate(
     """
     metadata = checkpoint.metadata
     x = normalised(images, metadata.mean, metadata.std, device)
-    logits = predict_logits(model_of(checkpoint, device), x).cpu()
+    logits = predict_logits(plain_mlp(checkpoint.weights, device), x).cpu()
     target = torch.from_numpy(labels)
     top = logits.topk(min(5, len(metadata.classes)), dim=1).indices
     hits = top == target[:, None]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from digitcli.core.checkpoint import Checkpoint, Weights
+from digitcli.core.checkpoint import Weights
 
 _BATCH = 10_000
 """Pictures per forward pass: 20 MB of activations, and few calls."""
@@ -20,33 +20,58 @@ class MLP(nn.Module):
 
     Args:
         sizes: Widths from input to output, such as (784, 512, 256, 128, 64, 10).
+        batch_norm: Normalise before each ReLU, for training alone: ``weights_of`` folds it away.
     """
 
-    def __init__(self, sizes: tuple[int, ...]) -> None:
+    def __init__(self, sizes: tuple[int, ...], *, batch_norm: bool = False) -> None:
         super().__init__()
-        for layer, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
-            self.add_module(f"l{layer}", nn.Linear(inputs, outputs))
+        self.layers = []
+        for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+            layer = nn.Linear(inputs, outputs)
+            self.add_module(f"l{number}", layer)
+            self.layers.append(layer)
+        self.norms = nn.ModuleList(
+            # a slow average, so that what is folded away is not one batch's luck
+            nn.BatchNorm1d(width, momentum=0.01) if batch_norm else nn.Identity()
+            for width in sizes[1:-1]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps normalised pixels, float32 (batch, 784), to logits, float32 (batch, classes)."""
-        *hidden, output = self.children()
-        for layer in hidden:
-            x = torch.relu(layer(x))
+        *hidden, output = self.layers
+        for layer, norm in zip(hidden, self.norms, strict=True):
+            x = torch.relu(norm(layer(x)))
         logits: Tensor = output(x)  # no activation: cross-entropy takes the logits
         return logits
 
 
+@torch.no_grad()
 def weights_of(model: MLP) -> Weights:
-    """Copies a model's weights to NumPy, under the names that a checkpoint uses."""
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in model.named_parameters()}
+    """Copies a model's weights to NumPy, under the names that a checkpoint uses.
+
+    Batch normalisation is folded into the layer before it: with its running mean and variance it
+    is one more linear map.
+    """
+    weights = {}
+    norms = [*model.norms, nn.Identity()]
+    for number, (layer, norm) in enumerate(zip(model.layers, norms, strict=True), start=1):
+        weight, bias = layer.weight.detach(), layer.bias.detach()
+        if isinstance(norm, nn.BatchNorm1d):
+            mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+            gain = norm.weight / torch.sqrt(variance + norm.eps)
+            weight, bias = weight * gain[:, None], (bias - mean) * gain + norm.bias
+        weights[f"l{number}.weight"] = weight.cpu().numpy().copy()
+        weights[f"l{number}.bias"] = bias.cpu().numpy().copy()
+    return weights
 
 
-def model_of(checkpoint: Checkpoint, device: torch.device) -> MLP:
-    """Builds the torch module that a checkpoint describes, with its weights, on a device."""
-    model = MLP(checkpoint.metadata.layer_sizes)
-    model.load_state_dict(
-        {name: torch.from_numpy(np.array(weight)) for name, weight in checkpoint.weights.items()}
-    )
+def plain_mlp(weights: Weights, device: torch.device) -> MLP:
+    """Builds the torch module of a checkpoint's weights, on a device."""
+    hidden = [len(weights[f"l{number}.bias"]) for number in range(1, len(weights) // 2 + 1)]
+    with torch.device("meta"):  # no initial weights: they would be drawn from the run's generator
+        model = MLP((weights["l1.weight"].shape[1], *hidden))
+    tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
+    model.load_state_dict(tensors, assign=True)
     return model.to(device)
 
 

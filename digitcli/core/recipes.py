@@ -45,17 +45,21 @@ class Deformation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: minibatch stochastic gradient descent with momentum.
+    """How to train, in minibatches.
 
     Attributes:
         name: What the checkpoint records.
         epochs: Passes over the training set, at least 1.
         batch_size: Pictures per step, at least 1; the last batch of an epoch may be smaller.
         lr: Learning rate, finite and above 0; the highest, where it changes.
-        momentum: Share of the last update that goes into the next, in [0, 1).
+        momentum: Share of the last update that goes into the next, in [0, 1); Adam's beta1.
         nesterov: Look ahead along the momentum (Nesterov 1983; Sutskever and others 2013).
         schedule: "constant", or "one-cycle": the learning rate climbs for ``_CLIMB`` of the steps
             and falls to nothing, both as half a cosine (Smith and Topin 2019).
+        optimizer: "sgd", or "adamw".
+        weight_decay: Share of a weight, times the learning rate, that each step takes off it.
+        batch_norm: Normalise each hidden layer over the batch while training (Ioffe and Szegedy
+            2015). What is saved is the plain network, with the normalisation folded into it.
         deformation: How each training picture is deformed anew whenever it is seen.
         temperature: What the scores are divided by before softmax, within ``TEMPERATURES``;
             fitted on a validation split of a run of this recipe, or 1 where none was.
@@ -71,6 +75,9 @@ class Recipe:
     momentum: float
     nesterov: bool = False
     schedule: str = "constant"
+    optimizer: str = "sgd"
+    weight_decay: float = 0.0
+    batch_norm: bool = False
     deformation: Deformation = Deformation()
     temperature: float = 1.0
 
@@ -93,6 +100,15 @@ class Recipe:
             raise DigitcliError(
                 f"the recipe {self.name} looks ahead along the momentum, which cannot be 0",
                 "try --momentum 0.9",
+            )
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise DigitcliError(
+                f"the weight decay {self.weight_decay} is not 0 or more", "give 0 for none"
+            )
+        if self.schedule not in ("constant", "one-cycle") or self.optimizer not in ("sgd", "adamw"):
+            raise DigitcliError(
+                f"there is no schedule {self.schedule!r} with optimizer {self.optimizer!r}",
+                "choose constant or one-cycle, with sgd or adamw",
             )
         coldest, hottest = TEMPERATURES
         if not coldest <= self.temperature <= hottest:

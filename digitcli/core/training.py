@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.sgd import sgd
 
 from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import (
@@ -26,7 +25,8 @@ from digitcli.core.checkpoint import (
 )
 from digitcli.core.deform import Deformer
 from digitcli.core.errors import DigitcliError
-from digitcli.core.model import MLP, normalised, predict_logits, weights_of
+from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.optimizers import optimizer_for
 from digitcli.core.recipes import Recipe
 
 Images = npt.NDArray[np.uint8]
@@ -132,7 +132,7 @@ def train(
         command: The command line that the checkpoint records.
 
     Raises:
-        DigitcliError: The batch is larger than the data, or the loss is no longer a number.
+        DigitcliError: The batches do not fit the data, or the loss is no longer a number.
     """
     count = len(data.train_images)
     if recipe.batch_size > count:
@@ -140,11 +140,16 @@ def train(
             f"a batch of {recipe.batch_size} is more than the {count} training pictures",
             f"give --batch-size {count} or less",
         )
+    if recipe.batch_norm and count % recipe.batch_size == 1:
+        raise DigitcliError(
+            "the last batch is a single picture, which cannot be normalised",
+            f"give another --batch-size than {recipe.batch_size}",
+        )
     torch.manual_seed(seed)
     sizes = layer_sizes(len(data.classes))
-    model = MLP(sizes).to(device)
+    model = MLP(sizes, batch_norm=recipe.batch_norm).to(device)
     parameters: list[Tensor] = list(model.parameters())
-    velocities: list[Tensor | None] = [torch.zeros_like(p) for p in parameters]
+    optimizer = optimizer_for(recipe, parameters)
 
     # The whole set is normalised once, and stays on the device.
     train_x = normalised(data.train_images, data.mean, data.std, device)
@@ -169,21 +174,7 @@ def train(
                 logits = model(x)
                 loss = functional.cross_entropy(logits, train_y[picked])
                 gradients = torch.autograd.grad(loss, parameters)
-                with torch.no_grad():
-                    # The function behind torch.optim.SGD; making the class imports torch's
-                    # compiler, which takes as long as an epoch.
-                    sgd(
-                        parameters,
-                        list(gradients),
-                        velocities,
-                        lr=recipe.lr_at(step / (recipe.epochs * batches)),
-                        momentum=recipe.momentum,
-                        nesterov=recipe.nesterov,
-                        weight_decay=0,
-                        dampening=0,
-                        maximize=False,
-                        fused=True,
-                    )
+                optimizer.step(list(gradients), recipe.lr_at(step / (recipe.epochs * batches)))
 
                 step += 1
                 running_loss += loss.detach()
@@ -200,7 +191,8 @@ def train(
             mean_loss = _finite(epoch_loss / batches, epoch, batches)  # waits for the device
             seconds += time.perf_counter() - started
 
-            scores = predict_logits(model, scored_x).cpu().numpy()
+            weights = weights_of(model)
+            scores = predict_logits(plain_mlp(weights, device), scored_x).cpu().numpy()
             accuracy = float((scores.argmax(axis=1) == data.scored_labels).mean())
             epochs.append(EpochPoint(epoch, mean_loss, accuracy))
             metadata = Metadata(
@@ -221,7 +213,7 @@ def train(
                 data_checksums=data.checksums,
                 versions=library_versions(),
             )
-            checkpoint = Checkpoint(weights_of(model), metadata)
+            checkpoint = Checkpoint(weights, metadata)
             state = TrainingState(checkpoint, seconds, epoch * count / seconds)
             for observer in observers:
                 observer.on_epoch(state)

@@ -9,7 +9,7 @@ Ink = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _PIECES = 150
-"""Pieces looked at, the heaviest first; a dotted digit has dozens, grain and noise have thousands."""
+"""Pieces looked at, the heaviest first; a dotted digit has dozens, grain has thousands."""
 
 _REACH = 0.15
 """Gap, as a share of the larger piece's side, over which pieces belong together: the bar of a 5."""
@@ -136,7 +136,9 @@ def _pieces(mask: Mask, ink: Ink) -> _Pieces:
 
     sums = np.zeros((height, width + 1))
     np.cumsum(ink, axis=1, out=sums[:, 1:])
-    mass = np.bincount(piece_of, sums[rows, ends] - sums[rows, starts], len(roots))
+    mass: npt.NDArray[np.float64] = np.bincount(
+        piece_of, sums[rows, ends] - sums[rows, starts], len(roots)
+    ).astype(np.float64)
     boxes = np.empty((len(roots), 4), dtype=np.int64)
     boxes[:, :2], boxes[:, 2:] = max(height, width), 0
     np.minimum.at(boxes[:, 0], piece_of, rows)
