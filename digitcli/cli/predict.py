@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitcli.cli.options import CheckpointFile, Json, examples
+from digitcli.cli.options import CheckpointFile, Json, examples, file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ EXAMPLES = examples(
     "digitcli predict scans/ --json | jq .digit",
     "curl -s https://example.org/7.png | digitcli predict --quiet -",
     "digitcli predict *.jpg --min-probability 0.9",
+    "digitcli predict photo.jpg --show-steps steps.png",
     "find . -name '*.png' -print0 | digitcli predict --files-from -",
 )
 
@@ -47,6 +48,12 @@ def predict(
     min_probability: Annotated[
         float, typer.Option(min=0, max=1, metavar="P", help="Answer ? below this, and exit with 1.")
     ] = 0.0,
+    show_steps: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file, metavar="FILE", help="Draw how the one picture was prepared, step by step."
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar="", help="Print the digit alone.")
     ] = False,
@@ -63,7 +70,13 @@ def predict(
     from digitcli.console.errors import print_error
     from digitcli.console.prediction import Prediction, PredictionDisplay
     from digitcli.core.checkpoint import load_checkpoint
-    from digitcli.core.errors import DigitcliError, NotAPictureError, PictureError
+    from digitcli.core.doubt import doubt
+    from digitcli.core.errors import (
+        BlankPictureError,
+        DigitcliError,
+        NotAPictureError,
+        PictureError,
+    )
     from digitcli.core.inference import probabilities
     from digitcli.core.lookup import find_checkpoint
     from digitcli.data.reading import prepare_all
@@ -76,15 +89,18 @@ def predict(
         raise DigitcliError(
             "standard input cannot be a picture and a list at once", "give one of them a file"
         )
+    if show_steps is not None:
+        _draw_steps(images or [], files_from, show_steps)
     path = find_checkpoint(checkpoint)
     loaded = load_checkpoint(path)
-    answered = failed = doubtful = 0
+    answered = failed = blank = doubtful = 0
     folders: dict[str, int] = {}  # and the number of pictures found in each
 
     def report(name: str, error: PictureError) -> None:
-        nonlocal failed
+        nonlocal failed, blank
         print_error(error.of(name))
         failed += 1
+        blank += isinstance(error, BlankPictureError)
 
     with PredictionDisplay(path, as_json=json, quiet=quiet, top=top) as display:
         for batch in prepare_all(_sources(images or [], files_from, folders)):
@@ -102,15 +118,40 @@ def predict(
                 certain = bool(answer.max() >= min_probability)
                 doubtful += not certain
                 answered += 1
+                warning = doubt(digit.picture, digit.others, float(answer.max()))
                 display.show(
-                    Prediction(source.name, digit.picture, loaded.metadata.classes, answer, certain)
+                    Prediction(
+                        source.name,
+                        digit.picture,
+                        loaded.metadata.classes,
+                        answer,
+                        certain,
+                        warning,
+                    )
                 )
     for folder, found in folders.items():
         if not found:
             report(folder, PictureError("there are no pictures in it", "name another folder"))
-    if failed and not answered:
+    if failed and not answered and not blank:
         return 2
     return 1 if failed or doubtful else 0
+
+
+def _draw_steps(images: list[str], files_from: str | None, path: Path) -> None:
+    """Draws how one picture is prepared; that it cannot be read is told when it is predicted."""
+    from digitcli.core.errors import DigitcliError, PictureError
+    from digitcli.data.pictures import read_picture
+    from digitcli.data.prepare import prepare
+    from digitcli.data.steps import Steps
+
+    if files_from is not None or len(images) != 1 or images[0] == "-" or Path(images[0]).is_dir():
+        raise DigitcliError("--show-steps draws one picture", "name one file")
+    steps = Steps()
+    try:
+        prepare(read_picture(Path(images[0])), steps)
+    except PictureError:
+        return
+    steps.save(path)
 
 
 def _sources(

@@ -18,6 +18,7 @@ from digitcli.console.streams import (
     output_console,
     print_json,
     print_line,
+    print_note,
     print_weights,
     visible,
 )
@@ -42,6 +43,7 @@ class Prediction:
         classes: Class names.
         probabilities: float64 (classes,).
         certain: Whether the best probability reached the user's minimum.
+        warning: Why this is perhaps not a picture of one digit, or None.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Prediction:
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float64]
     certain: bool
+    warning: str | None
 
     @cached_property
     def ranking(self) -> list[int]:
@@ -100,6 +103,8 @@ class PredictionDisplay:
             _draw(self._console, prediction, self._top)
         else:
             _print_plain(prediction, self._top)
+        if prediction.warning is not None:
+            print_note(f"{visible(prediction.path)}: {prediction.warning}")
         self._done += 1
         if self._counts:
             self._show_count()
@@ -146,6 +151,7 @@ def _as_json(prediction: Prediction, checkpoint: Path, top: int | None) -> dict[
         "digit": _digit(prediction.answer),
         "probability": probabilities[ranking[0]],
         "probabilities": probabilities,
+        "warning": prediction.warning,
         "checkpoint": str(checkpoint),
     }
     if top is not None:

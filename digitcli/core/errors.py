@@ -33,11 +33,24 @@ class PictureError(DigitcliError):
 
     def of(self, name: str) -> "PictureError":
         """Returns the same fault with the picture's name before it."""
-        return PictureError(f"{name}: {self.problem}", self.next_step)
+        return type(self)(f"{name}: {self.problem}", self.next_step, exit_code=self.exit_code)
 
 
 class NotAPictureError(PictureError):
     """A file whose content is of no format that pictures are read in."""
+
+
+class BlankPictureError(PictureError):
+    """A sound picture that shows nothing."""
+
+    def __init__(
+        self,
+        problem: str = "the picture is blank",
+        next_step: str = "draw a digit, dark on light or light on dark",
+        *,
+        exit_code: int = 1,
+    ) -> None:
+        super().__init__(problem, next_step, exit_code=exit_code)
 
 
 class ScoresError(DigitcliError):

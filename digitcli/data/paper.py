@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from digitcli.core.errors import PictureError
+from digitcli.core.errors import BlankPictureError
 from digitcli.data.shapes import Ink, Mask
 
 Grey = npt.NDArray[np.float32]
@@ -45,7 +45,7 @@ def separate_ink(grey: Grey) -> Ink:
         float32 of the same shape: 0 for paper, 1 for full ink.
 
     Raises:
-        PictureError: Nothing stands out from the paper.
+        BlankPictureError: Nothing stands out from the paper.
     """
     rim = _rim(grey)
     paper = np.median(rim)
@@ -53,7 +53,7 @@ def separate_ink(grey: Grey) -> Ink:
     darkest, lightest = np.percentile(grey, (0.1, 99.9))
     contrast = float(max(paper - darkest, lightest - paper))
     if contrast < _FAINTEST:
-        raise _blank()
+        raise BlankPictureError
     low, high = np.percentile(rim, (10, 90))
     if high - low <= _EVEN * contrast:
         ink = paper - grey if paper - darkest >= lightest - paper else grey - paper
@@ -77,7 +77,7 @@ def _scaled(ink: Ink) -> Ink:
     """Brings ink to 0..1, and clears what stays within the paper's own unevenness."""
     full = float(np.percentile(ink, 99.9))
     if full < _FAINTEST:
-        raise _blank()
+        raise BlankPictureError
     threshold = otsu(ink)
     below = ink[ink <= threshold]
     unevenness = float(np.percentile(below, 90)) if below.size else 0.0
@@ -86,10 +86,6 @@ def _scaled(ink: Ink) -> Ink:
     full = max(float(np.median(above)) if above.size else full, floor + 1e-3)
     scaled: Ink = np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
     return scaled
-
-
-def _blank() -> PictureError:
-    return PictureError("the picture is blank", "draw a digit, dark on light or light on dark")
 
 
 def local_paper(grey: Grey) -> Grey:
@@ -171,7 +167,15 @@ def _without_rows(ink: Ink) -> Ink:
     height, width = ink.shape
     if min(height, width) < 4 * _COARSE // 3:
         return ink  # too small to have lines thinner than strokes
-    lines = ink > 0.15
+    lines: Mask = np.greater(ink, 0.15)
+    columns_with_ink: Mask = lines.max(axis=0)
+    edge = width // 20
+    if (
+        columns_with_ink.mean() < _LINE
+        or not columns_with_ink[:edge].any()
+        or not columns_with_ink[-edge:].any()
+    ):
+        return ink  # nothing crosses the picture
     margin = round(_SKEW * width / 2) + 1
     padded = np.pad(lines, ((margin, margin), (0, 0)))
     columns = np.arange(width)
@@ -220,8 +224,11 @@ def otsu(values: Grey) -> float:
 
     Between groups that are wholly apart, every threshold is as good: the middle one is taken.
     """
-    counts, edges = np.histogram(values, bins=256)
-    middles = (edges[:-1] + edges[1:]) / 2
+    lowest, highest = float(values.min()), float(values.max())
+    width = max(highest - lowest, 1e-12) / 256
+    bins = ((values - np.float32(lowest)) / np.float32(width)).astype(np.intp).ravel()
+    counts = np.bincount(bins.clip(max=255), minlength=256)
+    middles = lowest + (np.arange(256) + 0.5) * width
     weight = np.cumsum(counts)
     rest = weight[-1] - weight
     mass = np.cumsum(counts * middles)
@@ -229,4 +236,4 @@ def otsu(values: Grey) -> float:
         between = weight * rest * (mass / weight - (mass[-1] - mass) / rest) ** 2
     between = np.nan_to_num(between)
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
-    return float(edges[1 + int(best[len(best) // 2])])
+    return lowest + (1 + int(best[len(best) // 2])) * width

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from digitcli.core.errors import PictureError
+from digitcli.core.errors import BlankPictureError
 from digitcli.data.paper import Grey, remove_ruling, separate_ink, stroke_mask
 from digitcli.data.shapes import Ink, find_digit, stroke_width
 
@@ -66,7 +66,7 @@ def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
         watch: Called with the name of each step and its picture: float32 in 0..1 or uint8.
 
     Raises:
-        PictureError: There is no ink on it.
+        BlankPictureError: There is no ink on it.
     """
     watch("picture", grey)
     as_given = _to_bytes(grey)
@@ -91,7 +91,7 @@ def _look(grey: Grey, watch: Watch) -> tuple[Ink, int]:
     watch("without ruling", ink)
     mask = stroke_mask(ink)
     if not mask.any():
-        raise PictureError("the picture is blank", "draw a digit, dark on light or light on dark")
+        raise BlankPictureError
     found = find_digit(ink, mask)
     top, left, height, width = _bounds(found.mask)
     if small.shape != grey.shape and max(height, width) < _TINY:

@@ -34,7 +34,7 @@ class Found:
 
     Attributes:
         mask: bool, of the picture's shape: the pixels of the digit's strokes.
-        others: Further shapes as large as a digit.
+        others: Further whole shapes as large as a digit.
     """
 
     mask: Mask
@@ -80,7 +80,8 @@ def find_digit(ink: Ink, mask: Mask) -> Found:
     total, side = mass[digit].sum(), _side(_around(boxes[digit]))
     others = sum(
         bool(
-            mass[shape].sum() >= _SHAPE_MASS * total
+            not _borders(_around(boxes[shape]), mask)  # cut off, it is a neighbour's
+            and mass[shape].sum() >= _SHAPE_MASS * total
             and _side(_around(boxes[shape])) >= _SHAPE_SIDE * side
         )
         for shape in shapes[1:]
