@@ -5,8 +5,6 @@ pictures while it trains, with no class to prefer, it learns to have none (outli
 Hendrycks, Mazeika and Dietterich 2019), and carries that over to others.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -37,7 +35,7 @@ def make_outliers(images: Pictures, labels: Labels, count: int, seed: int) -> Pi
         uint8 (count, 28, 28).
     """
     rng = np.random.default_rng(seed)
-    kinds: tuple[Callable[[], Pictures], ...] = (
+    kinds = (
         lambda: _letter(rng),
         lambda: _letter(rng),
         lambda: _letter(rng),
@@ -91,7 +89,7 @@ def _crowded(images: Pictures, rng: np.random.Generator) -> Pictures:
     return np.pad(np.concatenate(trimmed, axis=1), 6)
 
 
-def _scribble(images: Pictures, labels: Labels, rng: np.random.Generator) -> Pictures:
+def _scribble(rng: np.random.Generator) -> Pictures:
     """Angular shapes, empty or filled, and zigzags."""
     canvas = Image.new("L", (_CANVAS, _CANVAS))
     draw = ImageDraw.Draw(canvas)
