@@ -22,7 +22,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 from not_digits import BLANKS, NON_DIGITS, fonts
 from PIL import Image, ImageDraw, ImageOps
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -50,6 +51,7 @@ WILD = Path(__file__).parents[3] / "shared" / "wild"
 AS_IN_MNIST = "as-in-mnist"
 HELD_OUT = 2000
 EXAMPLES = 40
+CAPTION = "in percent; same: prepared to MNIST's very pixels; to eval: in points"
 
 
 @dataclass(frozen=True)
@@ -195,11 +197,11 @@ class Bench:
         found = answer(self.checkpoint, self.content(name, index))
         same = found.picture is not None and bool((found.picture == self.split.images[index]).all())
         without = replace(found, picture=None)
-        return Case(name, f"{name} {index}", self.label(name, index), without, same)
+        return Case(name, str(index), self.label(name, index), without, same)
 
 
 def measure(
-    bench: Bench, group: str, names: Sequence[str], count: int, pool: ProcessPoolExecutor
+    bench: Bench, group: str, names: Sequence[str], count: int, pool: Executor
 ) -> list[Case]:
     blocks = [range(i, min(i + 10, count)) for i in range(0, count, 10)]
     found = pool.map(partial(bench.cases, names), blocks)
@@ -219,9 +221,9 @@ def rows_of(group: str, cases: Sequence[Case]) -> list[Row]:
 def sums(group: str, cases: Sequence[Case]) -> list[Row]:
     """Sums up what has a bar as a whole: the conditions, each kind of non-digit, wild singles."""
     if group == "conditions":
-        kinds = {"all of them": [case for case in cases if case.row != AS_IN_MNIST]}
+        kinds = {"all": [case for case in cases if case.row != AS_IN_MNIST]}
     elif group == "wild":
-        kinds = {"all singles": [case for case in cases if case.row.endswith(" single")]}
+        kinds = {"all single": [case for case in cases if case.row.endswith(" single")]}
     elif group == "non-digits":
         kinds = {
             f"all {kind}": [case for case in cases if case.row.startswith(kind)]
@@ -232,16 +234,16 @@ def sums(group: str, cases: Sequence[Case]) -> list[Row]:
     return [row_of(group, name, chosen) for name, chosen in kinds.items() if chosen]
 
 
-def against_pixels(rows: list[Row], checkpoint: Checkpoint, split: Split) -> list[Row]:
+def against_eval(rows: Sequence[Row], bench: Bench) -> list[Row]:
     """Adds to MNIST's rows how far they are from what ``eval`` finds."""
     import torch
 
     from digitcli.core.evaluation import evaluate
 
-    accuracy = evaluate(checkpoint, split.images, split.labels, torch.device("cpu")).accuracy
-    pixels = Row("mnist", "eval", len(split.labels), accuracy, None, None, None)
+    images, labels = bench.split.images, bench.split.labels
+    accuracy = evaluate(bench.checkpoint, images, labels, torch.device("cpu")).accuracy
     return [
-        pixels,
+        Row("mnist", "eval", len(labels), accuracy, None, None, None),
         *(replace(row, difference=(row.accuracy or 0) - accuracy) for row in rows),
     ]
 
@@ -256,13 +258,13 @@ def wild_cases(checkpoint: Checkpoint, folder: Path) -> Iterator[Case]:
             yield Case(row, line["file"], label, replace(found, picture=None))
 
 
-def sheet_of(bench: Bench, count: int, name: str) -> Image.Image:
+def sheet_of(bench: Bench, name: str) -> Image.Image:
     """Draws a contact sheet: each picture, what the network sees of it, and its answer."""
     tile, seen, across = 150, 56, 8
-    down = -(-count // across)
+    down = -(-EXAMPLES // across)
     sheet = Image.new("RGB", (across * (tile + 10), down * (tile + seen + 10)), (120, 120, 140))
     draw = ImageDraw.Draw(sheet)
-    for index in range(count):
+    for index in range(EXAMPLES):
         content, label = bench.content(name, index), bench.label(name, index)
         found = answer(bench.checkpoint, content)
         left, top = (index % across) * (tile + 10) + 5, (index // across) * (tile + seen + 10) + 5
@@ -296,8 +298,9 @@ def percent(share: float | None) -> str:
 
 
 def table_of(rows: Sequence[Row], title: str) -> Table:
-    table = Table("", "count", title=title, caption="in percent; the last column in points")
-    for heading in ("right", "mean p", "warned", "refused", "same pixels", "to eval"):
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, caption=CAPTION)
+    table.add_column(no_wrap=True)
+    for heading in ("count", "right", "mean p", "warned", "refused", "same", "to eval"):
         table.add_column(heading, justify="right")
     for group, members in itertools.groupby(rows, key=lambda row: row.group):
         table.add_section()
@@ -314,64 +317,74 @@ GROUPS: dict[str, list[str]] = {
     "mnist": list(MNIST_VARIANTS),
     "non-digits": list(NON_DIGITS),
     "blanks": list(BLANKS),
-    "wild": [],
+    "wild": [],  # its rows are what its labels say
 }
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--count", type=int, default=300, help="digits per condition")
     parser.add_argument("--seed", type=int, default=0, help="draws other digits and conditions")
     names = [*GROUPS, *itertools.chain(*GROUPS.values())]
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=names, default=[*GROUPS], help=", ".join(names)
+    )
     parser.add_argument("--wild", type=Path, default=WILD, metavar="FOLDER")
     parser.add_argument("--json", type=Path, metavar="PATH")
     parser.add_argument("--list-wrong", action="store_true", help="name the wrong pictures")
     parser.add_argument("--save-examples", type=Path, metavar="FOLDER", help="contact sheets")
     arguments = parser.parse_args()
-    if arguments.count > HELD_OUT:
-        parser.error(f"--count is at most {HELD_OUT}")
-    only = set(arguments.only or names)
+    if not 1 <= arguments.count <= HELD_OUT:
+        parser.error(f"--count is 1 to {HELD_OUT}")
+    return arguments
 
+
+def save_examples(bench: Bench, names: Sequence[str], folder: Path, pool: Executor) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = pool.map(partial(sheet_of, bench), names)
+    for name, sheet in zip(names, sheets, strict=True):
+        sheet.save(folder / f"{name}.png")
+
+
+def print_wrong(cases: Iterable[Case]) -> None:
+    for case in cases:
+        if case.label is not None and not case.right:
+            said = case.answer.fault or f"{case.answer.digit} {case.answer.probability:.4f}"
+            print(f"{case.row}\t{case.name}\t{case.label}\t{said}")
+
+
+def main() -> None:
+    arguments = parsed()
     checkpoint = load_checkpoint(arguments.checkpoint)
     digits = Bench(checkpoint, held_out(arguments.seed), arguments.seed)
     rows: list[Row] = []
     cases: list[Case] = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         for group, members in GROUPS.items():
-            chosen = members if group in only else [name for name in members if name in only]
-            if group == "wild":
-                wanted = group in only and arguments.wild.exists()
-                found = list(wild_cases(checkpoint, arguments.wild)) if wanted else []
-            elif not chosen:
+            names = [name for name in members if {name, group} & {*arguments.only}]
+            if not names:
                 continue
-            elif group == "mnist":
-                test = Bench(checkpoint, mnist("test"), arguments.seed)
-                found = measure(test, group, chosen, len(test.split.labels), pool)
-            else:
-                found = measure(digits, group, chosen, arguments.count, pool)
-            cases += found
-            measured = rows_of(group, found)
             if group == "mnist":
-                measured = against_pixels(measured, checkpoint, test.split)
-            rows += [*measured, *sums(group, found)]
-            if arguments.save_examples and group != "wild":
-                arguments.save_examples.mkdir(parents=True, exist_ok=True)
-                count = min(EXAMPLES, arguments.count)
-                sheets = pool.map(partial(sheet_of, digits, count), chosen)
-                for name, sheet in zip(chosen, sheets, strict=True):
-                    sheet.save(arguments.save_examples / f"{name}.png")
+                test = replace(digits, split=mnist("test"))
+                found = measure(test, group, names, len(test.split.labels), pool)
+                rows += against_eval(rows_of(group, found), test)
+            else:
+                found = measure(digits, group, names, arguments.count, pool)
+                rows += [*rows_of(group, found), *sums(group, found)]
+            cases += found
+            if arguments.save_examples:
+                save_examples(digits, names, arguments.save_examples, pool)
+    if "wild" in arguments.only and arguments.wild.exists():
+        found = list(wild_cases(checkpoint, arguments.wild))
+        rows += [*rows_of("wild", found), *sums("wild", found)]
+        cases += found
 
     letters = f"{len(fonts())} fonts of the system" if fonts() else "Pillow's own font"
     title = f"{arguments.checkpoint.name}, seed {arguments.seed}; letters from {letters}"
     Console().print(table_of(rows, title))
     if arguments.list_wrong:
-        for case in cases:
-            if case.label is not None and not case.right:
-                said = case.answer.fault or f"{case.answer.digit} {case.answer.probability:.4f}"
-                print(f"{case.row}\t{case.name}\t{case.label}\t{said}")
+        print_wrong(cases)
     if arguments.json:
         document = {
             "checkpoint": str(arguments.checkpoint),

@@ -109,10 +109,8 @@ def _thinned(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
                 for shift in ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
             ]
             count = sum(p.astype(np.int8) for p in around)
-            rises = sum(
-                (~a & b).astype(np.int8)
-                for a, b in zip(around, around[1:] + around[:1], strict=True)
-            )
+            pairs = zip(around, around[1:] + around[:1], strict=True)
+            rises = sum((~a & b).astype(np.int8) for a, b in pairs)
             north, _, east, _, south, _, west, _ = around
             kept = (
                 (north & east & south) | (east & south & west)
