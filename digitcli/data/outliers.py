@@ -5,12 +5,17 @@ pictures while it trains, with no class to prefer, it learns to have none (outli
 Hendrycks, Mazeika and Dietterich 2019), and carries that over to others.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.prepare import SIDE, Picture, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Pictures = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -35,7 +40,7 @@ def make_outliers(images: Pictures, labels: Labels, count: int, seed: int) -> Pi
         uint8 (count, 28, 28).
     """
     rng = np.random.default_rng(seed)
-    kinds = (
+    kinds: tuple[Callable[[], Pictures], ...] = (
         lambda: _letter(rng),
         lambda: _letter(rng),
         lambda: _letter(rng),

@@ -4,58 +4,54 @@
 ``--json PATH`` the same as JSON. A name is a row's or a group's:
 
 * conditions: digits as people write, scan and photograph them (``wild_pictures.py``), made from
-  MNIST's training pictures; ``--seed`` draws others. A checkpoint that was trained on these digits
-  knows them, but not the pens, papers and cameras; the row ``as-in-mnist`` is the digits themselves.
-* mnist: MNIST's test pictures as files, against the network on the pixels themselves
-* non-digits: the share that is warned of, or refused
+  MNIST's training pictures; ``--seed`` draws others. A checkpoint trained on all of MNIST knows the
+  digits, but not the pens, papers and cameras. The row ``as-in-mnist`` is the digits themselves.
+* mnist: MNIST's test pictures as files, against ``eval``
+* non-digits (``not_digits.py``): the share that is warned of, or refused
 * blanks: the share that is refused
-* wild: ``../shared/wild`` where it is there, by style
+* wild: pictures that people made themselves, ``../shared/wild`` where it is there, by style
 
 A picture that is refused counts as wrong.
 """
 
 import argparse
 import csv
+import io
 import itertools
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from not_digits import BLANKS, NON_DIGITS, fonts
 from PIL import Image, ImageDraw, ImageOps
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from scenery import generator
 from speed import data_dir
-from wild_pictures import (
-    BLANKS,
-    CONDITIONS,
-    MNIST_VARIANTS,
-    NON_DIGITS,
-    Digit,
-    fonts,
-    generator,
-)
+from wild_pictures import CONDITIONS, MNIST_VARIANTS
 
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.doubt import doubt
 from digitcli.core.errors import PictureError
-from digitcli.core.inference import forward
-from digitcli.core.softmax import softmax
+from digitcli.core.inference import probabilities
 from digitcli.data.mnist import read_split
 from digitcli.data.pictures import read_picture
 from digitcli.data.prepare import Picture, prepare
 from digitcli.data.split import Split
 
-WILD = Path(__file__).parents[2].parent / "shared" / "wild"
+WILD = Path(__file__).parents[3] / "shared" / "wild"
 AS_IN_MNIST = "as-in-mnist"
 HELD_OUT = 2000
 EXAMPLES = 40
+CAPTION = "in percent; same: prepared to MNIST's very pixels; to eval: in points"
 
 
 @dataclass(frozen=True)
@@ -71,17 +67,14 @@ class Answer:
 
 def answer(checkpoint: Checkpoint, content: bytes) -> Answer:
     try:
-        prepared = prepare(read_picture(content)).picture
+        prepared = prepare(read_picture(content))
     except PictureError as error:
-        return Answer(fault=error.problem)
-    probabilities = softmax(forward(checkpoint, prepared[None]))[0]
-    digit = int(probabilities.argmax())
-    return Answer(prepared, digit, float(probabilities[digit]), warning_of(prepared))
-
-
-def warning_of(_: Picture) -> str | None:
-    """Says what ``predict`` warns of; it does not warn of anything yet."""
-    return None
+        return Answer(fault=str(error))
+    shares = probabilities(checkpoint, prepared.picture[None])[0]
+    digit = int(shares.argmax())
+    probability = float(shares[digit])
+    warning = doubt(prepared.picture, prepared.others, probability)
+    return Answer(prepared.picture, digit, probability, warning)
 
 
 @dataclass(frozen=True)
@@ -117,10 +110,10 @@ class Row:
         count: Pictures.
         accuracy: Share read rightly; None where there is no digit.
         probability: Mean probability of the answers given; None where there is no digit.
-        warned: Share warned of.
-        refused: Share refused.
+        warned: Share warned of; None for ``eval``, which never warns.
+        refused: Share refused; None for ``eval``.
         identical: Share prepared to the pixels that they were made from; None unless it is MNIST.
-        difference: Accuracy less that on the pixels themselves; None unless it is MNIST.
+        difference: Accuracy less that of ``eval``; None unless it is MNIST.
     """
 
     group: str
@@ -128,8 +121,8 @@ class Row:
     count: int
     accuracy: float | None
     probability: float | None
-    warned: float
-    refused: float
+    warned: float | None
+    refused: float | None
     identical: float | None = None
     difference: float | None = None
 
@@ -195,21 +188,18 @@ class Bench:
 
     def cases(self, names: Sequence[str], indices: Sequence[int]) -> list[Case]:
         """Makes and reads the same digits in each condition: each is traced once."""
-        return [
-            self.case(name, index) for index, name in itertools.product(indices, names)
-        ]  # fmt: skip
+        return [self.case(name, index) for index, name in itertools.product(indices, names)]
 
     def case(self, name: str, index: int) -> Case:
         found = answer(self.checkpoint, self.content(name, index))
         same = found.picture is not None and bool((found.picture == self.split.images[index]).all())
         without = replace(found, picture=None)
-        return Case(name, f"{name} {index}", self.label(name, index), without, same)
+        return Case(name, str(index), self.label(name, index), without, same)
 
 
-Pool = ProcessPoolExecutor
-
-
-def measure(bench: Bench, group: str, names: Sequence[str], count: int, pool: Pool) -> list[Case]:
+def measure(
+    bench: Bench, group: str, names: Sequence[str], count: int, pool: Executor
+) -> list[Case]:
     blocks = [range(i, min(i + 10, count)) for i in range(0, count, 10)]
     found = pool.map(partial(bench.cases, names), blocks)
     console = Console(stderr=True)
@@ -225,12 +215,32 @@ def rows_of(group: str, cases: Sequence[Case]) -> list[Row]:
     return [row_of(group, name, [case for case in cases if case.row == name]) for name in names]
 
 
-def against_pixels(rows: list[Row], checkpoint: Checkpoint, split: Split) -> list[Row]:
-    """Adds to MNIST's rows how far they are from the network on the pixels themselves."""
-    accuracy = mean(forward(checkpoint, split.images).argmax(axis=1) == split.labels)
-    pixels = Row("mnist", "pixels themselves", len(split.labels), accuracy, None, 0, 0)
+def sums(group: str, cases: Sequence[Case]) -> list[Row]:
+    """Sums up what has a bar as a whole: the conditions, each kind of non-digit, wild singles."""
+    if group == "conditions":
+        kinds = {"all": [case for case in cases if case.row != AS_IN_MNIST]}
+    elif group == "wild":
+        kinds = {"all single": [case for case in cases if case.row.endswith(" single")]}
+    elif group == "non-digits":
+        kinds = {
+            f"all {kind}": [case for case in cases if case.row.startswith(kind)]
+            for kind in ("noise", "drawing", "photo", "strip")
+        }
+    else:
+        kinds = {}
+    return [row_of(group, name, chosen) for name, chosen in kinds.items() if chosen]
+
+
+def against_eval(rows: Sequence[Row], bench: Bench) -> list[Row]:
+    """Adds to MNIST's rows how far they are from what ``eval`` finds."""
+    import torch
+
+    from digitcli.core.evaluation import evaluate
+
+    images, labels = bench.split.images, bench.split.labels
+    accuracy = evaluate(bench.checkpoint, images, labels, torch.device("cpu")).accuracy
     return [
-        pixels,
+        Row("mnist", "eval", len(labels), accuracy, None, None, None),
         *(replace(row, difference=(row.accuracy or 0) - accuracy) for row in rows),
     ]
 
@@ -239,19 +249,19 @@ def wild_cases(checkpoint: Checkpoint, folder: Path) -> Iterator[Case]:
     with (folder / "labels.csv").open(newline="") as file:
         for line in csv.DictReader(file):
             kind = line["kind"]
-            row = f"wild-{line['style']}" if kind == "single" else f"wild-{kind}"
+            row = f"{line['style']} {kind}" if kind == "single" else kind
             label = int(line["label"]) if kind in ("single", "printed") else None
             found = answer(checkpoint, (folder / line["file"]).read_bytes())
             yield Case(row, line["file"], label, replace(found, picture=None))
 
 
-def sheet_of(bench: Bench, name: str, count: int) -> Image.Image:
+def sheet_of(bench: Bench, name: str) -> Image.Image:
     """Draws a contact sheet: each picture, what the network sees of it, and its answer."""
     tile, seen, across = 150, 56, 8
-    down = -(-count // across)
+    down = -(-EXAMPLES // across)
     sheet = Image.new("RGB", (across * (tile + 10), down * (tile + seen + 10)), (120, 120, 140))
     draw = ImageDraw.Draw(sheet)
-    for index in range(count):
+    for index in range(EXAMPLES):
         content, label = bench.content(name, index), bench.label(name, index)
         found = answer(bench.checkpoint, content)
         left, top = (index % across) * (tile + 10) + 5, (index // across) * (tile + seen + 10) + 5
@@ -266,8 +276,6 @@ def sheet_of(bench: Bench, name: str, count: int) -> Image.Image:
 
 
 def _thumbnail(content: bytes, side: int) -> Image.Image:
-    import io
-
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) / 256).astype(np.uint8))
@@ -282,39 +290,22 @@ def _thumbnail(content: bytes, side: int) -> Image.Image:
     return image
 
 
-def percent(share: float | None, sign: str = "") -> str:
-    return "" if share is None else f"{100 * share:{sign}.2f}"
+def percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f}"
 
 
 def table_of(rows: Sequence[Row], title: str) -> Table:
-    table = Table(title=title)
-    for heading in (
-        "group",
-        "pictures of",
-        "count",
-        "right %",
-        "mean p %",
-        "warned %",
-        "refused %",
-    ):
-        table.add_column(
-            heading, justify="left" if heading in ("group", "pictures of") else "right"
-        )
-    table.add_column("MNIST: same pixels %", justify="right")
-    table.add_column("against eval, points", justify="right")
-    for i, row in enumerate(rows):
-        table.add_row(
-            row.group,
-            row.name,
-            f"{row.count:,}",
-            percent(row.accuracy),
-            percent(row.probability),
-            percent(row.warned),
-            percent(row.refused),
-            percent(row.identical),
-            percent(row.difference, "+"),
-            end_section=i + 1 < len(rows) and rows[i + 1].group != row.group,
-        )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, caption=CAPTION)
+    table.add_column(no_wrap=True)
+    for heading in ("count", "right", "mean p", "warned", "refused", "same", "to eval"):
+        table.add_column(heading, justify="right")
+    for group, members in itertools.groupby(rows, key=lambda row: row.group):
+        table.add_section()
+        table.add_row(f"[bold]{group}")
+        for row in members:
+            shares = (row.accuracy, row.probability, row.warned, row.refused, row.identical)
+            difference = "" if row.difference is None else f"{100 * row.difference:+.2f}"
+            table.add_row(row.name, f"{row.count:,}", *map(percent, shares), difference)
     return table
 
 
@@ -323,60 +314,74 @@ GROUPS: dict[str, list[str]] = {
     "mnist": list(MNIST_VARIANTS),
     "non-digits": list(NON_DIGITS),
     "blanks": list(BLANKS),
-    "wild": [],
+    "wild": [],  # its rows are what its labels say
 }
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--count", type=int, default=300, help="digits per condition")
     parser.add_argument("--seed", type=int, default=0, help="draws other digits and conditions")
     names = [*GROUPS, *itertools.chain(*GROUPS.values())]
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=names, default=[*GROUPS], help=", ".join(names)
+    )
+    parser.add_argument("--wild", type=Path, default=WILD, metavar="FOLDER")
     parser.add_argument("--json", type=Path, metavar="PATH")
     parser.add_argument("--list-wrong", action="store_true", help="name the wrong pictures")
     parser.add_argument("--save-examples", type=Path, metavar="FOLDER", help="contact sheets")
     arguments = parser.parse_args()
-    only = set(arguments.only or names)
+    if not 1 <= arguments.count <= HELD_OUT:
+        parser.error(f"--count is 1 to {HELD_OUT}")
+    return arguments
 
+
+def save_examples(bench: Bench, names: Sequence[str], folder: Path, pool: Executor) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = pool.map(partial(sheet_of, bench), names)
+    for name, sheet in zip(names, sheets, strict=True):
+        sheet.save(folder / f"{name}.png")
+
+
+def print_wrong(cases: Iterable[Case]) -> None:
+    for case in cases:
+        if case.label is not None and not case.right:
+            said = case.answer.fault or f"{case.answer.digit} {case.answer.probability:.4f}"
+            print(f"{case.row}\t{case.name}\t{case.label}\t{said}")
+
+
+def main() -> None:
+    arguments = parsed()
     checkpoint = load_checkpoint(arguments.checkpoint)
     digits = Bench(checkpoint, held_out(arguments.seed), arguments.seed)
     rows: list[Row] = []
     cases: list[Case] = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), context) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         for group, members in GROUPS.items():
-            chosen = members if group in only else [name for name in members if name in only]
-            if group == "wild":
-                wanted = group in only and WILD.exists()
-                found = list(wild_cases(checkpoint, WILD)) if wanted else []
-            elif not chosen:
+            names = [name for name in members if {name, group} & {*arguments.only}]
+            if not names:
                 continue
-            elif group == "mnist":
-                test = Bench(checkpoint, mnist("test"), arguments.seed)
-                found = measure(test, group, chosen, len(test.split.labels), pool)
-            else:
-                found = measure(digits, group, chosen, arguments.count, pool)
-            cases += found
-            measured = rows_of(group, found)
             if group == "mnist":
-                measured = against_pixels(measured, checkpoint, test.split)
-            rows += [*measured, *summary(group, found)]
-            if arguments.save_examples and group != "wild":
-                arguments.save_examples.mkdir(parents=True, exist_ok=True)
-                for name in chosen:
-                    sheet = sheet_of(digits, name, min(EXAMPLES, arguments.count))
-                    sheet.save(arguments.save_examples / f"{name}.png")
+                test = replace(digits, split=mnist("test"))
+                found = measure(test, group, names, len(test.split.labels), pool)
+                rows += against_eval(rows_of(group, found), test)
+            else:
+                found = measure(digits, group, names, arguments.count, pool)
+                rows += [*rows_of(group, found), *sums(group, found)]
+            cases += found
+            if arguments.save_examples:
+                save_examples(digits, names, arguments.save_examples, pool)
+    if "wild" in arguments.only and arguments.wild.exists():
+        found = list(wild_cases(checkpoint, arguments.wild))
+        rows += [*rows_of("wild", found), *sums("wild", found)]
+        cases += found
 
     letters = f"{len(fonts())} fonts of the system" if fonts() else "Pillow's own font"
     title = f"{arguments.checkpoint.name}, seed {arguments.seed}; letters from {letters}"
     Console().print(table_of(rows, title))
     if arguments.list_wrong:
-        for case in cases:
-            if case.label is not None and not case.right:
-                said = case.answer.fault or f"{case.answer.digit} {case.answer.probability:.4f}"
-                print(f"{case.row}\t{case.name}\t{case.label}\t{said}")
+        print_wrong(cases)
     if arguments.json:
         document = {
             "checkpoint": str(arguments.checkpoint),
@@ -385,17 +390,6 @@ def main() -> None:
             "rows": list(map(asdict, rows)),
         }
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def summary(group: str, cases: Sequence[Case]) -> list[Row]:
-    """Sums up the groups that have a bar as a whole."""
-    kept: dict[str, Callable[[Case], bool]] = {
-        "conditions": lambda case: case.row != AS_IN_MNIST,
-        "non-digits": lambda _: True,
-        "wild": lambda case: case.row not in ("wild-printed", "wild-multi", "wild-notdigit"),
-    }
-    chosen = [case for case in cases if group in kept and kept[group](case)]
-    return [row_of(group, "all of them", chosen)] if chosen else []
 
 
 if __name__ == "__main__":

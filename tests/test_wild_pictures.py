@@ -1,0 +1,51 @@
+"""The pictures that the benchmark makes: readable, the same each time, as wide as they say."""
+
+import numpy as np
+import pytest
+from drawn_digits import drawn_pictures
+from not_digits import BLANKS, NON_DIGITS
+from scenery import generator
+from traced_digits import Place, drawn, penned, trace
+from wild_pictures import CONDITIONS, MNIST_VARIANTS
+
+from digitcli.data.pictures import read_picture
+from digitcli.data.prepare import prepare
+
+DIGITS, _ = drawn_pictures(10, seed=5)
+
+
+def content(name: str, seed: int) -> bytes:
+    rng = generator(name, seed, 0)
+    if scene := (NON_DIGITS | BLANKS).get(name):
+        return scene(rng, DIGITS)
+    return (CONDITIONS | MNIST_VARIANTS)[name](DIGITS[7], rng)
+
+
+@pytest.mark.parametrize("name", ["pencil", "strip-of-2", "blank-grain"])
+def test_a_picture_is_made_again_by_its_seed_alone(name: str) -> None:
+    assert content(name, seed=1) == content(name, seed=1) != content(name, seed=2)
+
+
+@pytest.mark.parametrize("name", [*CONDITIONS, *NON_DIGITS])
+def test_a_picture_shows_something(name: str) -> None:
+    grey = read_picture(content(name, seed=1))
+    assert grey.max() - grey.min() > 0.1
+
+
+@pytest.mark.parametrize("name", BLANKS)
+def test_a_blank_shows_nothing(name: str) -> None:
+    grey = read_picture(content(name, seed=1))
+    assert np.abs(np.diff(grey, axis=1)).max() < 0.15
+
+
+def test_mnist_as_png_comes_back_bit_for_bit() -> None:
+    assert (prepare(read_picture(content("mnist-png", seed=1))) == DIGITS[7]).all()
+
+
+def test_a_pen_is_as_wide_as_asked() -> None:
+    bar = np.zeros((28, 28), np.uint8)
+    bar[4:24, 12:16] = 255
+    traced = trace(bar)
+    share = drawn(traced, penned(traced, 0.1), (400, 400), Place(300, (200, 200), 0))
+    assert share[200].sum() == pytest.approx(30, abs=1)
+    assert share[:, 200].sum() == pytest.approx(300 * (1 - 4 / 20) + 30, rel=0.06)
