@@ -14,8 +14,18 @@ Grey = npt.NDArray[np.float32]
 _FAINTEST = 0.05
 """Contrast of ink to paper under which a picture is blank; faint pencil on a photo has 0.1."""
 
+_HOT = 20
+"""Pixels that may be out of the way without meaning anything; a tiny digit has a hundred."""
+
+_LEAST = 0.25
+"""Share of the darkest ink under which there is none."""
+
 _EVEN = 0.12
 """Spread of the border, as a share of the contrast, up to which the paper is one flat colour."""
+
+_PADDING, _FILLED = 0.03, 0.9
+"""How far padding departs from one colour at most, and what share of the edges of a picture within
+it departs further."""
 
 _COARSE = 48
 """Pixels of the longer side at which the light on the paper is judged: shadows are large."""
@@ -29,6 +39,33 @@ against the digit's ink, unless there are several."""
 
 _SKEW = math.tan(math.radians(5))
 """Ruling that leans more than this is not looked for."""
+
+
+def trim_padding(grey: Grey) -> Grey:
+    """Cuts off an even border around a smaller picture that has its own paper.
+
+    What differs from the border is a picture, not a digit, where it fills the edges of the
+    rectangle around it, and shows something itself.
+
+    Args:
+        grey: float32 (height, width) in 0..1.
+
+    Returns:
+        The inner picture, or all of it.
+    """
+    rim = _rim(grey)
+    if np.ptp(rim) > _PADDING:
+        return grey
+    differs = np.abs(grey - np.median(rim)) > _PADDING
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    if len(rows) < 2 or len(columns) < 2:
+        return grey
+    box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    inner, filled = grey[box], differs[box]
+    edges = np.concatenate([filled[0], filled[-1], filled[:, 0], filled[:, -1]])
+    if edges.mean() < _FILLED or np.ptp(_extremes(inner[1:-1, 1:-1])) < _FAINTEST:
+        return grey
+    return inner
 
 
 def separate_ink(grey: Grey) -> Ink:
@@ -49,8 +86,7 @@ def separate_ink(grey: Grey) -> Ink:
     """
     rim = _rim(grey)
     paper = np.median(rim)
-    # Percentiles rather than extremes, so that single hot or dead pixels do not decide.
-    darkest, lightest = np.percentile(grey, (0.1, 99.9))
+    darkest, lightest = _extremes(grey)
     contrast = float(max(paper - darkest, lightest - paper))
     if contrast < _FAINTEST:
         raise BlankPictureError
@@ -60,7 +96,7 @@ def separate_ink(grey: Grey) -> Ink:
     else:
         light = _light(grey)
         sharp = _blurred(grey)
-        darker, lighter = np.percentile(sharp - light, (0.5, 99.5))
+        darker, lighter = _extremes(sharp - light)
         ink = local_paper(sharp) - sharp if -darker >= lighter else sharp + local_paper(-sharp)
         ink -= np.median(ink)  # bridging follows the lightest grain of the paper
     return _scaled(np.clip(ink, 0, None))
@@ -73,12 +109,19 @@ def _rim(grey: Grey) -> Grey:
     return grey[~inner]
 
 
+def _extremes(values: Grey) -> tuple[float, float]:
+    """Returns the least and the greatest value, but for a few pixels that are hot or dead."""
+    few = min(0.1, 100 * _HOT / values.size)  # percent
+    low, high = np.percentile(values, (few, 100 - few))
+    return float(low), float(high)
+
+
 def _scaled(ink: Ink) -> Ink:
     """Brings ink to 0..1, and clears what stays within the paper's own unevenness."""
-    full = float(np.percentile(ink, 99.9))
+    _, full = _extremes(ink)
     if full < _FAINTEST:
         raise BlankPictureError
-    threshold = otsu(ink)
+    threshold = max(otsu(ink), _LEAST * full)  # where there is little ink, Otsu's parts the grain
     below = ink[ink <= threshold]
     unevenness = float(np.percentile(below, 90)) if below.size else 0.0
     floor = min(1.5 * unevenness, threshold)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.paper import Grey, remove_ruling, separate_ink, stroke_mask
+from digitcli.data.paper import Grey, remove_ruling, separate_ink, stroke_mask, trim_padding
 from digitcli.data.shapes import Ink, find_digit, stroke_width
 
 SIDE = 28
@@ -74,7 +74,7 @@ def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
         if is_mnist_form(picture):
             watch("in MNIST's form", picture)
             return Digit(picture)
-    digit, others = _look(grey, watch)
+    digit, others = _look(trim_padding(grey), watch)
     pen = thicken(digit)
     watch("pen", pen)
     picture = centre(fit(pen))

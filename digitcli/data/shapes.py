@@ -28,6 +28,11 @@ _CUT = (1.0, 0.3, 0.03, 0.003, 0.003)
 neighbour's stroke touches one, the table beneath the paper more."""
 
 
+_SIDE_DEPTH, _SIDE_COVER = 0.12, 0.8
+"""A frame's side lies within this share of its box, and covers this share of the box's edge; the
+top of a round 0 covers half."""
+
+
 @dataclass(frozen=True)
 class Found:
     """The digit among the shapes of a picture.
@@ -69,7 +74,7 @@ def find_digit(ink: Ink, mask: Mask) -> Found:
     """
     pieces = _pieces(mask, ink)
     boxes, mass = pieces.boxes, pieces.mass
-    usable = ~_frames(boxes, mass, mask.shape)
+    usable = ~_frames(pieces)
     shapes = _shapes(boxes, usable, stroke_width(ink * mask))
 
     def weight(shape: list[int]) -> float:
@@ -155,18 +160,20 @@ def _pieces(mask: Mask, ink: Ink) -> _Pieces:
     return _Pieces(labels, boxes[order][:_PIECES], mass[order][:_PIECES])
 
 
-def _frames(
-    boxes: npt.NDArray[np.int64], mass: npt.NDArray[np.float64], shape: tuple[int, ...]
-) -> Mask:
-    """Says of each piece whether it is a frame: around something weighty, and near the border."""
+def _frames(pieces: _Pieces) -> Mask:
+    """Says of each piece whether it is a frame: it has four straight sides, and ink within."""
+    boxes, mass = pieces.boxes, pieces.mass
     frames = np.zeros(len(boxes), dtype=bool)
     for i, box in enumerate(boxes):
         top, left, bottom, right = box
-        if bottom - top < 0.5 * shape[0] or right - left < 0.5 * shape[1]:
-            continue
         inside = (boxes[:, :2] > box[:2]).all(axis=1) & (boxes[:, 2:] < box[2:]).all(axis=1)
         tall = (boxes[:, 2] - boxes[:, 0]) >= 0.25 * (bottom - top)
-        frames[i] = bool((inside & tall & (mass >= 0.1 * mass[i])).any())
+        if not (inside & tall & (mass >= 0.05 * mass[i])).any():
+            continue
+        piece = pieces.labels[top:bottom, left:right] == i + 1
+        height, width = (max(1, round(_SIDE_DEPTH * side)) for side in piece.shape)
+        sides = (piece[:height], piece[-height:], piece[:, :width].T, piece[:, -width:].T)
+        frames[i] = all(side.any(axis=0).mean() >= _SIDE_COVER for side in sides)
     return frames
 
 
