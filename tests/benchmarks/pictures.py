@@ -200,7 +200,8 @@ class Bench:
 def measure(
     bench: Bench, group: str, names: Sequence[str], count: int, pool: Executor
 ) -> list[Case]:
-    blocks = [range(i, min(i + 10, count)) for i in range(0, count, 10)]
+    size = -(-count // 40)  # each block carries the bench along
+    blocks = [range(i, min(i + size, count)) for i in range(0, count, size)]
     found = pool.map(partial(bench.cases, names), blocks)
     console = Console(stderr=True)
     return [
@@ -295,7 +296,9 @@ def percent(share: float | None) -> str:
 
 
 def table_of(rows: Sequence[Row], title: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, caption=CAPTION)
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, caption=CAPTION
+    )
     table.add_column(no_wrap=True)
     for heading in ("count", "right", "mean p", "warned", "refused", "same", "to eval"):
         table.add_column(heading, justify="right")
