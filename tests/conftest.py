@@ -16,9 +16,10 @@ from faulty_server import FaultyServer, serve
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
+from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import TrainingData, train
+from digitcli.core.training import train
 from digitcli.data import mnist
 
 Run = Callable[..., Result]

@@ -131,6 +131,7 @@ def test_metadata_tells_all_that_is_known(checkpoint: Path) -> None:
         "batch_norm": False,
         "deformation": {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0},
         "schedule": "constant",
+        "outliers": 0,
         "temperature": 1,
     }
     assert metadata["epochs"] == 15

@@ -9,6 +9,7 @@ from drawn_digits import drawn_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from digitcli.core.batches import TrainingData
 from digitcli.core.calibration import calibration, fit_temperature
 from digitcli.core.checkpoint import Checkpoint, EpochPoint, LossPoint, layer_sizes
 from digitcli.core.device import choose_device
@@ -18,7 +19,7 @@ from digitcli.core.inference import forward, probabilities
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits
 from digitcli.core.recipes import LESSON, QUICK, Recipe, find_recipe
 from digitcli.core.softmax import softmax
-from digitcli.core.training import Observer, TrainingData, TrainingState, train
+from digitcli.core.training import Observer, TrainingState, train
 
 CPU = torch.device("cpu")
 

@@ -16,9 +16,10 @@ from digitcli.console.streams import (
     print_line,
     visible,
 )
+from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import LossPoint
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import Observer, TrainingData, TrainingState
+from digitcli.core.training import Observer, TrainingState
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -299,6 +299,7 @@ _SINCE_VERSION_1: dict[str, Any] = {
     "weight_decay": 0.0,
     "batch_norm": False,
     "deformation": asdict(Deformation()),
+    "outliers": 0.0,
     "temperature": 1.0,
 }
 """What recipes have come to tell since format version 1, as it was then."""

@@ -32,7 +32,7 @@ class MLP(nn.Module):
             self.layers.append(layer)
         self.norms = nn.ModuleList(
             # a slow average, so that what is folded away is not one batch's luck
-            nn.BatchNorm1d(width, momentum=0.01) if batch_norm else nn.Identity()
+            nn.BatchNorm1d(width, momentum=0.05) if batch_norm else nn.Identity()
             for width in sizes[1:-1]
         )
 

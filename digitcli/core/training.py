@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import (
     Checkpoint,
@@ -23,44 +24,10 @@ from digitcli.core.checkpoint import (
     library_versions,
     save_checkpoint,
 )
-from digitcli.core.deform import Deformer
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.recipes import Recipe
-
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run learns from and is measured on.
-
-    Attributes:
-        name: The data set's name.
-        classes: Class names in the order of the labels.
-        mean: Subtracted from pixels in 0..1.
-        std: What the difference is divided by.
-        train_images: uint8 (count, 28, 28).
-        train_labels: int64 (count,), indices of classes.
-        scored_images: As the training images; none of them is trained on.
-        scored_labels: As the training labels.
-        scored_on: What the scored pictures are: "test", or "validation", on which the temperature
-            is fitted too.
-        checksums: Of what the pictures were read from.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    mean: float
-    std: float
-    train_images: Images
-    train_labels: Labels
-    scored_images: Images
-    scored_labels: Labels
-    scored_on: str = "test"
-    checksums: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,29 +101,14 @@ def train(
     Raises:
         DigitcliError: The batches do not fit the data, or the loss is no longer a number.
     """
-    count = len(data.train_images)
-    if recipe.batch_size > count:
-        raise DigitcliError(
-            f"a batch of {recipe.batch_size} is more than the {count} training pictures",
-            f"give --batch-size {count} or less",
-        )
-    if recipe.batch_norm and count % recipe.batch_size == 1:
-        raise DigitcliError(
-            "the last batch is a single picture, which cannot be normalised",
-            f"give another --batch-size than {recipe.batch_size}",
-        )
     torch.manual_seed(seed)
     sizes = layer_sizes(len(data.classes))
     model = MLP(sizes, batch_norm=recipe.batch_norm).to(device)
     parameters: list[Tensor] = list(model.parameters())
     optimizer = optimizer_for(recipe, parameters)
-
-    # The whole set is normalised once, and stays on the device.
-    train_x = normalised(data.train_images, data.mean, data.std, device)
-    train_y = torch.from_numpy(data.train_labels).to(device)
+    batches = Batches(data, recipe, device)
+    steps = recipe.epochs * len(batches)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
-    batches = math.ceil(count / recipe.batch_size)
-    deform = Deformer.on(device, recipe.deformation, paper=-data.mean / data.std)
 
     losses: list[LossPoint] = []
     epochs: list[EpochPoint] = []
@@ -165,16 +117,15 @@ def train(
     with _threads_for(recipe.batch_size):
         for epoch in range(1, recipe.epochs + 1):
             started = time.perf_counter()
-            order = torch.randperm(count).to(device)
             # Sums stay on the device: reading one would wait for all the work queued there.
             running_loss = torch.zeros((), device=device)
             epoch_loss = torch.zeros((), device=device)
-            for batch, picked in enumerate(order.split(recipe.batch_size), start=1):
-                x = deform(train_x[picked]) if recipe.deformation else train_x[picked]
+            for batch, (x, y) in enumerate(batches, start=1):
                 logits = model(x)
-                loss = functional.cross_entropy(logits, train_y[picked])
-                gradients = torch.autograd.grad(loss, parameters)
-                optimizer.step(list(gradients), recipe.lr_at(step / (recipe.epochs * batches)))
+                loss = functional.cross_entropy(logits[: len(y)], y)
+                objective = loss + _exposure(logits[len(y) :], recipe)
+                gradients = torch.autograd.grad(objective, parameters)
+                optimizer.step(list(gradients), recipe.lr_at(step / steps))
 
                 step += 1
                 running_loss += loss.detach()
@@ -185,10 +136,12 @@ def train(
                     for observer in observers:
                         observer.on_loss(point)
                     running_loss.zero_()
-                if batch % _BATCHES_PER_REPORT == 0 or batch == batches:
+                if batch % _BATCHES_PER_REPORT == 0 or batch == len(batches):
                     for observer in observers:
                         observer.on_batches(epoch, batch)
-            mean_loss = _finite(epoch_loss / batches, epoch, batches)  # waits for the device
+            mean_loss = _finite(
+                epoch_loss / len(batches), epoch, len(batches)
+            )  # waits for the device
             seconds += time.perf_counter() - started
 
             weights = weights_of(model)
@@ -214,10 +167,21 @@ def train(
                 versions=library_versions(),
             )
             checkpoint = Checkpoint(weights, metadata)
-            state = TrainingState(checkpoint, seconds, epoch * count / seconds)
+            state = TrainingState(checkpoint, seconds, epoch * batches.pictures / seconds)
             for observer in observers:
                 observer.on_epoch(state)
     return state
+
+
+_EXPOSURE = 0.5
+"""Weight of an outlier against a digit (Hendrycks, Mazeika and Dietterich 2019)."""
+
+
+def _exposure(logits: Tensor, recipe: Recipe) -> Tensor | float:
+    """Returns what outliers add to a batch's loss: the more, the more one class is preferred."""
+    if not len(logits):
+        return 0.0
+    return -_EXPOSURE * recipe.outliers * functional.log_softmax(logits, dim=1).mean()
 
 
 def _temperature(data: TrainingData, recipe: Recipe, scores: npt.NDArray[np.float32]) -> float:

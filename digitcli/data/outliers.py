@@ -23,21 +23,23 @@ Labels = npt.NDArray[np.int64]
 _LETTERS = "ACDEFGHKMNPRTUVWXYLacdefhkmnprtuvwxyj&?#@%+=*$"
 """Letters and signs apart from those that also are ways to write a digit, such as O, I, S and b."""
 
+_COUNT = 4200
+"""Made once for a run; deformed anew whenever they are seen, that is variety enough."""
+
 _CANVAS = 84
 """Pixels of the side that outliers are drawn at: three times that of the result."""
 
 
-def make_outliers(images: Pictures, labels: Labels, count: int, seed: int) -> Pictures:
+def make_outliers(images: Pictures, labels: Labels, seed: int) -> Pictures:
     """Makes pictures in MNIST form that show no digit.
 
     Args:
         images: uint8 (any, 28, 28), digits to turn, splice and crowd.
         labels: int64 (any,), which digits these are.
-        count: How many to make.
         seed: Equal seeds make equal pictures.
 
     Returns:
-        uint8 (count, 28, 28).
+        uint8 (4200, 28, 28).
     """
     rng = np.random.default_rng(seed)
     kinds: tuple[Callable[[], Pictures], ...] = (
@@ -50,7 +52,7 @@ def make_outliers(images: Pictures, labels: Labels, count: int, seed: int) -> Pi
         lambda: _scribble(rng),
     )
     made: list[Picture] = []
-    while len(made) < count:
+    while len(made) < _COUNT:
         kind = kinds[len(made) % len(kinds)]
         grey = kind().astype(np.float32) / np.float32(255)
         try:

@@ -15,9 +15,10 @@ import torch
 from speed import data_dir
 
 from digitcli.console.download import DownloadDisplay
+from digitcli.core.batches import TrainingData
 from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import QUICK, Recipe
-from digitcli.core.training import TrainingData, train
+from digitcli.core.training import train
 from digitcli.data.datasets import DATASETS, Source
 from digitcli.data.split import hold_out
 

@@ -1,0 +1,108 @@
+"""What a network is trained on: the whole set on the device, shuffled by index."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from digitcli.core.deform import Deformer
+from digitcli.core.errors import DigitcliError
+from digitcli.core.model import normalised
+from digitcli.core.recipes import Recipe
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from and is measured on.
+
+    Attributes:
+        name: The data set's name.
+        classes: Class names in the order of the labels.
+        mean: Subtracted from pixels in 0..1.
+        std: What the difference is divided by.
+        train_images: uint8 (count, 28, 28).
+        train_labels: int64 (count,), indices of classes.
+        scored_images: As the training images; none of them is trained on.
+        scored_labels: As the training labels.
+        scored_on: What the scored pictures are: "test", or "validation", on which the temperature
+            is fitted too.
+        checksums: Of what the pictures were read from.
+        outliers: Pictures of none of the classes, as the training images, for recipes with some.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+    train_images: Images
+    train_labels: Labels
+    scored_images: Images
+    scored_labels: Labels
+    scored_on: str = "test"
+    checksums: dict[str, str] = field(default_factory=dict)
+    outliers: Images | None = None
+
+
+class Batches:
+    """The training pictures of a run, batch by batch.
+
+    They are normalised once and stay on the device. What is random about them is drawn on the CPU,
+    so that every kind of device sees the same batches.
+
+    Args:
+        data: Holds the pictures.
+        recipe: How many a batch, deformed how, and with how many outliers.
+        device: Where they live.
+
+    Raises:
+        DigitcliError: The batches do not fit the data.
+    """
+
+    def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
+        self.pictures = len(data.train_images)
+        self._size, self._device = recipe.batch_size, device
+        if self._size > self.pictures:
+            raise DigitcliError(
+                f"a batch of {self._size} is more than the {self.pictures} training pictures",
+                f"give --batch-size {self.pictures} or less",
+            )
+        if recipe.batch_norm and self.pictures % self._size == 1:
+            raise DigitcliError(
+                "the last batch is a single picture, which cannot be normalised",
+                f"give another --batch-size than {self._size}",
+            )
+        self._x = normalised(data.train_images, data.mean, data.std, device)
+        self._y = torch.from_numpy(data.train_labels).to(device)
+        self._outliers: Tensor | None = None
+        if recipe.outliers and data.outliers is not None:
+            self._outliers = normalised(data.outliers, data.mean, data.std, device)
+        self._share = recipe.outliers
+        self._deform: Deformer | None = None
+        if recipe.deformation:
+            self._deform = Deformer.on(device, recipe.deformation, paper=-data.mean / data.std)
+
+    def __len__(self) -> int:
+        """Batches in an epoch; the last may be smaller."""
+        return math.ceil(self.pictures / self._size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Goes once through all pictures, in a new order.
+
+        Yields:
+            Pictures, float32 (batch + outliers, 784), the outliers last; and the labels of those
+            before them, int64 (batch,).
+        """
+        for picked in torch.randperm(self.pictures).to(self._device).split(self._size):
+            x, y = self._x[picked], self._y[picked]
+            if self._outliers is not None:
+                some = max(1, round(self._share * len(y)))
+                drawn = torch.randint(len(self._outliers), (some,)).to(self._device)
+                x = torch.cat([x, self._outliers[drawn]])
+            yield (x if self._deform is None else self._deform(x)), y
