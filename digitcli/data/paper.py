@@ -27,6 +27,9 @@ _PADDING, _FILLED = 0.03, 0.9
 """How far padding departs from one colour at most, and what share of the edges of a picture within
 it departs further."""
 
+_LEAST_PICTURE = 24
+"""Pixels of the shorter side from which something solid is a picture rather than a stroke."""
+
 _COARSE = 48
 """Pixels of the longer side at which the light on the paper is judged: shadows are large."""
 
@@ -58,7 +61,7 @@ def trim_padding(grey: Grey) -> Grey:
         return grey
     differs = np.abs(grey - np.median(rim)) > _PADDING
     rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    if len(rows) < 2 or len(columns) < 2:
+    if min(len(rows), len(columns)) < _LEAST_PICTURE:
         return grey
     box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     inner, filled = grey[box], differs[box]
