@@ -136,6 +136,7 @@ def train(
     if chosen_recipe.outliers:
         from digitcli.data.outliers import make_outliers
 
+        print_note("making pictures of no digit, which the recipe trains with too")
         outliers = make_outliers(train_split.images, train_split.labels, seed)
     data = TrainingData(
         name=chosen.name,

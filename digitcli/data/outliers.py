@@ -23,7 +23,7 @@ Labels = npt.NDArray[np.int64]
 _LETTERS = "ACDEFGHKMNPRTUVWXYLacdefhkmnprtuvwxyj&?#@%+=*$"
 """Letters and signs apart from those that also are ways to write a digit, such as O, I, S and b."""
 
-_COUNT = 4200
+_COUNT = 3000
 """Made once for a run; deformed anew whenever they are seen, that is variety enough."""
 
 _CANVAS = 84
@@ -39,10 +39,11 @@ def make_outliers(images: Pictures, labels: Labels, seed: int) -> Pictures:
         seed: Equal seeds make equal pictures.
 
     Returns:
-        uint8 (4200, 28, 28).
+        uint8 (3000, 28, 28).
     """
     rng = np.random.default_rng(seed)
     kinds: tuple[Callable[[], Pictures], ...] = (
+        lambda: _letter(rng),
         lambda: _letter(rng),
         lambda: _letter(rng),
         lambda: _letter(rng),
@@ -50,6 +51,9 @@ def make_outliers(images: Pictures, labels: Labels, seed: int) -> Pictures:
         lambda: _spliced(images, labels, rng),
         lambda: _crowded(images, rng),
         lambda: _scribble(rng),
+        lambda: _drawing(rng),
+        lambda: _outline(rng),
+        lambda: _blobs(rng),
     )
     made: list[Picture] = []
     while len(made) < _COUNT:
@@ -111,3 +115,49 @@ def _scribble(rng: np.random.Generator) -> Pictures:
         else:
             draw.line(points, fill=255, width=pen, joint="curve")
     return np.asarray(canvas)
+
+
+def _drawing(rng: np.random.Generator) -> Pictures:
+    """Circles, boxes and lines over each other, as faces, houses and flowers are drawn."""
+    canvas = Image.new("L", (_CANVAS, _CANVAS))
+    draw = ImageDraw.Draw(canvas)
+    pen = int(rng.integers(3, 8))
+    for _ in range(rng.integers(3, 7)):
+        (left, right), (top, bottom) = np.sort(rng.uniform(8, 76, (2, 2)), axis=1).tolist()
+        shape = rng.integers(3)
+        if shape == 0:
+            draw.ellipse((left, top, right, bottom), outline=255, width=pen)
+        elif shape == 1:
+            draw.rectangle((left, top, right, bottom), outline=255, width=pen)
+        else:
+            draw.line((left, bottom, right, top), fill=255, width=pen)
+    return np.asarray(canvas)
+
+
+def _outline(rng: np.random.Generator) -> Pictures:
+    """A closed line with bays and points, as hearts, stars and clouds have them, or filled."""
+    angle = np.linspace(0, 2 * np.pi, 120)
+    radius = np.ones_like(angle)
+    for lobes in rng.choice((3, 4, 5, 6), 2, replace=False):
+        wave = np.cos(lobes * angle + rng.uniform(0, 2 * np.pi))
+        radius += rng.uniform(0.15, 0.45) * (np.abs(wave) if rng.random() < 0.5 else wave)
+    radius *= 32 / radius.max()
+    x, y = (_CANVAS / 2 + radius * turn(angle) for turn in (np.cos, np.sin))
+    points = list(zip(x.tolist(), y.tolist(), strict=True))
+    canvas = Image.new("L", (_CANVAS, _CANVAS))
+    if rng.random() < 0.3:
+        ImageDraw.Draw(canvas).polygon(points, fill=255)
+    else:
+        ImageDraw.Draw(canvas).line(points, fill=255, width=int(rng.integers(3, 9)), joint="curve")
+    return np.asarray(canvas)
+
+
+def _blobs(rng: np.random.Generator) -> Pictures:
+    """Clouds of light and dark, as a photo of anything has them."""
+    size = int(rng.integers(4, 12))
+    coarse = Image.fromarray(rng.normal(size=(size, size)).astype(np.float32))
+    smooth = np.asarray(coarse.resize((_CANVAS, _CANVAS), Image.Resampling.BICUBIC))
+    lowest, highest = np.percentile(smooth, (rng.uniform(20, 80), 100))
+    share = ((smooth - lowest) / (highest - lowest)).clip(0, 1)
+    levels: Pictures = np.rint(255 * share).astype(np.uint8)
+    return levels
