@@ -1,7 +1,8 @@
 """Chooses a recipe on a validation split of the training pictures; the test pictures stay unseen.
 
-``python tests/benchmarks/choose_recipe.py optdigits`` (ten minutes) or ``... quick`` (MNIST from
-``digitcli download``; four minutes). A stratified part of the training pictures is held out, as by
+``python tests/benchmarks/choose_recipe.py optdigits`` (ten minutes), ``... quick`` (MNIST from
+``digitcli download``; four minutes) or ``... best`` (what each ingredient is worth; twenty minutes,
+or in parts: ``... best all plain``). A stratified part of the training pictures is held out, as by
 ``digitcli train --validation``, each candidate is trained on the rest with several seeds, and its
 mean accuracy on the part held out is printed as a line of JSON.
 """
@@ -10,6 +11,7 @@ import itertools
 import json
 import statistics
 import sys
+from dataclasses import replace
 
 import torch
 from speed import data_dir
@@ -17,9 +19,10 @@ from speed import data_dir
 from digitcli.console.download import DownloadDisplay
 from digitcli.core.batches import TrainingData
 from digitcli.core.errors import DigitcliError
-from digitcli.core.recipes import QUICK, Recipe
+from digitcli.core.recipes import BEST, LESSON, QUICK, Deformation, Recipe
 from digitcli.core.training import train
 from digitcli.data.datasets import DATASETS, Source
+from digitcli.data.outliers import make_outliers
 from digitcli.data.split import hold_out
 
 OPTDIGITS = [
@@ -34,9 +37,27 @@ QUICKS = [
     for batch_size in (64, 128)
     for lr in (0.03, 0.05, 0.1, 0.15)
 ]
+SHORT = replace(BEST, epochs=40)
+ABLATION = {
+    "all": SHORT,
+    "no elastic deformation": replace(SHORT, deformation=replace(BEST.deformation, elastic=0)),
+    "no rotation, scale, shear, shift": replace(
+        SHORT, deformation=Deformation(elastic=BEST.deformation.elastic)
+    ),
+    "no deformation": replace(SHORT, deformation=Deformation()),
+    "no batch normalisation": replace(SHORT, batch_norm=False, lr=0.002),
+    "SGD in place of AdamW": replace(SHORT, optimizer="sgd", lr=0.4, nesterov=True, weight_decay=0),
+    "no outliers": replace(SHORT, outliers=0),
+    "constant learning rate": replace(SHORT, schedule="constant", lr=0.001),
+    "plain": replace(QUICK, name="best", epochs=40),
+    "lesson": replace(LESSON, name="best", epochs=40),
+}
+"""The recipe for 40 epochs, less one ingredient each, at a learning rate that suits the rest."""
+
 CHOICES = {  # candidates, data set, pictures held out, seeds
     "optdigits": (OPTDIGITS, "optdigits", 288, range(5)),
     "quick": (QUICKS, "mnist", 10_000, range(3)),
+    "best": (list(ABLATION.values()), "mnist", 10_000, range(1)),
 }
 
 
@@ -45,6 +66,7 @@ def validation_data(name: str, count: int) -> TrainingData:
     with DownloadDisplay() as progress:
         split = dataset.load("train", Source(data_dir(), [], progress))
     left, held = hold_out(split, count, seed=1)
+    outliers = make_outliers(left.images, left.labels, seed=0) if name == "mnist" else None
     return TrainingData(
         name=dataset.name,
         classes=dataset.classes,
@@ -56,6 +78,7 @@ def validation_data(name: str, count: int) -> TrainingData:
         scored_labels=held.labels,
         scored_on="validation",
         checksums=split.checksums,
+        outliers=outliers,
     )
 
 
@@ -69,11 +92,14 @@ def accuracy_and_seconds(data: TrainingData, recipe: Recipe, seed: int) -> tuple
 
 def main() -> None:
     candidates, name, count, seeds = CHOICES[sys.argv[1]]
+    if parts := sys.argv[2:]:
+        candidates = [ABLATION[part] for part in parts]
     data = validation_data(name, count)
     for recipe in candidates:
         runs = [accuracy_and_seconds(data, recipe, seed) for seed in seeds]
         accuracies, seconds = zip(*runs, strict=True)
         row = {
+            "what": next((what for what, one in ABLATION.items() if one is recipe), recipe.name),
             "epochs": recipe.epochs,
             "batch_size": recipe.batch_size,
             "lr": recipe.lr,
