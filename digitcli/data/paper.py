@@ -36,9 +36,24 @@ _COARSE = 48
 _WINDOW = 0.25
 """Side of the window that bridges strokes, as a share of the picture's; a marker has 0.15."""
 
-_LINE, _FAINT_LINE = 0.75, 0.6
-"""Share of a line across the picture that ruling covers at least, and how dark it is at most
-against the digit's ink, unless there are several."""
+_LINE_INK, _LINE = 0.15, 0.75
+"""Ink from which a pixel may be of a ruled line, and what share of the way across it has it."""
+
+_FAINT_LINE, _SEVERAL = 0.6, 3
+"""Ruling is fainter than this against the digit's ink, or there are this many lines."""
+
+_DARKER = 0.25
+"""How much darker than a line the ink that crosses it is."""
+
+_THICKEST, _MARGIN = 0.04, 0.05
+"""Thickness of a ruled line at most, and its distance from the border at least, as shares of the
+picture's height: along the border it is out of the digit's way."""
+
+_LEFT = 0.1
+"""Share of the ink that ruling leaves; if there is less, the lines were the digit."""
+
+_LEAST_RULED = 64
+"""Pixels of the shorter side; in a smaller picture lines are not thinner than strokes."""
 
 _SKEW = math.tan(math.radians(5))
 """Ruling that leans more than this is not looked for."""
@@ -210,54 +225,59 @@ def remove_ruling(ink: Ink) -> Ink:
 
 
 def _without_rows(ink: Ink) -> Ink:
-    height, width = ink.shape
-    if min(height, width) < 4 * _COARSE // 3:
-        return ink  # too small to have lines thinner than strokes
-    lines: Mask = np.greater(ink, 0.15)
-    columns_with_ink: Mask = lines.max(axis=0)
-    edge = width // 20
-    if (
-        columns_with_ink.mean() < _LINE
-        or not columns_with_ink[:edge].any()
-        or not columns_with_ink[-edge:].any()
-    ):
-        return ink  # nothing crosses the picture
-    margin = round(_SKEW * width / 2) + 1
-    padded = np.pad(lines, ((margin, margin), (0, 0)))
-    columns = np.arange(width)
-    best_coverage = np.zeros(height)
-    best_drift = np.zeros((height, width), dtype=np.int64)
-    every = columns[:: max(1, width // 100)]
-    for slope in np.linspace(-_SKEW, _SKEW, 2 * margin + 1):
-        drift = np.rint(slope * (columns - width / 2)).astype(np.int64)
-        rows = np.arange(height)[:, None] + margin + drift[every][None]
-        coverage = padded[rows, every[None]].mean(axis=1)
-        better = coverage > best_coverage
-        best_coverage[better] = coverage[better]
-        best_drift[better] = drift
-    candidates = np.flatnonzero(best_coverage >= _LINE)
-    candidates = candidates[(candidates > 0.05 * height) & (candidates < 0.95 * height)]
-    if not candidates.size:
-        return ink
-    groups = np.split(candidates, np.flatnonzero(np.diff(candidates) > 1) + 1)
-    thin = [group for group in groups if len(group) <= max(3, 0.04 * height)]
-    paths = []
-    for group in thin:
-        centre = group[int(np.argmax(best_coverage[group]))]
-        reach = len(group) // 2 + 1
-        rows = np.clip(centre + best_drift[centre], 0, height - 1)
-        level = float(np.median(ink[rows, columns]))
-        if len(thin) >= 3 or level < _FAINT_LINE:
-            paths.append((rows, reach, level))
-    if not paths:
-        return ink
+    """Takes out the lines that cross from left to right."""
+    lines = _lines_across(ink > _LINE_INK)
+    columns = np.arange(ink.shape[1])
     cleared = ink.copy()
-    for rows, reach, level in paths:
+    for rows, reach in lines:
+        level = float(np.median(ink[rows, columns]))
+        if len(lines) < _SEVERAL and level > _FAINT_LINE:
+            continue
         for offset in range(-reach, reach + 1):
-            at = np.clip(rows + offset, 0, height - 1)
+            at = (rows + offset).clip(0, len(ink) - 1)
             values = ink[at, columns]
-            cleared[at, columns] = np.where(values > level + 0.25, values, 0)
-    return cleared if cleared.sum() >= 0.1 * ink.sum() else ink
+            cleared[at, columns] = np.where(values > level + _DARKER, values, 0)
+    return cleared if cleared.sum() >= _LEFT * ink.sum() else ink
+
+
+def _lines_across(mask: Mask) -> list[tuple[npt.NDArray[np.int64], int]]:
+    """Finds thin straight lines from the left border to the right one.
+
+    Rows are counted along every slope within ``_SKEW``, as a Hough transform does.
+
+    Returns:
+        For each line the row of its middle in every column, int64 (width,), and half its width.
+    """
+    height, width = mask.shape
+    edge = width // 20
+    inked: Mask = mask.max(axis=0)
+    if (
+        min(height, width) < _LEAST_RULED
+        or inked.mean() < _LINE
+        or not (inked[:edge].any() and inked[-edge:].any())
+    ):
+        return []  # nothing crosses the picture: that is soon seen, and nearly always so
+    reach = round(_SKEW * width / 2) + 1
+    columns = np.arange(width)
+    drifts = np.rint(
+        np.linspace(-_SKEW, _SKEW, 2 * reach + 1)[:, None] * (columns - width / 2)
+    ).astype(np.int64)
+    padded = np.pad(mask, ((reach, reach), (0, 0)))
+    some = columns[:: max(1, width // 100)]
+    rows = np.arange(height)[:, None] + reach
+    coverage = np.stack([padded[rows + drift[some], some].mean(axis=1) for drift in drifts])
+    slope, best = coverage.argmax(axis=0), coverage.max(axis=0)
+
+    on_line = np.flatnonzero(best >= _LINE)
+    lines = []
+    for group in np.split(on_line, np.flatnonzero(np.diff(on_line) > 1) + 1):
+        if not len(group) or len(group) > max(3, _THICKEST * height):
+            continue
+        middle = int(group[best[group].argmax()])
+        if _MARGIN * height < middle < (1 - _MARGIN) * height:
+            row = (middle + drifts[slope[middle]]).clip(0, height - 1)
+            lines.append((row, len(group) // 2 + 1))
+    return lines
 
 
 def stroke_mask(ink: Ink) -> Mask:
