@@ -181,6 +181,8 @@ class _WithBar(TrainingDisplay):
         self.results.on_loss(point)
 
     def on_epoch(self, state: TrainingState) -> None:
+        # large batches are fewer in an epoch than between two losses
+        self.bar.show_loss(state.checkpoint.metadata.accuracies[-1].loss)
         self.results.on_epoch(state)
 
     def on_done(self, state: TrainingState, path: Path) -> None:
