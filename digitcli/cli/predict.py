@@ -1,5 +1,6 @@
 """``digitcli predict``: read the digit in a picture."""
 
+import contextlib
 import itertools
 import os
 import sys
@@ -83,14 +84,9 @@ def predict(
 
     if json and quiet:
         raise DigitcliError("--json and --quiet exclude each other", "give one of them")
-    if not images and files_from is None:
-        raise DigitcliError("there is no picture to read", "name one, or a list by --files-from")
-    if files_from == "-" and "-" in (images or []):
-        raise DigitcliError(
-            "standard input cannot be a picture and a list at once", "give one of them a file"
-        )
+    _check_sources(images or [], files_from)
     if show_steps is not None:
-        _draw_steps(images or [], files_from, show_steps)
+        _check_steps(images or [], files_from, show_steps)
     path = find_checkpoint(checkpoint)
     loaded = load_checkpoint(path)
     answered = failed = blank = doubtful = 0
@@ -129,6 +125,8 @@ def predict(
                         warning,
                     )
                 )
+    if show_steps is not None and images:
+        _draw_steps(images[0], show_steps)
     for folder, found in folders.items():
         if not found:
             report(folder, PictureError("there are no pictures in it", "name another folder"))
@@ -137,21 +135,41 @@ def predict(
     return 1 if failed or doubtful else 0
 
 
-def _draw_steps(images: list[str], files_from: str | None, path: Path) -> None:
-    """Draws how one picture is prepared; that it cannot be read is told when it is predicted."""
-    from digitcli.core.errors import DigitcliError, PictureError
+def _check_sources(images: list[str], files_from: str | None) -> None:
+    from digitcli.core.errors import DigitcliError
+
+    if not images and files_from is None:
+        raise DigitcliError("there is no picture to read", "name one, or a list by --files-from")
+    if files_from == "-" and "-" in images:
+        raise DigitcliError(
+            "standard input cannot be a picture and a list at once", "give one of them a file"
+        )
+
+
+def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
+    from digitcli.core.errors import DigitcliError
+
+    one = len(images) == 1 and files_from is None and images[0] != "-"
+    if not one or os.path.isdir(images[0]):  # noqa: PTH112  Path's raises on a name too long
+        raise DigitcliError("--show-steps draws one picture", "name one file")
+    if path.exists() and os.path.exists(images[0]) and path.samefile(images[0]):  # noqa: PTH110
+        raise DigitcliError(
+            f"--show-steps would replace the picture {images[0]}", "name another file by it"
+        )
+
+
+def _draw_steps(image: str, path: Path) -> None:
+    """Draws how a picture is prepared, as far as that goes."""
+    from digitcli.core.errors import PictureError
     from digitcli.data.pictures import read_picture
     from digitcli.data.prepare import prepare
     from digitcli.data.steps import Steps
 
-    if files_from is not None or len(images) != 1 or images[0] == "-" or Path(images[0]).is_dir():
-        raise DigitcliError("--show-steps draws one picture", "name one file")
     steps = Steps()
-    try:
-        prepare(read_picture(Path(images[0])), steps)
-    except PictureError:
-        return
-    steps.save(path)
+    with contextlib.suppress(PictureError):  # what is wrong was told with the answer
+        prepare(read_picture(Path(image)), steps)
+    if steps:
+        steps.save(path)
 
 
 def _sources(

@@ -61,11 +61,11 @@ def train(
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(metavar="RATE", show_default="the recipe's", help="Learning rate of SGD."),
+        typer.Option(metavar="RATE", show_default="the recipe's", help="Learning rate."),
     ] = None,
     momentum: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", show_default="the recipe's", help="Momentum of SGD."),
+        typer.Option(metavar="SHARE", show_default="the recipe's", help="Momentum; Adam's beta1."),
     ] = None,
     validation: Annotated[
         int | None,
@@ -113,6 +113,8 @@ def train(
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     named_recipe = find_recipe(recipe, dataset)
     chosen_recipe = replace(named_recipe, **given)
+    if chosen_recipe != named_recipe:
+        chosen_recipe = replace(chosen_recipe, temperature=1.0)  # it was fitted to another run
 
     from digitcli.console.streams import print_note, visible
     from digitcli.console.training import training_display

@@ -73,7 +73,13 @@ class Batches:
                 f"a batch of {self._size} is more than the {self.pictures} training pictures",
                 f"give --batch-size {self.pictures} or less",
             )
-        if recipe.batch_norm and self.pictures % self._size == 1:
+        if recipe.outliers and data.outliers is None:
+            raise DigitcliError(
+                f"the recipe {recipe.name} needs outliers, and the data has none",
+                "make some with digitcli.data.outliers",
+            )
+        last = self.pictures % self._size or self._size
+        if recipe.batch_norm and last == 1 and not recipe.outliers:
             raise DigitcliError(
                 "the last batch is a single picture, which cannot be normalised",
                 f"give another --batch-size than {self._size}",
@@ -81,7 +87,7 @@ class Batches:
         self._x = normalised(data.train_images, data.mean, data.std, device)
         self._y = torch.from_numpy(data.train_labels).to(device)
         self._outliers: Tensor | None = None
-        if recipe.outliers and data.outliers is not None:
+        if data.outliers is not None and recipe.outliers:
             self._outliers = normalised(data.outliers, data.mean, data.std, device)
         self._share = recipe.outliers
         self._deform: Deformer | None = None

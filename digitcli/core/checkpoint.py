@@ -72,7 +72,7 @@ class Metadata:
         dataset: Name of the data set trained on.
         recipe: How it was trained.
         epochs: Epochs done when the file was written.
-        seed: Seed of the initial weights and of the order of the pictures.
+        seed: Seed of the initial weights and of all else that was drawn at random.
         device: Type of the device trained on, "cpu" for one.
         losses: The running losses.
         accuracies: A point per epoch.

@@ -99,6 +99,8 @@ class Recipe:
             raise DigitcliError(
                 f"the momentum {self.momentum} is outside 0 <= momentum < 1", "try --momentum 0.5"
             )
+        if self.nesterov and self.optimizer != "sgd":
+            raise DigitcliError("only SGD looks ahead along the momentum", "leave nesterov out")
         if self.nesterov and self.momentum == 0:
             raise DigitcliError(
                 f"the recipe {self.name} looks ahead along the momentum, which cannot be 0",

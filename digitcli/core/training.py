@@ -85,9 +85,9 @@ def train(
 ) -> TrainingState:
     """Trains the lesson's network from scratch.
 
-    The seed decides the initial weights and the order of the pictures, both drawn on the CPU, so
-    that every kind of device starts alike; on one machine, equal seeds give equal weights to the
-    last bit.
+    The seed decides the initial weights, the order of the pictures, their deformations and the
+    outliers among them, all drawn on the CPU, so that every kind of device sees the same; on one
+    machine, equal seeds give equal weights to the last bit.
 
     Args:
         data: What to learn from and what to measure on.
@@ -174,7 +174,8 @@ def train(
 
 
 _EXPOSURE = 0.5
-"""Weight of an outlier against a digit (Hendrycks, Mazeika and Dietterich 2019)."""
+"""Weight of one outlier against one digit. Hendrycks, Mazeika and Dietterich (2019) weigh the mean
+over all outliers by it; here that mean is weighed by their share of the batch as well."""
 
 
 def _exposure(logits: Tensor, recipe: Recipe) -> Tensor | float:

@@ -60,9 +60,11 @@ def make_outliers(images: Pictures, labels: Labels, seed: int) -> Pictures:
         kind = kinds[len(made) % len(kinds)]
         grey = kind().astype(np.float32) / np.float32(255)
         try:
-            made.append(prepare(grey).picture)
+            shape = prepare(grey)
         except BlankPictureError:  # nothing of it is left: another is drawn
             continue
+        if not shape.others:  # else it is but a part of what was drawn, perhaps a stroke like a 1
+            made.append(shape.picture)
     return np.stack(made)
 
 

@@ -63,7 +63,7 @@ def read_picture(source: Path | bytes) -> Grey:
         raise NotAPictureError("the file is empty", "give a PNG, JPEG or another picture")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            image.draft("L", (_LARGEST_SIDE, _LARGEST_SIDE))
+            image.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
             ImageOps.exif_transpose(image, in_place=True)
             upright = _reduced(image)
             upright.load()
@@ -143,15 +143,16 @@ def _contrast(grey: Grey) -> float:
 
 def _on_paper(image: Image.Image) -> Grey:
     """Lays a transparent picture on paper that its ink stands out from."""
-    brightness = np.asarray(image.convert("RGB").convert("L"), dtype=np.float32) / np.float32(255)
     alpha = np.asarray(image.getchannel("A"), dtype=np.float32) / np.float32(255)
+    brightness = _brightness(image.convert("RGB"))
     seen = brightness[alpha > 0.5]
     if not seen.size:
         seen = brightness[alpha > 0]
     if not seen.size:
-        paper = np.float32(1)  # wholly transparent: blank
-    elif seen.size > brightness.size / 2:
-        paper = np.median(seen)  # mostly opaque: the picture has its own paper
-    else:
-        paper = np.float32(1 if seen.mean() < 0.5 else 0)  # the ink alone is opaque
-    return np.asarray(alpha * brightness + (1 - alpha) * paper, dtype=np.float32)
+        return np.ones_like(brightness)  # wholly transparent: blank
+    if seen.size > brightness.size / 2:  # mostly opaque: the picture has its own paper
+        paper = round(255 * float(np.median(seen)))
+    else:  # the ink alone is opaque
+        paper = 255 if seen.mean() < 0.5 else 0
+    sheet = Image.new("RGBA", image.size, (paper, paper, paper, 255))
+    return _clearest(Image.alpha_composite(sheet, image).convert("RGB"))

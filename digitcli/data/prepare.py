@@ -34,6 +34,9 @@ _WORKING_SIDE = 500
 _TINY = 80
 """Pixels of the digit's longer side under which it is looked at again, closer."""
 
+_SOFT = 0.05
+"""Width of a stroke's soft edges at most, as a share of the digit's longer side."""
+
 _THIN, _PEN = 1.7, 2.1
 """Widths in pixels of the 20x20 box: strokes thinner than the first are brought to the second.
 Of MNIST's training digits 5 % are thinner than 1.65, half are thinner than 2.36."""
@@ -68,13 +71,14 @@ def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
     Raises:
         BlankPictureError: There is no ink on it.
     """
+    grey = trim_padding(grey)
     watch("picture", grey)
     as_given = _to_bytes(grey)
     for picture in (as_given, 255 - as_given):
         if is_mnist_form(picture):
             watch("in MNIST's form", picture)
             return Digit(picture)
-    digit, others = _look(trim_padding(grey), watch)
+    digit, others = _look(grey, watch)
     pen = thicken(digit)
     watch("pen", pen)
     picture = centre(fit(pen))
@@ -95,17 +99,23 @@ def _look(grey: Grey, watch: Watch) -> tuple[Ink, int]:
     found = find_digit(ink, mask)
     top, left, height, width = _bounds(found.mask)
     if small.shape != grey.shape and max(height, width) < _TINY:
-        scale = grey.shape[0] / small.shape[0]
         margin = max(height, width)
         rows, columns = (
-            slice(int(max(0, start - margin) * scale), int((start + length + margin) * scale))
-            for start, length in ((top, height), (left, width))
+            slice(
+                max(0, start - margin) * full // reduced,
+                min(reduced, start + length + margin) * full // reduced,
+            )
+            for start, length, full, reduced in (
+                (top, height, grey.shape[0], small.shape[0]),
+                (left, width, grey.shape[1], small.shape[1]),
+            )
         )
+        watch("closer", grey[rows, columns])
         closer, _ = _look(grey[rows, columns], watch)
         return closer, found.others
     # What belongs to other shapes goes; the soft edges of the digit's strokes stay.
     ink = np.where(mask & ~found.mask, 0, ink)
-    reach = max(1, max(height, width) // 20)
+    reach = max(1, round(_SOFT * max(height, width)))
     rows = slice(max(0, top - reach), top + height + reach)
     columns = slice(max(0, left - reach), left + width + reach)
     digit = crop(ink[rows, columns])

@@ -14,6 +14,9 @@ _TILE, _GAP, _CAPTION = 196, 12, 26
 """Pixels; seven times 28, so that the last step's pixels are squares."""
 
 
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+
+
 class Steps:
     """Collects the steps of ``prepare``, which is given this as its ``watch``."""
 
@@ -29,6 +32,10 @@ class Steps:
         smooth = Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST
         self._tiles.append((name, image.resize(size, smooth)))
 
+    def __len__(self) -> int:
+        """Steps so far."""
+        return len(self._tiles)
+
     def save(self, path: Path) -> None:
         """Writes them as a picture, in the format that the name's ending says.
 
@@ -36,8 +43,8 @@ class Steps:
             DigitcliError: The ending is unknown, or the file cannot be written.
         """
         format_ = Image.registered_extensions().get(path.suffix.lower())
-        if format_ not in Image.SAVE:
-            raise DigitcliError(f"cannot write pictures as {path.name}", "name it steps.png")
+        if format_ not in _FORMATS:
+            raise DigitcliError(f"cannot draw the steps as {path.name}", "name it steps.png")
         width = len(self._tiles) * (_TILE + _GAP) + _GAP
         sheet = Image.new("RGB", (width, _TILE + _CAPTION + 2 * _GAP), (64, 64, 72))
         draw = ImageDraw.Draw(sheet)
