@@ -20,6 +20,12 @@ _HOT = 20
 _LEAST = 0.25
 """Share of the darkest ink under which there is none."""
 
+_CLEARANCE = 1.5
+"""Times the unevenness of paper, which nine tenths of it are under, that is cleared away."""
+
+_MASK = (0.1, 0.5)
+"""Least and greatest ink from which a pixel is of a stroke: even pale ink, but no smear."""
+
 _EVEN = 0.12
 """Spread of the border, as a share of the contrast, up to which the paper is one flat colour."""
 
@@ -142,7 +148,7 @@ def _scaled(ink: Ink) -> Ink:
     threshold = max(otsu(ink), _LEAST * full)  # where there is little ink, Otsu's parts the grain
     below = ink[ink <= threshold]
     unevenness = float(np.percentile(below, 90)) if below.size else 0.0
-    floor = min(1.5 * unevenness, threshold)
+    floor = min(_CLEARANCE * unevenness, threshold)
     above = ink[ink > threshold]
     full = max(float(np.median(above)) if above.size else full, floor + 1e-3)
     scaled: Ink = np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
@@ -282,7 +288,7 @@ def _lines_across(mask: Mask) -> list[tuple[npt.NDArray[np.int64], int]]:
 
 def stroke_mask(ink: Ink) -> Mask:
     """Says where a stroke is: where there is ink rather than not, by Otsu's threshold."""
-    return ink > max(0.1, min(0.5, otsu(ink)))
+    return ink > float(np.clip(otsu(ink), *_MASK))
 
 
 def otsu(values: Grey) -> float:

@@ -28,6 +28,10 @@ _CUT = (1.0, 0.3, 0.03, 0.003, 0.003)
 neighbour's stroke touches one, the table beneath the paper more."""
 
 
+_FRAMED_HEIGHT, _FRAMED_MASS = 0.25, 0.05
+"""What a frame is around has at least this share of its height and of its mass; a dot in a 0 does
+not make it a frame."""
+
 _SIDE_DEPTH, _SIDE_COVER = 0.12, 0.8
 """A frame's side lies within this share of its box, and covers this share of the box's edge; the
 top of a round 0 covers half."""
@@ -167,8 +171,8 @@ def _frames(pieces: _Pieces) -> Mask:
     for i, box in enumerate(boxes):
         top, left, bottom, right = box
         inside = (boxes[:, :2] > box[:2]).all(axis=1) & (boxes[:, 2:] < box[2:]).all(axis=1)
-        tall = (boxes[:, 2] - boxes[:, 0]) >= 0.25 * (bottom - top)
-        if not (inside & tall & (mass >= 0.05 * mass[i])).any():
+        tall = (boxes[:, 2] - boxes[:, 0]) >= _FRAMED_HEIGHT * (bottom - top)
+        if not (inside & tall & (mass >= _FRAMED_MASS * mass[i])).any():
             continue
         piece = pieces.labels[top:bottom, left:right] == i + 1
         height, width = (max(1, round(_SIDE_DEPTH * side)) for side in piece.shape)

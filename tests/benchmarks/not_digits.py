@@ -93,17 +93,17 @@ LIKE_DIGITS = "BIOSZbgiloqsz"
 
 @functools.cache
 def fonts() -> tuple[Path, ...]:
-    """Finds the system's TrueType fonts; none where there are none, and Pillow's own is used."""
+    """Finds the system's TrueType fonts; Pillow's own is what networks are trained not to read."""
     found = sorted(Path("/usr/share/fonts").rglob("*.ttf"))
+    if not found:
+        raise SystemExit("there are no fonts to draw letters in: install some in /usr/share/fonts")
     return tuple(path for path in found if "Math" not in path.stem)
 
 
 def _letter(rng: Rng, letters: str) -> bytes:
     size = some_size(rng, 60, 800)
     points = min(size) * between(rng, 0.5, 0.8)
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont = ImageFont.load_default(points)
-    if fonts():
-        font = ImageFont.truetype(fonts()[rng.integers(len(fonts()))], points)
+    font = ImageFont.truetype(fonts()[rng.integers(len(fonts()))], points)
     image = Image.new("L", size)
     ImageDraw.Draw(image).text(
         (size[0] / 2, size[1] / 2),
