@@ -144,8 +144,17 @@ def _draw_steps(images: list[str], files_from: str | None, path: Path) -> None:
     from digitcli.data.prepare import prepare
     from digitcli.data.steps import Steps
 
-    if files_from is not None or len(images) != 1 or images[0] == "-" or Path(images[0]).is_dir():
+    if (
+        files_from is not None
+        or len(images) != 1
+        or images[0] in ("", "-")
+        or os.path.isdir(images[0])  # noqa: PTH112  Path's raises on a name that is too long
+    ):
         raise DigitcliError("--show-steps draws one picture", "name one file")
+    if path.resolve() == Path(images[0]).resolve():
+        raise DigitcliError(
+            f"--show-steps {path} is the picture itself", "give the steps another name"
+        )
     steps = Steps()
     try:
         prepare(read_picture(Path(images[0])), steps)

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.files import write_atomically
+from digitcli.data.pictures import FORMATS
 
 _TILE, _GAP, _CAPTION = 196, 12, 26
 """Pixels; seven times 28, so that the last step's pixels are squares."""
@@ -33,10 +34,11 @@ class Steps:
         """Writes them as a picture, in the format that the name's ending says.
 
         Raises:
-            DigitcliError: The ending is unknown, or the file cannot be written.
+            DigitcliError: The ending is of no format that digitcli reads, or the file cannot be
+                written.
         """
         format_ = Image.registered_extensions().get(path.suffix.lower())
-        if format_ not in Image.SAVE:
+        if format_ not in FORMATS:
             raise DigitcliError(f"cannot write pictures as {path.name}", "name it steps.png")
         width = len(self._tiles) * (_TILE + _GAP) + _GAP
         sheet = Image.new("RGB", (width, _TILE + _CAPTION + 2 * _GAP), (64, 64, 72))
