@@ -73,9 +73,9 @@ class Batches:
                 f"a batch of {self._size} is more than the {self.pictures} training pictures",
                 f"give --batch-size {self.pictures} or less",
             )
-        if recipe.batch_norm and self.pictures % self._size == 1:
+        if recipe.batch_norm and 1 in (self._size, self.pictures % self._size):
             raise DigitcliError(
-                "the last batch is a single picture, which cannot be normalised",
+                "a batch is a single picture, which cannot be normalised",
                 f"give another --batch-size than {self._size}",
             )
         self._x = normalised(data.train_images, data.mean, data.std, device)
