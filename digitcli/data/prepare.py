@@ -95,11 +95,13 @@ def _look(grey: Grey, watch: Watch) -> tuple[Ink, int]:
     found = find_digit(ink, mask)
     top, left, height, width = _bounds(found.mask)
     if small.shape != grey.shape and max(height, width) < _TINY:
-        scale = grey.shape[0] / small.shape[0]
         margin = max(height, width)
         rows, columns = (
             slice(int(max(0, start - margin) * scale), int((start + length + margin) * scale))
-            for start, length in ((top, height), (left, width))
+            for start, length, scale in (
+                (top, height, grey.shape[0] / small.shape[0]),  # whole pixels: not quite the same
+                (left, width, grey.shape[1] / small.shape[1]),
+            )
         )
         closer, _ = _look(grey[rows, columns], watch)
         return closer, found.others
