@@ -21,7 +21,7 @@ def doubt(picture: npt.NDArray[np.uint8], others: int, probability: float) -> st
         probability: Of the answer, in 0..1.
 
     Returns:
-        A clause such as "3 shapes, the heaviest is read", or None for no doubt.
+        A clause such as "it is too full of ink for a digit", or None for no doubt.
     """
     if others:
         return f"there are {others + 1} separate shapes, and one of them is read"
