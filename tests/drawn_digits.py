@@ -1,5 +1,6 @@
 """Small data sets of the tests' own: digits drawn with Pillow's font, shifted and turned."""
 
+import functools
 import gzip
 import hashlib
 import struct
@@ -46,6 +47,26 @@ def as_grey(image: Image.Image) -> npt.NDArray[np.float32]:
 def prepared(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Returns a grey picture in MNIST form, uint8 (28, 28)."""
     return prepare(grey).picture
+
+
+@functools.cache
+def references() -> tuple[npt.NDArray[np.uint8], ...]:
+    """Returns the ten digits in MNIST form, from clean drawings."""
+    return tuple(prepared(as_grey(draw_digit(d, size=200, scale=0.5))) for d in range(10))
+
+
+def likeness(picture: npt.NDArray[np.uint8]) -> tuple[int, float]:
+    """Says which of the ten digits a picture is nearest to.
+
+    Returns:
+        The digit, and the mean absolute difference to it in grey levels. Rounded to whole pixels,
+        a digit may come out one pixel away, which is not counted.
+    """
+    pixels = picture.astype(float)
+    places = [np.roll(pixels, (y, x), axis=(0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    distances = [min(float(np.abs(p - r).mean()) for p in places) for r in references()]
+    nearest = int(np.argmin(distances))
+    return nearest, distances[nearest]
 
 
 def drawn_pictures(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

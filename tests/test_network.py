@@ -16,8 +16,9 @@ from digitcli.core.device import choose_device
 from digitcli.core.errors import DigitcliError
 from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward, probabilities
-from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits
-from digitcli.core.recipes import LESSON, QUICK, Recipe, find_recipe
+from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.optimizers import optimizer_for
+from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe
 from digitcli.core.softmax import softmax
 from digitcli.core.training import Observer, TrainingState, train
 
@@ -139,6 +140,118 @@ def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
         assert state.checkpoint.weights[name] == pytest.approx(weight.detach().numpy(), abs=1e-5)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+@pytest.mark.parametrize(
+    ("name", "momentum", "nesterov"),
+    [("sgd", 0.0, False), ("sgd", 0.9, False), ("sgd", 0.9, True), ("adamw", 0.9, False)],
+)
+def test_the_updates_are_those_of_torchs_classes(
+    name: str, momentum: float, nesterov: bool, decay: float
+) -> None:
+    recipe = Recipe("r", 1, 1, 0.1, momentum, nesterov=nesterov, optimizer=name, weight_decay=decay)
+    torch.manual_seed(0)
+    ours = [torch.randn(3, 4, requires_grad=True), torch.randn(4, requires_grad=True)]
+    theirs = [p.detach().clone().requires_grad_() for p in ours]
+    reference = (
+        torch.optim.AdamW(theirs, lr=0.1, betas=(momentum, 0.99), weight_decay=decay)
+        if name == "adamw"
+        else torch.optim.SGD(
+            theirs, lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=decay
+        )
+    )
+    optimizer = optimizer_for(recipe, ours)
+    for step in range(20):
+        lr = 0.1 / (1 + step)  # it changes from step to step
+        reference.param_groups[0]["lr"] = lr
+        gradients = [torch.randn_like(p) for p in ours]
+        for parameter, gradient in zip(theirs, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        reference.step()
+        optimizer.step(gradients, lr)
+        for our, their in zip(ours, theirs, strict=True):
+            assert torch.allclose(our, their, rtol=0, atol=1e-6)
+
+
+def test_batch_norm_folds_into_the_plain_network() -> None:
+    torch.manual_seed(0)
+    model = MLP((20, 16, 12, 5), batch_norm=True)
+    for _ in range(300):  # so that the running mean and variance are not those of the start
+        model(3 + 2 * torch.randn(64, 20))
+    for norm in model.norms:
+        for parameter in norm.parameters():
+            torch.nn.init.normal_(parameter)
+    weights = weights_of(model)
+    assert {name: weight.shape for name, weight in weights.items()} == {
+        "l1.weight": (16, 20),
+        "l1.bias": (16,),
+        "l2.weight": (12, 16),
+        "l2.bias": (12,),
+        "l3.weight": (5, 12),
+        "l3.bias": (5,),
+    }
+    x = 3 + 2 * torch.randn(100, 20)
+    model.eval()
+    with torch.inference_mode():
+        expected, folded = model(x), plain_mlp(weights, CPU)(x)
+    assert torch.allclose(folded, expected, rtol=1e-5, atol=1e-5)
+    weights["l1.weight"][:] = 0  # a copy: the model is not touched
+    assert model.layers[0].weight.abs().max() > 0
+
+
+def test_scoring_between_epochs_draws_nothing() -> None:
+    weights = weights_of(MLP((20, 16, 5)))
+    before = torch.get_rng_state()
+    model = plain_mlp(weights, CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, weight in model.named_parameters():
+        assert np.array_equal(weight.detach().numpy(), weights[name])
+
+
+def test_what_is_trained_with_batch_norm_and_deformations_is_the_plain_network(
+    data: TrainingData,
+) -> None:
+    recipe = replace(
+        SMALL, optimizer="adamw", momentum=0.9, lr=0.003, batch_norm=True, batch_size=10
+    )
+    plain = train(data, recipe, seed=0, log_every=5, device=CPU).checkpoint
+    assert {n: w.shape for n, w in plain.weights.items()} == {
+        n: tuple(p.shape) for n, p in MLP(layer_sizes(10)).named_parameters()
+    }
+    scores = forward(plain, data.scored_images)  # which knows of no normalisation
+    accuracy = (scores.argmax(axis=1) == data.scored_labels).mean()
+    assert plain.metadata.accuracies[-1].accuracy == accuracy
+    bent = replace(recipe, deformation=Deformation(rotation=10, elastic=1))
+    one, other, third = (
+        train(data, bent, seed=seed, log_every=5, device=CPU).checkpoint for seed in (0, 0, 1)
+    )
+    assert one.metadata.recipe == bent
+    for name, weight in one.weights.items():
+        assert np.array_equal(weight, other.weights[name])
+        assert not np.array_equal(weight, third.weights[name])
+        assert not np.array_equal(weight, plain.weights[name])
+
+
+def test_outliers_teach_the_network_to_have_no_answer(data: TrainingData) -> None:
+    outliers = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    data = replace(data, outliers=outliers)
+    sure = {}
+    for share in (0.0, 1.0):
+        recipe = replace(SMALL, epochs=15, outliers=share)
+        trained = train(data, recipe, seed=0, log_every=5, device=CPU).checkpoint
+        sure[share] = probabilities(trained, outliers).max(axis=1).mean()
+        digits = probabilities(trained, data.train_images).argmax(axis=1)
+        assert (digits == data.train_labels).mean() > 0.9
+    assert sure[1.0] < 0.2
+    assert sure[0.0] > 0.4
+
+
+@pytest.mark.parametrize("batch_size", [1, 9, 99])
+def test_a_single_picture_cannot_be_normalised(data: TrainingData, batch_size: int) -> None:
+    recipe = replace(SMALL, batch_norm=True, batch_size=batch_size)
+    with pytest.raises(DigitcliError, match=f"another --batch-size than {batch_size}$"):
+        train(data, recipe, seed=0, log_every=5, device=CPU)
+
+
 def test_equal_seeds_give_equal_bits_and_others_do_not(data: TrainingData) -> None:
     def weights(seed: int) -> bytes:
         state = train(data, SMALL, seed=seed, log_every=5, device=CPU)
@@ -202,11 +315,28 @@ def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
         {"temperature": 0},
         {"temperature": float("nan")},
         {"temperature": float("inf")},
+        {"outliers": -0.1},
+        {"outliers": 1.1},
+        {"outliers": float("nan")},
+        {"weight_decay": -0.1},
+        {"weight_decay": float("nan")},
+        {"weight_decay": float("inf")},
+        {"schedule": "cosine"},
+        {"optimizer": "adam"},
+        {"nesterov": True, "momentum": 0},
     ],
 )
 def test_impossible_recipes(change: dict[str, float]) -> None:
-    with pytest.raises(DigitcliError, match=r"try|give"):
+    with pytest.raises(DigitcliError, match=r"try|give|choose"):
         replace(LESSON, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["rotation", "scale", "shear", "shift", "elastic"])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_impossible_deformations(name: str, value: float) -> None:
+    with pytest.raises(DigitcliError, match=f"{name} {value} is impossible; give 0 or more"):
+        Deformation(**{name: value})
+    assert Deformation(**{name: 0.5})
 
 
 def test_evaluation_counts_as_by_hand(trained: Checkpoint) -> None:

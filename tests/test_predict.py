@@ -28,7 +28,14 @@ def test_json(run: Run) -> None:
     result = run("predict", "7.png", "7.png", "--json")
     first, second = map(json.loads, result.stdout.splitlines())
     assert first == second
-    assert list(first) == ["path", "digit", "probability", "probabilities", "checkpoint"]
+    assert list(first) == [
+        "path",
+        "digit",
+        "probability",
+        "probabilities",
+        "warning",
+        "checkpoint",
+    ]
     assert (first["path"], first["digit"]) == ("7.png", 7)
     assert first["checkpoint"] == "checkpoints/latest.safetensors"
     assert len(first["probabilities"]) == 10

@@ -148,14 +148,16 @@ def _check_sources(images: list[str], files_from: str | None) -> None:
 
 def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     from digitcli.core.errors import DigitcliError
+    from digitcli.data.steps import check_destination
 
-    one = len(images) == 1 and files_from is None and images[0] != "-"
+    one = len(images) == 1 and files_from is None and images[0] not in ("", "-")
     if not one or os.path.isdir(images[0]):  # noqa: PTH112  Path's raises on a name too long
         raise DigitcliError("--show-steps draws one picture", "name one file")
-    if path.exists() and os.path.exists(images[0]) and path.samefile(images[0]):  # noqa: PTH110
+    if os.path.realpath(path) == os.path.realpath(images[0]):
         raise DigitcliError(
-            f"--show-steps would replace the picture {images[0]}", "name another file by it"
+            f"--show-steps {path} is the picture itself", "give the steps another name"
         )
+    check_destination(path)
 
 
 def _draw_steps(image: str, path: Path) -> None:

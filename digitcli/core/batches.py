@@ -81,7 +81,7 @@ class Batches:
         last = self.pictures % self._size or self._size
         if recipe.batch_norm and last == 1 and not recipe.outliers:
             raise DigitcliError(
-                "the last batch is a single picture, which cannot be normalised",
+                "a batch is a single picture, which cannot be normalised",
                 f"give another --batch-size than {self._size}",
             )
         self._x = normalised(data.train_images, data.mean, data.std, device)

@@ -8,13 +8,11 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.files import write_atomically
+from digitcli.core.files import check_writable, write_atomically
+from digitcli.data.pictures import FORMATS
 
 _TILE, _GAP, _CAPTION = 196, 12, 26
 """Pixels; seven times 28, so that the last step's pixels are squares."""
-
-
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 
 
 class Steps:
@@ -40,11 +38,9 @@ class Steps:
         """Writes them as a picture, in the format that the name's ending says.
 
         Raises:
-            DigitcliError: The ending is unknown, or the file cannot be written.
+            DigitcliError: The ending is of no format that digitcli reads, or the file cannot be
+                written.
         """
-        format_ = Image.registered_extensions().get(path.suffix.lower())
-        if format_ not in _FORMATS:
-            raise DigitcliError(f"cannot draw the steps as {path.name}", "name it steps.png")
         width = len(self._tiles) * (_TILE + _GAP) + _GAP
         sheet = Image.new("RGB", (width, _TILE + _CAPTION + 2 * _GAP), (64, 64, 72))
         draw = ImageDraw.Draw(sheet)
@@ -57,8 +53,32 @@ class Steps:
                 (left + (_TILE - tile.width) // 2, _GAP + _CAPTION + (_TILE - tile.height) // 2),
             )
         try:
-            write_atomically(path, lambda file: sheet.save(file, format_))
+            write_atomically(path, lambda file: sheet.save(file, _format(path)))
         except OSError as error:
-            raise DigitcliError(
-                f"cannot write {path}: {reason(error)}", "choose another place by --show-steps"
-            ) from error
+            raise _unwritable(path, error) from error
+
+
+def check_destination(path: Path) -> None:
+    """Makes sure, before the work, that steps can be written.
+
+    Raises:
+        DigitcliError: As ``Steps.save`` would.
+    """
+    _format(path)
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _format(path: Path) -> str:
+    format_ = Image.registered_extensions().get(path.suffix.lower(), "")
+    if format_ not in FORMATS:
+        raise DigitcliError(f"cannot write pictures as {path.name}", "name it steps.png")
+    return format_
+
+
+def _unwritable(path: Path, error: OSError) -> DigitcliError:
+    return DigitcliError(
+        f"cannot write {path}: {reason(error)}", "choose another place by --show-steps"
+    )

@@ -1,0 +1,85 @@
+"""Saying so when a picture does not look like one digit, or shows nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run
+from drawn_digits import draw_digit, drawn_pictures, save_digit
+from PIL import Image
+
+from digitcli.core.doubt import doubt
+from digitcli.core.errors import BlankPictureError, NotAPictureError, PictureError
+
+DIGITS, _ = drawn_pictures(10, 1)
+
+
+def side_by_side(path: str, *digits: int) -> None:
+    page = Image.new("L", (64 * len(digits), 64), 255)
+    for place, digit in enumerate(digits):
+        page.paste(draw_digit(digit), (64 * place, 0))
+    page.save(path)
+
+
+def test_a_sure_answer_to_one_digit_is_not_doubted() -> None:
+    for digit in DIGITS:
+        assert doubt(digit, 0, 0.9) is None
+        assert doubt(digit, 0, 0.6) is None
+
+
+def test_what_is_doubted() -> None:
+    block = np.zeros((28, 28), np.uint8)
+    block[4:24, 4:24] = 255
+    assert "2 separate shapes" in (doubt(DIGITS[3], 1, 0.99) or "")
+    assert "5 separate shapes" in (doubt(DIGITS[3], 4, 0.99) or "")
+    assert "too full of ink" in (doubt(block, 0, 0.99) or "")
+    assert "does not look like one digit" in (doubt(DIGITS[3], 0, 0.49) or "")
+    assert doubt(block // 2, 0, 0.99) is None  # faint ink does not fill
+    block[4:24, 4:14] = 0
+    assert doubt(block, 0, 0.99) is None
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
+    save_digit(Path("3.png"), 3)
+    side_by_side("two\n.png", 3, 5)
+    result = run("predict", "3.png", "two\n.png", "--json")
+    one, two = map(json.loads, result.stdout.splitlines())
+    assert one["warning"] is None
+    assert two["warning"] == "there are 2 separate shapes, and one of them is read"
+    assert two["digit"] in (3, 5)
+    notes = result.stderr.splitlines()
+    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}"]
+    assert result.exit_code == 0  # it was read, if with doubt
+    assert run("predict", "two\n.png", "--quiet").stderr.splitlines() == notes[1:]
+    assert "separate" not in run("predict", "two\n.png").stdout
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_blank_picture_has_no_digit(run: Run) -> None:
+    Image.new("L", (50, 50), 200).save("blank.png")
+    for flags in ([], ["--json"], ["--quiet"]):
+        result = run("predict", "blank.png", *flags)
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert result.stderr.splitlines() == [
+            "digitcli: error: blank.png: the picture is blank; "
+            "draw a digit, dark on light or light on dark"
+        ]
+    assert run("predict", "missing.png").exit_code == 2
+    assert run("predict", "blank.png", "missing.png").exit_code == 1
+    result = run("inspect-softmax", "blank.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "blank.png: the picture is blank" in result.stderr
+    assert run("inspect-softmax", "missing.png").exit_code == 2
+
+
+def test_a_fault_keeps_its_kind_when_the_picture_is_named() -> None:
+    blank = BlankPictureError().of("a.png")
+    assert isinstance(blank, BlankPictureError)
+    assert blank.exit_code == 1
+    assert str(blank).startswith("a.png: the picture is blank")
+    other = NotAPictureError("it is not a picture", "give one").of("b")
+    assert isinstance(other, NotAPictureError)
+    assert other.exit_code == PictureError("").exit_code == 2
