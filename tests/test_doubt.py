@@ -34,7 +34,7 @@ def test_what_is_doubted() -> None:
     assert "2 separate shapes" in (doubt(DIGITS[3], 1, 0.99) or "")
     assert "5 separate shapes" in (doubt(DIGITS[3], 4, 0.99) or "")
     assert "too full of ink" in (doubt(block, 0, 0.99) or "")
-    assert "does not look like one digit" in (doubt(DIGITS[3], 0, 0.49) or "")
+    assert "does not look like one digit" in (doubt(DIGITS[3], 0, 0.59) or "")
     assert doubt(block // 2, 0, 0.99) is None  # faint ink does not fill
     block[4:24, 4:14] = 0
     assert doubt(block, 0, 0.99) is None

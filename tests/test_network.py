@@ -245,6 +245,11 @@ def test_outliers_teach_the_network_to_have_no_answer(data: TrainingData) -> Non
     assert sure[0.0] > 0.4
 
 
+def test_a_recipe_with_outliers_needs_some(data: TrainingData) -> None:
+    with pytest.raises(DigitcliError, match="the recipe small needs outliers"):
+        train(data, replace(SMALL, outliers=0.5), seed=0, log_every=5, device=CPU)
+
+
 @pytest.mark.parametrize("batch_size", [1, 9, 99])
 def test_a_single_picture_cannot_be_normalised(data: TrainingData, batch_size: int) -> None:
     recipe = replace(SMALL, batch_norm=True, batch_size=batch_size)
@@ -324,10 +329,11 @@ def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
         {"schedule": "cosine"},
         {"optimizer": "adam"},
         {"nesterov": True, "momentum": 0},
+        {"nesterov": True, "optimizer": "adamw"},
     ],
 )
 def test_impossible_recipes(change: dict[str, float]) -> None:
-    with pytest.raises(DigitcliError, match=r"try|give|choose"):
+    with pytest.raises(DigitcliError, match=r"try|give|choose|leave"):
         replace(LESSON, **change)  # type: ignore[arg-type]
 
 
