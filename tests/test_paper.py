@@ -38,7 +38,7 @@ LIGHTS = {
     "shade to one side": 0.6 - 0.4 * X,
     "shade to a corner": 0.6 - 0.2 * (X + Y),
     "vignette": 1 - 0.4 * (X * X + Y * Y),
-    "hard shadow": np.where(X + 0.6 * Y > 0.15, np.float32(0.65), np.float32(1)),
+    "hard shadow": np.where(X + 0.6 * Y > 0.15, np.float32(0.55), np.float32(1)),
 }
 
 

@@ -36,6 +36,9 @@ it departs further."""
 _LEAST_PICTURE = 24
 """Pixels of the shorter side from which something solid is a picture rather than a stroke."""
 
+_CLEARLY = 1.3
+"""Times the contrast to one side that the other has where there is no doubt."""
+
 _COARSE = 48
 """Pixels of the longer side at which the light on the paper is judged: shadows are large."""
 
@@ -118,12 +121,23 @@ def separate_ink(grey: Grey) -> Ink:
     if high - low <= _EVEN * contrast:
         ink = paper - grey if paper - darkest >= lightest - paper else grey - paper
     else:
-        light = _light(grey)
         sharp = _blurred(grey)
-        darker, lighter = _extremes(sharp - light)
-        ink = local_paper(sharp) - sharp if -darker >= lighter else sharp + local_paper(-sharp)
+        dark, light = local_paper(sharp) - sharp, sharp + local_paper(-sharp)
+        ink = dark if _is_dark(sharp, dark, light) else light
         ink -= np.median(ink)  # bridging follows the lightest grain of the paper
     return _scaled(np.clip(ink, 0, None))
+
+
+def _is_dark(grey: Grey, dark: Ink, light: Ink) -> bool:
+    """Says whether ink is darker than the paper, where the light on the paper differs.
+
+    The difference to the light around each place tells, but at the edge of a hard shadow it is as
+    large to either side. Then the kind of ink decides that stands out more where it is bridged.
+    """
+    below, above = _extremes(grey - _light(grey))
+    if max(-below, above) > _CLEARLY * min(-below, above):
+        return -below > above
+    return _extremes(dark)[1] >= _extremes(light)[1]
 
 
 def _rim(grey: Grey) -> Grey:

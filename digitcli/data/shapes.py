@@ -212,4 +212,6 @@ def _side(box: npt.NDArray[np.int64]) -> int:
 
 
 def _borders(box: npt.NDArray[np.int64], mask: Mask) -> int:
-    return int((box[:2] <= 0).sum() + (box[2:] >= mask.shape).sum())
+    """Counts the borders that a box touches, or all but touches."""
+    near = min(mask.shape) // 100
+    return int((box[:2] <= near).sum() + (box[2:] >= np.array(mask.shape) - near).sum())
