@@ -118,7 +118,9 @@ def _grey(image: Image.Image) -> Grey:
 
 
 def _brightness(image: Image.Image) -> Grey:
-    return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+    if image.mode != "L":
+        image = image.convert("L")
+    return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
 def _clearest(image: Image.Image) -> Grey:

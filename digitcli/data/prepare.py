@@ -71,13 +71,14 @@ def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
     Raises:
         BlankPictureError: There is no ink on it.
     """
-    grey = trim_padding(grey)
-    watch("picture", grey)
     as_given = _to_bytes(grey)
     for picture in (as_given, 255 - as_given):
         if is_mnist_form(picture):
+            watch("picture", grey)
             watch("in MNIST's form", picture)
             return Digit(picture)
+    grey = trim_padding(grey)
+    watch("picture", grey)
     digit, others = _look(grey, watch)
     pen = thicken(digit)
     watch("pen", pen)
