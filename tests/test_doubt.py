@@ -83,3 +83,16 @@ def test_a_fault_keeps_its_kind_when_the_picture_is_named() -> None:
     other = NotAPictureError("it is not a picture", "give one").of("b")
     assert isinstance(other, NotAPictureError)
     assert other.exit_code == PictureError("").exit_code == 2
+
+
+def test_several_shapes_are_no_answer_where_one_is_asked_to_be_sure(run: Run) -> None:
+    side_by_side("2.png", 1, 2)
+    plain = run("predict", "2.png")
+    assert plain.exit_code == 0
+    sure = run("predict", "2.png", "--min-probability", "0.01")
+    assert (sure.exit_code, sure.stdout.split("\t")[1]) == (1, "?")
+
+
+def test_inspect_softmax_doubts_as_predict_does(run: Run) -> None:
+    side_by_side("2.png", 1, 2)
+    assert "2.png: there are 2 separate shapes" in run("inspect-softmax", "2.png").stderr

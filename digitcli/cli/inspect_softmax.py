@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from digitcli.data.datasets import Dataset
+    from digitcli.data.prepare import Digit
 
 EXAMPLES = examples(
     "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person --target cat --explain",
@@ -71,7 +72,7 @@ def inspect_softmax(
     """Show softmax and cross-entropy step by step, for a picture or for plain scores."""
     from digitcli.console.softmax import show_softmax
     from digitcli.core.errors import ScoresError
-    from digitcli.core.softmax import softmax_steps
+    from digitcli.core.softmax import softmax, softmax_steps
 
     if sum(given is not None for given in (image, logits, index)) != 1:
         raise ScoresError(
@@ -104,10 +105,12 @@ def inspect_softmax(
             picture, label = _labelled(chosen, split or "test", index, data_dir, mirror or [])
             right = target if target is not None else label
         else:
-            picture = _read(str(image))
-            right = target
+            digit = _read(str(image))
+            picture, right = digit.picture, target
         scores = forward(loaded, picture[None])[0].tolist()
         divisor, origin = loaded.metadata.temperature, "checkpoint"
+        if image is not None:
+            _warn(image, digit, float(softmax([score / divisor for score in scores]).max()))
     if temperature is not None:
         divisor, origin = temperature, "option"
 
@@ -145,17 +148,24 @@ def _numbers(text: str) -> list[float]:
         ) from error
 
 
-def _read(image: str) -> "np.ndarray":
+def _read(image: str) -> "Digit":
     from digitcli.core.errors import PictureError
     from digitcli.data.pictures import read_picture
     from digitcli.data.prepare import prepare
 
     try:
-        return prepare(
-            read_picture(sys.stdin.buffer.read() if image == "-" else Path(image))
-        ).picture
+        return prepare(read_picture(sys.stdin.buffer.read() if image == "-" else Path(image)))
     except PictureError as error:
         raise error.of(image) from error
+
+
+def _warn(image: str, digit: "Digit", probability: float) -> None:
+    """Says, as ``predict`` does, where a picture is perhaps not of one digit."""
+    from digitcli.console.streams import print_note, visible
+    from digitcli.core.doubt import doubt
+
+    if warning := doubt(digit.picture, digit.others, probability):
+        print_note(f"{visible(image)}: {warning}")
 
 
 def _labelled(

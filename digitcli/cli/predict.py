@@ -47,7 +47,13 @@ def predict(
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable digits.")
     ] = None,
     min_probability: Annotated[
-        float, typer.Option(min=0, max=1, metavar="P", help="Answer ? below this, and exit with 1.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="P",
+            help="Answer ? below this or beside other shapes, and exit with 1.",
+        ),
     ] = 0.0,
     show_steps: Annotated[
         Path | None,
@@ -111,7 +117,9 @@ def predict(
                     report(source.name, digit)
                     continue
                 answer = next(answers)
-                certain = bool(answer.max() >= min_probability)
+                # of several digits, one alone is not the answer, however sure
+                whole = not (min_probability and digit.others)
+                certain = bool(answer.max() >= min_probability) and whole
                 doubtful += not certain
                 answered += 1
                 warning = doubt(digit.picture, digit.others, float(answer.max()))
