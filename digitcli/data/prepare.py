@@ -14,7 +14,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.paper import Grey, remove_ruling, separate_ink, stroke_mask, trim_padding
+from digitcli.data.paper import Grey, separate_ink, stroke_mask, trim_padding
+from digitcli.data.ruling import remove_ruling
 from digitcli.data.shapes import Ink, find_digit, stroke_width
 
 SIDE = 28
