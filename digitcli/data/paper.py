@@ -97,23 +97,27 @@ def separate_ink(grey: Grey) -> Ink:
     if high - low <= _EVEN * contrast:
         ink = paper - grey if paper - darkest >= lightest - paper else grey - paper
     else:
-        sharp = _blurred(grey)
-        dark, light = local_paper(sharp) - sharp, sharp + local_paper(-sharp)
-        ink = dark if _is_dark(sharp, dark, light) else light
+        ink = _unevenly_lit(_blurred(grey))
         ink -= np.median(ink)  # bridging follows the lightest grain of the paper
     return _scaled(np.clip(ink, 0, None))
 
 
-def _is_dark(grey: Grey, dark: Ink, light: Ink) -> bool:
-    """Says whether ink is darker than the paper, where the light on the paper differs.
+def _unevenly_lit(grey: Grey) -> Ink:
+    """Finds what is darker, or lighter, than the paper where the light on the paper differs.
 
-    The difference to the light around each place tells, but at the edge of a hard shadow it is as
-    large to either side. Then the kind of ink decides that stands out more where it is bridged.
+    The difference to the light around each place tells which, but at the edge of a hard shadow it
+    is as large to either side. Then it is the kind of ink that stands out more where it is bridged.
     """
     below, above = _extremes(grey - _light(grey))
     if max(-below, above) > _CLEARLY * min(-below, above):
-        return -below > above
-    return _extremes(dark)[1] >= _extremes(light)[1]
+        return _bridged(grey if -below > above else -grey)
+    return max(_bridged(grey), _bridged(-grey), key=lambda ink: _extremes(ink)[1])
+
+
+def _bridged(grey: Grey) -> Ink:
+    """Returns how much darker than the paper beneath it each pixel is."""
+    darker: Ink = local_paper(grey) - grey
+    return darker
 
 
 def _rim(grey: Grey) -> Grey:
