@@ -11,8 +11,9 @@ import safetensors
 import safetensors.numpy
 import torch
 
-from digitcli.core.checkpoint import Checkpoint, EpochPoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.errors import CheckpointError
+from digitcli.core.metadata import EpochPoint
 from digitcli.core.recipes import LESSON
 
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from digitcli.core.batches import TrainingData
 from digitcli.core.calibration import calibration, fit_temperature
-from digitcli.core.checkpoint import Checkpoint, EpochPoint, LossPoint, layer_sizes
+from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.device import choose_device
 from digitcli.core.errors import DigitcliError
 from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward, probabilities
+from digitcli.core.metadata import EpochPoint, LossPoint, layer_sizes
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe

@@ -17,7 +17,7 @@ from digitcli.console.streams import (
     visible,
 )
 from digitcli.core.batches import TrainingData
-from digitcli.core.checkpoint import LossPoint
+from digitcli.core.metadata import LossPoint
 from digitcli.core.recipes import Recipe
 from digitcli.core.training import Observer, TrainingState
 

@@ -8,100 +8,25 @@ give equal files.
 
 import json
 import stat
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from digitcli.core.errors import CheckpointError, DigitcliError, reason
+from digitcli.core.errors import CheckpointError, reason
 from digitcli.core.files import check_writable, write_atomically
-from digitcli.core.recipes import TEMPERATURES, Deformation, Recipe
-
-FORMAT_VERSION = 2
-INPUTS = 28 * 28
-HIDDEN = (512, 256, 128, 64)
-"""Widths of the lesson's hidden layers."""
+from digitcli.core.metadata import TRAIN_AGAIN, Metadata, parse_metadata
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
-_T = TypeVar("_T")
 _METADATA_KEY = "digitcli"
 _NAME_ANOTHER = "check the path, or name none to use the latest trained or digitcli's own"
-_TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
-
-
-def layer_sizes(classes: int) -> tuple[int, ...]:
-    """Returns the widths of the network from input to output for a number of classes."""
-    return (INPUTS, *HIDDEN, classes)
-
-
-@dataclass(frozen=True)
-class LossPoint:
-    """The mean loss over the batches since the last point of an epoch (both count from 1)."""
-
-    epoch: int
-    batch: int
-    loss: float
-
-
-@dataclass(frozen=True)
-class EpochPoint:
-    """What an epoch came to: mean loss of its batches, and accuracy in 0..1 on unseen pictures."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What a checkpoint says of itself.
-
-    Attributes:
-        layer_sizes: Widths from input to output.
-        classes: Class names in the order of the outputs.
-        mean: Subtracted from pixels in 0..1 before the network sees them.
-        std: What the difference is divided by.
-        dataset: Name of the data set trained on.
-        recipe: How it was trained.
-        epochs: Epochs done when the file was written.
-        seed: Seed of the initial weights and of all else that was drawn at random.
-        device: Type of the device trained on, "cpu" for one.
-        losses: The running losses.
-        accuracies: A point per epoch.
-        scored_on: What the accuracies are of: "test", or "validation" for pictures held out of the
-            training set.
-        temperature: What the scores are divided by before softmax, within ``TEMPERATURES``.
-        command: The command line that trains such a checkpoint; "" where there was none.
-        data_checksums: Checksums of the data read, by file, as "md5:..." or "sha256:...".
-        versions: Versions of digitcli, torch, NumPy and Python.
-        format_version: Version of this format.
-    """
-
-    layer_sizes: tuple[int, ...]
-    classes: tuple[str, ...]
-    mean: float
-    std: float
-    dataset: str
-    recipe: Recipe
-    epochs: int
-    seed: int
-    device: str
-    losses: tuple[LossPoint, ...]
-    accuracies: tuple[EpochPoint, ...]
-    scored_on: str
-    temperature: float
-    command: str
-    data_checksums: dict[str, str]
-    versions: dict[str, str] = field(default_factory=dict)
-    format_version: int = FORMAT_VERSION
 
 
 @dataclass(frozen=True)
@@ -110,15 +35,6 @@ class Checkpoint:
 
     weights: Weights
     metadata: Metadata
-
-
-def library_versions() -> dict[str, str]:
-    """Returns the versions that a result may depend on, of those packages already imported."""
-    packages = ["digitcli", "torch", "numpy"]
-    versions = {
-        name: str(sys.modules[name].__version__) for name in packages if name in sys.modules
-    }
-    return {**versions, "python": ".".join(map(str, sys.version_info[:3]))}
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -164,33 +80,33 @@ def load_checkpoint(path: Path) -> Checkpoint:
         status = path.stat()
     except FileNotFoundError:
         if path.is_symlink():
-            raise CheckpointError(f"{path} is a link to nothing", _TRAIN_AGAIN) from None
+            raise CheckpointError(f"{path} is a link to nothing", TRAIN_AGAIN) from None
         raise CheckpointError(f"there is no checkpoint at {path}", _NAME_ANOTHER) from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {reason(error)}", _TRAIN_AGAIN) from error
+        raise CheckpointError(f"cannot read {path}: {reason(error)}", TRAIN_AGAIN) from error
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"{path} is not a file", _NAME_ANOTHER)
     if status.st_size == 0:
-        raise CheckpointError(f"the checkpoint {path} is empty", _TRAIN_AGAIN)
+        raise CheckpointError(f"the checkpoint {path} is empty", TRAIN_AGAIN)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             document = (file.metadata() or {}).get(_METADATA_KEY)
             if document is None:
                 raise CheckpointError(
-                    f"{path} is a safetensors file, but not one that digitcli wrote", _TRAIN_AGAIN
+                    f"{path} is a safetensors file, but not one that digitcli wrote", TRAIN_AGAIN
                 )
-            metadata = _parse_metadata(path, document)
+            metadata = parse_metadata(path, document)
             _check_tensors(path, file, metadata)
             weights = {name: file.get_tensor(name) for name in _expected_shapes(metadata)}
     except safetensors.SafetensorError as error:
         raise CheckpointError(
-            f"{path} is damaged or not a safetensors file ({error})", _TRAIN_AGAIN
+            f"{path} is damaged or not a safetensors file ({error})", TRAIN_AGAIN
         ) from error
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {reason(error)}", _TRAIN_AGAIN) from error
+        raise CheckpointError(f"cannot read {path}: {reason(error)}", TRAIN_AGAIN) from error
     for name, tensor in weights.items():
         if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{path} holds nan or infinity in {name}", _TRAIN_AGAIN)
+            raise CheckpointError(f"{path} holds nan or infinity in {name}", TRAIN_AGAIN)
     return Checkpoint(weights, metadata)
 
 
@@ -207,136 +123,22 @@ def _check_tensors(path: Path, file: Any, metadata: Metadata) -> None:
     expected = _expected_shapes(metadata)
     names = set(file.keys())
     if missing := sorted(expected.keys() - names):
-        raise CheckpointError(f"{path} lacks the tensor {missing[0]}", _TRAIN_AGAIN)
+        raise CheckpointError(f"{path} lacks the tensor {missing[0]}", TRAIN_AGAIN)
     if extra := sorted(names - expected.keys()):
-        raise CheckpointError(f"{path} holds an unknown tensor {extra[0]}", _TRAIN_AGAIN)
+        raise CheckpointError(f"{path} holds an unknown tensor {extra[0]}", TRAIN_AGAIN)
     for name, shape in expected.items():
         tensor = file.get_slice(name)
         if tensor.get_dtype() != "F32":
             raise CheckpointError(
-                f"{path} holds {name} as {tensor.get_dtype()}, not F32", _TRAIN_AGAIN
+                f"{path} holds {name} as {tensor.get_dtype()}, not F32", TRAIN_AGAIN
             )
         if tensor.get_shape() != shape:
             raise CheckpointError(
                 f"{path} is for other layer sizes: {name} is "
                 f"{_by(tensor.get_shape())}, not {_by(shape)}",
-                _TRAIN_AGAIN,
+                TRAIN_AGAIN,
             )
 
 
 def _by(shape: list[int]) -> str:
     return "x".join(map(str, shape)) or "a single number"
-
-
-def _parse_metadata(path: Path, document: str) -> Metadata:
-    try:
-        values = json.loads(document)
-        version = values["format_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"the metadata of {path} cannot be read", _TRAIN_AGAIN) from error
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format version {version}, this digitcli reads up to {FORMAT_VERSION}",
-            "upgrade with 'pip install --upgrade digitcli'",
-        )
-    try:
-        if _typed(version, int) == 1:
-            values = _from_version_1(values)
-        metadata = Metadata(
-            layer_sizes=tuple(_typed(size, int) for size in values["layer_sizes"]),
-            classes=tuple(_typed(name, str) for name in values["classes"]),
-            mean=_typed(values["mean"], float),
-            std=_typed(values["std"], float),
-            dataset=_typed(values["dataset"], str),
-            recipe=_record(values["recipe"], Recipe),
-            epochs=_typed(values["epochs"], int),
-            seed=_typed(values["seed"], int),
-            device=_typed(values["device"], str),
-            losses=tuple(_record(point, LossPoint) for point in values["losses"]),
-            accuracies=tuple(_record(point, EpochPoint) for point in values["accuracies"]),
-            scored_on=_typed(values["scored_on"], str),
-            temperature=_typed(values["temperature"], float),
-            command=_typed(values["command"], str),
-            data_checksums=_texts(values["data_checksums"]),
-            versions=_texts(values["versions"]),
-            format_version=_typed(values["format_version"], int),
-        )
-    except (DigitcliError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise CheckpointError(
-            f"the metadata of {path} is incomplete or of the wrong type ({error})", _TRAIN_AGAIN
-        ) from error
-    if not (np.isfinite(metadata.mean) and np.isfinite(metadata.std) and metadata.std > 0):
-        raise CheckpointError(
-            f"the normalisation in {path} is impossible (mean {metadata.mean}, "
-            f"standard deviation {metadata.std})",
-            _TRAIN_AGAIN,
-        )
-    coldest, hottest = TEMPERATURES
-    if not coldest <= metadata.temperature <= hottest:
-        raise CheckpointError(
-            f"the temperature {metadata.temperature} in {path} is outside {coldest:g} to "
-            f"{hottest:g}",
-            _TRAIN_AGAIN,
-        )
-    if metadata.scored_on not in ("test", "validation"):
-        raise CheckpointError(
-            f"{path} was scored on {metadata.scored_on!r:.40}, neither test nor validation",
-            _TRAIN_AGAIN,
-        )
-    expected = layer_sizes(len(metadata.classes))
-    if len(metadata.classes) < 2 or metadata.layer_sizes != expected:
-        raise CheckpointError(
-            f"{path} is for other layer sizes: {'-'.join(map(str, metadata.layer_sizes))} with "
-            f"{len(metadata.classes)} classes, not {'-'.join(map(str, expected[:-1]))} and one "
-            "output per class",
-            _TRAIN_AGAIN,
-        )
-    return metadata
-
-
-_SINCE_VERSION_1: dict[str, Any] = {
-    "optimizer": "sgd",
-    "weight_decay": 0.0,
-    "batch_norm": False,
-    "deformation": asdict(Deformation()),
-    "outliers": 0.0,
-    "temperature": 1.0,
-}
-"""What recipes have come to tell since format version 1, as it was then."""
-
-
-def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
-    """Adds to a document of format version 1 what has come to be told since."""
-    recipe = {**_SINCE_VERSION_1, **values["recipe"]}
-    return {
-        **values,
-        "recipe": recipe,
-        "scored_on": "test",
-        "temperature": 1.0,
-        "command": "",
-        "data_checksums": {},
-        "format_version": FORMAT_VERSION,
-    }
-
-
-def _texts(values: Any) -> dict[str, str]:
-    return {_typed(name, str): _typed(value, str) for name, value in values.items()}
-
-
-def _typed(value: Any, kind: type[_T]) -> _T:
-    if kind is float and type(value) is int:
-        return cast("_T", float(value))  # JSON has one kind of number
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{value!r:.40} is not of type {kind.__name__}")
-    return value
-
-
-def _record(values: Any, kind: type[_T]) -> _T:
-    """Builds a dataclass from JSON, checking each field's type; one may hold another."""
-    types = get_type_hints(kind)
-    return kind(
-        **{
-            name: (_record if is_dataclass(type_) else _typed)(values[name], type_)
-            for name, type_ in types.items()
-        }
-    )

@@ -15,16 +15,9 @@ from torch.nn import functional
 
 from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
-from digitcli.core.checkpoint import (
-    Checkpoint,
-    EpochPoint,
-    LossPoint,
-    Metadata,
-    layer_sizes,
-    library_versions,
-    save_checkpoint,
-)
+from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.errors import DigitcliError
+from digitcli.core.metadata import EpochPoint, LossPoint, Metadata, layer_sizes, library_versions
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.recipes import Recipe
