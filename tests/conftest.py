@@ -24,6 +24,7 @@ from digitcli.data import mnist
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
+Launch = Callable[..., "subprocess.Popen[str]"]
 
 # Hypothesis fails a test that is slow once, as any is on a shared machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -67,16 +68,36 @@ def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
-def start(small_mnist: SmallMnist, tmp_path: Path) -> Start:
-    """Runs a command as a process of its own, the small data set standing in for MNIST."""
-    listing = tmp_path / "files.json"
+def program(small_mnist: SmallMnist, tmp_path: Path) -> list[str]:
+    """The words that start digitcli as a process, the small data set standing in for MNIST."""
+    listing = tmp_path.with_name(f"{tmp_path.name}-files.json")
     listing.write_text(json.dumps([list(asdict(file).values()) for file in small_mnist.files]))
-    program = [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
+    return [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
 
-    def call(*arguments: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
+
+@pytest.fixture
+def start(program: list[str]) -> Start:
+    """Runs a command as a process of its own."""
+
+    def call(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
         command = [*program, *map(str, arguments)]
         settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120}
         return subprocess.run(command, check=False, **{**settings, **options})  # type: ignore[call-overload,no-any-return]
+
+    return call
+
+
+@pytest.fixture
+def launch(program: list[str]) -> Launch:
+    """Starts a command as a process of its own, and does not wait for it."""
+
+    def call(*arguments: object) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*program, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     return call
 

@@ -14,7 +14,7 @@ from digitcli import __version__
 from digitcli.cli import download, evaluate, inspect_softmax, predict, train
 from digitcli.cli.options import examples
 from digitcli.console.streams import unwritable_output
-from digitcli.core.errors import DigitcliError
+from digitcli.core.errors import DigitcliError, StoppedError
 
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
@@ -44,6 +44,8 @@ class _OneLineFaults(TyperGroup):
         _mend_streams()
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except StoppedError as stopped:
+            _tell_stop(stopped)
         except DigitcliError as error:
             code = _fail(error, error.exit_code)
         except typer.TyperException as error:
@@ -83,6 +85,14 @@ def _fail(error: Exception | str, code: int) -> int:
 
     print_error(error)
     return code
+
+
+def _tell_stop(stopped: StoppedError) -> NoReturn:
+    """Ends as the signal had it; that is no fault, and the user wants to know how to go on."""
+    from digitcli.console.streams import print_note, visible
+
+    print_note(visible(str(stopped)))
+    sys.exit(stopped.exit_code)
 
 
 def _fail_usage(error: typer.TyperException) -> int:

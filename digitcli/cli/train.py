@@ -20,10 +20,12 @@ from digitcli.cli.options import (
 from digitcli.core.lookup import LATEST
 
 if TYPE_CHECKING:
-    from digitcli.core.recipes import Recipe
+    from digitcli.core.resume import Settings, TrainingState
+    from digitcli.core.saving import RunWriter
 
-_DATASET = "mnist"
-_LOG_EVERY = 300
+_DATASET, _SEED, _LOG_EVERY = "mnist", 0, 300
+_OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
+"""What of a recipe there are options for."""
 
 EXAMPLES = examples(
     "digitcli train",
@@ -33,13 +35,14 @@ EXAMPLES = examples(
     "digitcli train --dataset optdigits",
     "digitcli train --validation 10000 --lr 0.02",
     "digitcli train --lr 0.05 --output fast.safetensors",
+    "digitcli train --resume",
     "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
 )
 
 
 def train(
     *,
-    dataset: Annotated[str, DATASET_OPTION] = _DATASET,
+    dataset: Annotated[str | None, DATASET_OPTION] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -77,17 +80,42 @@ def train(
         ),
     ] = None,
     seed: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
             max=2**32 - 1,
             metavar="N",
+            show_default=str(_SEED),
             help="Decides the initial weights, the order of the pictures, and which are held out.",
         ),
-    ] = 0,
+    ] = None,
     log_every: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Batches between readings of the running loss.")
-    ] = _LOG_EVERY,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default=str(_LOG_EVERY),
+            help="Batches between readings of the running loss.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--no-resume",
+            metavar="",
+            show_default="stop if there is one",
+            help="Go on with an interrupted run, just as it would have gone; or start over.",
+        ),
+    ] = None,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default="each epoch",
+            help="Batches between savings of what --resume needs.",
+        ),
+    ] = None,
     output: Annotated[
         Path,
         typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
@@ -103,100 +131,168 @@ def train(
     learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
     Other data sets bring their own settings.
     """
-    from digitcli.console.download import DownloadDisplay
-    from digitcli.core.recipes import find_recipe
-    from digitcli.data.datasets import Source, find_dataset
-    from digitcli.data.split import hold_out
+    from digitcli.core.saving import CompleteError, RunWriter
 
-    chosen = find_dataset(dataset)
-    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "momentum": momentum}
-    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    named_recipe = find_recipe(recipe, dataset)
-    chosen_recipe = replace(named_recipe, **given)
-    if chosen_recipe != named_recipe:
-        chosen_recipe = replace(chosen_recipe, temperature=1.0)  # it was fitted to another run
+    writer = RunWriter(output)
+    with writer.alone():
+        try:
+            interrupted = writer.interrupted(resume=resume)
+        except CompleteError as complete:
+            from digitcli.console.streams import print_note, visible
 
-    from digitcli.console.streams import print_note, visible
-    from digitcli.console.training import training_display
-    from digitcli.core import training
-    from digitcli.core.batches import TrainingData
-    from digitcli.core.checkpoint import check_destination
-    from digitcli.core.device import choose_device
-
-    torch_device = choose_device(device)
-    check_destination(output)
-    if output.exists():
-        print_note(f"{visible(str(output))} will be replaced after the first epoch")
-    with DownloadDisplay() as progress:
-        source = Source(data_dir, mirror or [], progress)
-        train_split = chosen.load("train", source)
-        if validation is None:
-            scored_split = chosen.load("test", source)
-        else:
-            train_split, scored_split = hold_out(train_split, validation, seed)
-    outliers = None
-    if chosen_recipe.outliers:
-        from digitcli.data.outliers import make_outliers
-
-        print_note("making pictures of no digit, which the recipe trains with too")
-        outliers = make_outliers(train_split.images, train_split.labels, seed)
-    data = TrainingData(
-        name=chosen.name,
-        classes=chosen.classes,
-        mean=chosen.mean,
-        std=chosen.std,
-        train_images=train_split.images,
-        train_labels=train_split.labels,
-        scored_images=scored_split.images,
-        scored_labels=scored_split.labels,
-        scored_on="test" if validation is None else "validation",
-        checksums=train_split.checksums | scored_split.checksums,
-        outliers=outliers,
-    )
-    display = training_display(data, chosen_recipe, as_json=json)
-    with display.live():
-        state = training.train(
-            data,
-            chosen_recipe,
+            print_note(f"{visible(complete.problem)}, nothing is left to do")
+            return
+        overrides = dict(zip(_OVERRIDES, (epochs, batch_size, lr, momentum), strict=True))
+        settings = _settings(
+            interrupted,
+            recipe,
+            {name: value for name, value in overrides.items() if value is not None},
+            dataset=dataset,
+            validation=validation,
             seed=seed,
             log_every=log_every,
-            device=torch_device,
-            # written before it is shown, so that what is shown is safe
-            observers=[training.CheckpointWriter(output), display],
-            command=_command(
-                named_recipe,
-                chosen_recipe,
-                dataset=dataset,
-                validation=validation,
-                seed=seed,
-                log_every=log_every,
-            ),
         )
-    display.on_done(state, output)
+        _run(
+            writer,
+            settings,
+            interrupted,
+            device=device,
+            save_every=save_every,
+            source=(data_dir, mirror or []),
+            as_json=json,
+        )
 
 
-def _command(
-    named: "Recipe",
-    chosen: "Recipe",
+def _settings(
+    interrupted: "TrainingState | None",
+    recipe: str | None,
+    overrides: dict[str, Any],
+    **others: Any,
+) -> "Settings":
+    """Completes what was given by the interrupted run's settings, or by the recipe's.
+
+    Raises:
+        DigitcliError: There is no such data set or recipe, or the interrupted run was another.
+    """
+    from digitcli.core.recipes import find_recipe
+    from digitcli.core.resume import Settings, refuse_other_settings
+    from digitcli.data.datasets import find_dataset
+
+    others = {name: value for name, value in others.items() if value is not None}
+    if interrupted is None:
+        defaults = {"dataset": _DATASET, "validation": None, "seed": _SEED, "log_every": _LOG_EVERY}
+        given: dict[str, Any] = defaults | others
+        find_dataset(given["dataset"])
+        named = find_recipe(recipe, given["dataset"])
+    else:
+        given = vars(interrupted.settings) | others
+        named = given.pop("recipe")
+        if recipe not in (None, named.name):
+            named = find_recipe(recipe, given["dataset"])
+    chosen = replace(named, **overrides)
+    if interrupted is None and chosen != named:
+        chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
+    settings = Settings(recipe=chosen, **given)
+    if interrupted is not None:
+        refuse_other_settings(interrupted, settings)
+    return settings
+
+
+def _run(
+    writer: "RunWriter",
+    settings: "Settings",
+    interrupted: "TrainingState | None",
     *,
-    dataset: str,
-    validation: int | None,
-    seed: int,
-    log_every: int,
-) -> str:
+    device: str,
+    save_every: int | None,
+    source: tuple[Path, list[str]],
+    as_json: bool,
+) -> None:
+    from digitcli.console.download import DownloadDisplay
+    from digitcli.console.streams import print_note, visible
+    from digitcli.console.training import training_display
+    from digitcli.core.device import choose_device
+    from digitcli.core.errors import DivergedError, StoppedError
+    from digitcli.core.progress import machine
+    from digitcli.core.stopping import StopWish
+    from digitcli.core.training import train as train_network
+    from digitcli.data.datasets import Source
+    from digitcli.data.training_data import load_training_data
+
+    recipe = settings.recipe
+    torch_device = choose_device(device)
+    if interrupted is not None:
+        print_note(f"going on {interrupted.place}")
+        now = machine(torch_device, recipe)
+        for name in sorted(
+            name for name, then in interrupted.machine.items() if now.get(name) != then
+        ):
+            print_note(
+                f"{name} was {visible(interrupted.machine[name])} so far, now {now.get(name)}: "
+                "the weights may come out different by rounding"
+            )
+    elif writer.output.exists():
+        print_note(f"{visible(str(writer.output))} will be replaced after the first epoch")
+    if recipe.outliers:
+        print_note("pictures of no digit are made, which the recipe trains with too")
+    with DownloadDisplay() as progress:
+        data = load_training_data(
+            settings.dataset,
+            Source(*source, progress),
+            validation=settings.validation,
+            seed=settings.seed,
+            outliers=bool(recipe.outliers),
+        )
+    display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
+    try:
+        with StopWish() as stop, display.live():
+            result = train_network(
+                data,
+                recipe,
+                seed=settings.seed,
+                log_every=settings.log_every,
+                device=torch_device,
+                # written before it is shown, so that what is shown is safe
+                observers=[writer, display],
+                command=interrupted.command if interrupted else _command(settings),
+                resume=interrupted,
+                save_every=save_every,
+                stop=stop,
+            )
+    except StoppedError as stopped:
+        where = [] if writer.output == LATEST else ["--output", str(writer.output)]
+        command = shlex.join(["digitcli", "train", "--resume", *where])
+        raise StoppedError(
+            stopped.problem, f"go on with '{command}'", exit_code=stopped.exit_code
+        ) from None
+    except DivergedError as diverged:
+        if not writer.state.exists():
+            raise
+        raise DivergedError(
+            diverged.problem,
+            f"{diverged.next_step}, and start over with --no-resume",
+            exit_code=diverged.exit_code,
+        ) from None
+    display.on_done(result, writer.output)
+
+
+def _command(settings: "Settings") -> str:
     """Writes down all that decides what is in a checkpoint, and nothing else.
 
     Where the file goes, and what computes it, are left out: equal runs make equal files.
     """
+    from digitcli.core.recipes import find_recipe
+
+    chosen, named = settings.recipe, find_recipe(settings.recipe.name, settings.dataset)
     words = ["digitcli", "train", "--recipe", named.name]
-    if dataset != _DATASET:
-        words += ["--dataset", dataset]
-    for name, value in vars(chosen).items():
-        if value != getattr(named, name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    if validation is not None:
-        words += ["--validation", str(validation)]
-    words += ["--seed", str(seed)]
-    if log_every != _LOG_EVERY:
-        words += ["--log-every", str(log_every)]
+    if settings.dataset != _DATASET:
+        words += ["--dataset", settings.dataset]
+    for name in _OVERRIDES:
+        if getattr(chosen, name) != getattr(named, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
+    if settings.validation is not None:
+        words += ["--validation", str(settings.validation)]
+    words += ["--seed", str(settings.seed)]
+    if settings.log_every != _LOG_EVERY:
+        words += ["--log-every", str(settings.log_every)]
     return shlex.join(words)

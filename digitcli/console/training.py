@@ -18,8 +18,9 @@ from digitcli.console.streams import (
 )
 from digitcli.core.batches import TrainingData
 from digitcli.core.metadata import LossPoint
+from digitcli.core.observers import EpochResult, Observer
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import Observer, TrainingState
+from digitcli.core.resume import TrainingState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,28 +33,31 @@ class TrainingDisplay(Observer):
         """Returns the context that the run happens in."""
         return nullcontext()
 
-    def on_done(self, state: TrainingState, path: Path) -> None:
+    def on_done(self, result: EpochResult, path: Path) -> None:
         """The run is over and its weights are at ``path``."""
 
 
-def training_display(data: TrainingData, recipe: Recipe, *, as_json: bool) -> TrainingDisplay:
+def training_display(
+    data: TrainingData, recipe: Recipe, *, as_json: bool, resumed: TrainingState | None = None
+) -> TrainingDisplay:
     """Chooses the display that suits the streams.
 
     Args:
         data: What is learned from and scored on.
         recipe: What is run.
         as_json: JSON Lines in place of lines for people.
+        resumed: Where an interrupted run goes on.
     """
     train_count = len(data.train_labels)
     if as_json:
         results: TrainingDisplay = _JsonLines()
     elif is_terminal(sys.stdout):
-        bar = _Bar(recipe, train_count, on_output=True)
+        bar = _Bar(recipe, train_count, resumed, on_output=True)
         return _WithBar(_Table(bar.progress.console, data.scored_on), bar)
     else:
         results = _PlainLines()
     if is_animated(sys.stderr) and not is_terminal(sys.stdout):
-        return _WithBar(results, _Bar(recipe, train_count, on_output=False))
+        return _WithBar(results, _Bar(recipe, train_count, resumed, on_output=False))
     return results
 
 
@@ -61,8 +65,8 @@ class _JsonLines(TrainingDisplay):
     def on_loss(self, point: LossPoint) -> None:
         print_json({"event": "loss", **asdict(point)})
 
-    def on_epoch(self, state: TrainingState) -> None:
-        metadata = state.checkpoint.metadata
+    def on_epoch(self, result: EpochResult) -> None:
+        metadata = result.checkpoint.metadata
         print_json(
             {
                 "event": "epoch",
@@ -72,12 +76,12 @@ class _JsonLines(TrainingDisplay):
             }
         )
 
-    def on_done(self, state: TrainingState, path: Path) -> None:
-        print_json({"event": "done", **_summary(state, path)})
+    def on_done(self, result: EpochResult, path: Path) -> None:
+        print_json({"event": "done", **_summary(result, path)})
 
 
-def _summary(state: TrainingState, path: Path) -> dict[str, Any]:
-    metadata = state.checkpoint.metadata
+def _summary(result: EpochResult, path: Path) -> dict[str, Any]:
+    metadata = result.checkpoint.metadata
     return {
         "checkpoint": str(path),
         "dataset": metadata.dataset,
@@ -89,8 +93,8 @@ def _summary(state: TrainingState, path: Path) -> dict[str, Any]:
         "accuracy": metadata.accuracies[-1].accuracy,
         "scored_on": metadata.scored_on,
         "temperature": metadata.temperature,
-        "seconds": state.seconds,
-        "images_per_second": state.images_per_second,
+        "seconds": result.seconds,
+        "images_per_second": result.images_per_second,
     }
 
 
@@ -98,8 +102,8 @@ class _PlainLines(TrainingDisplay):
     def on_loss(self, point: LossPoint) -> None:
         print_line(f"epoch {point.epoch}  batch {point.batch}  loss {point.loss:.3f}")
 
-    def on_epoch(self, state: TrainingState) -> None:
-        metadata = state.checkpoint.metadata
+    def on_epoch(self, result: EpochResult) -> None:
+        metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
         line = (
             f"epoch {point.epoch}  mean loss {point.loss:.3f}  "
@@ -109,21 +113,23 @@ class _PlainLines(TrainingDisplay):
             line += f"  temperature {metadata.temperature:.3f}"
         print_line(line)
 
-    def on_done(self, state: TrainingState, path: Path) -> None:
-        print_line(_saved(state, path))
+    def on_done(self, result: EpochResult, path: Path) -> None:
+        print_line(_saved(result, path))
 
 
-def _saved(state: TrainingState, path: Path) -> str:
+def _saved(result: EpochResult, path: Path) -> str:
     return (
-        f"saved {visible(str(path))}  ({state.seconds:.1f} s of training, "
-        f"{state.images_per_second:,.0f} images/s)"
+        f"saved {visible(str(path))}  ({result.seconds:.1f} s of training, "
+        f"{result.images_per_second:,.0f} images/s)"
     )
 
 
 class _Bar:
     """One bar for the whole run: epoch, batch, loss, images/s, time left."""
 
-    def __init__(self, recipe: Recipe, train_count: int, *, on_output: bool) -> None:
+    def __init__(
+        self, recipe: Recipe, train_count: int, resumed: TrainingState | None, *, on_output: bool
+    ) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -149,8 +155,15 @@ class _Bar:
             redirect_stdout=False,  # results are not the bar's to print
             redirect_stderr=False,
         )
+        epoch, batch = (1, 0) if resumed is None else (resumed.epoch, resumed.batch)
         self.task = self.progress.add_task(
-            "", total=self.batches * self.epochs, epoch=1, epochs=self.epochs, loss="", speed=""
+            "",
+            total=self.batches * self.epochs,
+            completed=(epoch - 1) * self.batches + batch,
+            epoch=epoch,
+            epochs=self.epochs,
+            loss="",
+            speed="",
         )
 
     def move(self, epoch: int, batch: int) -> None:
@@ -180,13 +193,13 @@ class _WithBar(TrainingDisplay):
         self.bar.show_loss(point.loss)
         self.results.on_loss(point)
 
-    def on_epoch(self, state: TrainingState) -> None:
+    def on_epoch(self, result: EpochResult) -> None:
         # large batches are fewer in an epoch than between two losses
-        self.bar.show_loss(state.checkpoint.metadata.accuracies[-1].loss)
-        self.results.on_epoch(state)
+        self.bar.show_loss(result.checkpoint.metadata.accuracies[-1].loss)
+        self.results.on_epoch(result)
 
-    def on_done(self, state: TrainingState, path: Path) -> None:
-        self.results.on_done(state, path)
+    def on_done(self, result: EpochResult, path: Path) -> None:
+        self.results.on_done(result, path)
 
 
 class _Table(TrainingDisplay):
@@ -203,16 +216,16 @@ class _Table(TrainingDisplay):
     def on_loss(self, point: LossPoint) -> None:
         self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}")
 
-    def on_epoch(self, state: TrainingState) -> None:
-        metadata = state.checkpoint.metadata
+    def on_epoch(self, result: EpochResult) -> None:
+        metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
         cells = [str(point.epoch), "all", f"{point.loss:.3f}", f"{point.accuracy:.2%}"]
         if metadata.scored_on == "validation":
             cells.append(f"{metadata.temperature:.3f}")
         self._row("bold", *cells, end=True)
 
-    def on_done(self, state: TrainingState, path: Path) -> None:
-        self.console.print(_saved(state, path), style="green", soft_wrap=True)
+    def on_done(self, result: EpochResult, path: Path) -> None:
+        self.console.print(_saved(result, path), style="green", soft_wrap=True)
 
     def _row(self, style: str, *cells: str, end: bool = False) -> None:
         if not self.started:

@@ -49,6 +49,11 @@ class TrainingData:
     checksums: dict[str, str] = field(default_factory=dict)
     outliers: Images | None = None
 
+    @property
+    def validation(self) -> int | None:
+        """How many training pictures are held out to be scored; None if the test set is."""
+        return len(self.scored_labels) if self.scored_on == "validation" else None
+
 
 class Batches:
     """The training pictures of a run, batch by batch.
@@ -98,14 +103,22 @@ class Batches:
         """Batches in an epoch; the last may be smaller."""
         return math.ceil(self.pictures / self._size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Goes once through all pictures, in a new order.
+    def new_order(self) -> Tensor:
+        """Draws the order of an epoch: int64 (pictures,), on the CPU."""
+        return torch.randperm(self.pictures)
+
+    def in_order(self, order: Tensor, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Goes once through all pictures.
+
+        Args:
+            order: As ``new_order`` draws it.
+            done: Batches to pass over, without a draw.
 
         Yields:
             Pictures, float32 (batch + outliers, 784), the outliers last; and the labels of those
             before them, int64 (batch,).
         """
-        for picked in torch.randperm(self.pictures).to(self._device).split(self._size):
+        for picked in order[done * self._size :].to(self._device).split(self._size):
             x, y = self._x[picked], self._y[picked]
             if self._outliers is not None:
                 some = max(1, round(self._share * len(y)))

@@ -20,6 +20,14 @@ class DigitcliError(Exception):
         super().__init__(f"{problem}; {next_step}" if next_step else problem)
 
 
+class StoppedError(DigitcliError):
+    """A run that was asked to stop, and has saved where it was; shells know 128 + the signal."""
+
+
+class DivergedError(DigitcliError):
+    """A run whose loss or weights are no longer numbers."""
+
+
 class CheckpointError(DigitcliError):
     """A checkpoint that is missing, damaged, foreign or of the wrong shape."""
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -58,3 +59,18 @@ def check_writable(path: Path) -> None:
         probe.touch(exist_ok=False)
     finally:
         probe.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Removes what processes that were killed while they wrote ``path`` have left beside it.
+
+    Only for whoever is sure to be the one process that writes there.
+
+    Raises:
+        OSError: The folder cannot be read, or such a file not removed.
+    """
+    path = path.resolve()
+    left = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
+    for file in path.parent.iterdir():
+        if left.fullmatch(file.name):
+            file.unlink(missing_ok=True)

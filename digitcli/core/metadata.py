@@ -118,26 +118,26 @@ def parse_metadata(path: Path, document: str) -> Metadata:
             "upgrade with 'pip install --upgrade digitcli'",
         )
     try:
-        if _typed(version, int) == 1:
+        if typed(version, int) == 1:
             values = _from_version_1(values)
         metadata = Metadata(
-            layer_sizes=tuple(_typed(size, int) for size in values["layer_sizes"]),
-            classes=tuple(_typed(name, str) for name in values["classes"]),
-            mean=_typed(values["mean"], float),
-            std=_typed(values["std"], float),
-            dataset=_typed(values["dataset"], str),
-            recipe=_record(values["recipe"], Recipe),
-            epochs=_typed(values["epochs"], int),
-            seed=_typed(values["seed"], int),
-            device=_typed(values["device"], str),
-            losses=tuple(_record(point, LossPoint) for point in values["losses"]),
-            accuracies=tuple(_record(point, EpochPoint) for point in values["accuracies"]),
-            scored_on=_typed(values["scored_on"], str),
-            temperature=_typed(values["temperature"], float),
-            command=_typed(values["command"], str),
-            data_checksums=_texts(values["data_checksums"]),
-            versions=_texts(values["versions"]),
-            format_version=_typed(values["format_version"], int),
+            layer_sizes=tuple(typed(size, int) for size in values["layer_sizes"]),
+            classes=tuple(typed(name, str) for name in values["classes"]),
+            mean=typed(values["mean"], float),
+            std=typed(values["std"], float),
+            dataset=typed(values["dataset"], str),
+            recipe=record(values["recipe"], Recipe),
+            epochs=typed(values["epochs"], int),
+            seed=typed(values["seed"], int),
+            device=typed(values["device"], str),
+            losses=tuple(record(point, LossPoint) for point in values["losses"]),
+            accuracies=tuple(record(point, EpochPoint) for point in values["accuracies"]),
+            scored_on=typed(values["scored_on"], str),
+            temperature=typed(values["temperature"], float),
+            command=typed(values["command"], str),
+            data_checksums=texts(values["data_checksums"]),
+            versions=texts(values["versions"]),
+            format_version=typed(values["format_version"], int),
         )
     except (DigitcliError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(
@@ -197,11 +197,13 @@ def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _texts(values: Any) -> dict[str, str]:
-    return {_typed(name, str): _typed(value, str) for name, value in values.items()}
+def texts(values: Any) -> dict[str, str]:
+    """Reads a mapping of texts from JSON; raises TypeError if it holds anything else."""
+    return {typed(name, str): typed(value, str) for name, value in values.items()}
 
 
-def _typed(value: Any, kind: type[_T]) -> _T:
+def typed(value: Any, kind: type[_T]) -> _T:
+    """Reads a value of a type from JSON; raises TypeError if it is of another."""
     if kind is float and type(value) is int:
         return cast("_T", float(value))  # JSON has one kind of number
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -209,12 +211,12 @@ def _typed(value: Any, kind: type[_T]) -> _T:
     return value
 
 
-def _record(values: Any, kind: type[_T]) -> _T:
+def record(values: Any, kind: type[_T]) -> _T:
     """Builds a dataclass from JSON, checking each field's type; one may hold another."""
     types = get_type_hints(kind)
     return kind(
         **{
-            name: (_record if is_dataclass(type_) else _typed)(values[name], type_)
+            name: (record if is_dataclass(type_) else typed)(values[name], type_)
             for name, type_ in types.items()
         }
     )

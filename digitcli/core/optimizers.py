@@ -20,13 +20,16 @@ class Optimizer(Protocol):
     def step(self, gradients: list[Tensor], lr: float) -> None:
         """Takes a step of a learning rate; a gradient per parameter."""
 
+    def memory(self) -> dict[str, Tensor]:
+        """Returns what it remembers, by name: the tensors themselves, not copies."""
+
 
 class SGD:
     """Stochastic gradient descent with momentum, Nesterov's or the classical one."""
 
     def __init__(self, parameters: list[Tensor], recipe: Recipe) -> None:
         self._parameters, self._recipe = parameters, recipe
-        self._velocities: list[Tensor | None] = [torch.zeros_like(p) for p in parameters]
+        self._velocities = [torch.zeros_like(p) for p in parameters]
 
     @torch.no_grad()
     def step(self, gradients: list[Tensor], lr: float) -> None:
@@ -34,7 +37,7 @@ class SGD:
         sgd(
             self._parameters,
             gradients,
-            self._velocities,
+            list[Tensor | None](self._velocities),
             lr=lr,
             momentum=self._recipe.momentum,
             nesterov=self._recipe.nesterov,
@@ -43,6 +46,10 @@ class SGD:
             maximize=False,
             fused=True,
         )
+
+    def memory(self) -> dict[str, Tensor]:
+        """See ``Optimizer``."""
+        return _numbered(velocity=self._velocities)
 
 
 class AdamW:
@@ -74,9 +81,17 @@ class AdamW:
             maximize=False,
         )
 
+    def memory(self) -> dict[str, Tensor]:
+        """See ``Optimizer``."""
+        return _numbered(mean=self._means, square=self._squares, steps=self._steps)
+
 
 _BETA2 = 0.99
 """Decay of the squared gradients' mean: over a hundred steps rather than Adam's thousand."""
+
+
+def _numbered(**tensors: list[Tensor]) -> dict[str, Tensor]:
+    return {f"{name}.{i}": one for name, many in tensors.items() for i, one in enumerate(many)}
 
 
 def optimizer_for(recipe: Recipe, parameters: list[Tensor]) -> Optimizer:

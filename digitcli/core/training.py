@@ -1,11 +1,7 @@
 """The training loop: forward, loss, backward, update."""
 
-import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,55 +11,16 @@ from torch.nn import functional
 
 from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.errors import DigitcliError
+from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.errors import StoppedError
 from digitcli.core.metadata import EpochPoint, LossPoint, Metadata, layer_sizes, library_versions
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.observers import EpochResult, Observer
 from digitcli.core.optimizers import optimizer_for
+from digitcli.core.progress import Progress, checksums_of, threads_of
 from digitcli.core.recipes import Recipe
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """Where a run stands after an epoch.
-
-    Attributes:
-        checkpoint: The weights and all that is known of the run.
-        seconds: Time spent in the epochs' steps so far, without evaluation.
-        images_per_second: Training pictures per second of that time.
-    """
-
-    checkpoint: Checkpoint
-    seconds: float
-    images_per_second: float
-
-
-class Observer:
-    """Is told of a run as it goes; this one makes nothing of it."""
-
-    def on_batches(self, epoch: int, batch: int) -> None:
-        """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
-
-    def on_loss(self, point: LossPoint) -> None:
-        """The running mean loss was read."""
-
-    def on_epoch(self, state: TrainingState) -> None:
-        """An epoch is over and the model was scored."""
-
-
-class CheckpointWriter(Observer):
-    """Writes the checkpoint after every epoch.
-
-    Args:
-        path: Where it goes; what is there is replaced.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_epoch(self, state: TrainingState) -> None:
-        """Writes it; raises CheckpointError if it cannot be written."""
-        save_checkpoint(self.path, state.checkpoint)
+from digitcli.core.resume import Settings, TrainingState, refuse_other_data, refuse_other_settings
+from digitcli.core.stopping import StopWish
 
 
 def train(
@@ -75,12 +32,15 @@ def train(
     device: torch.device,
     observers: Sequence[Observer] = (),
     command: str = "",
-) -> TrainingState:
-    """Trains the lesson's network from scratch.
+    resume: TrainingState | None = None,
+    save_every: int | None = None,
+    stop: StopWish | None = None,
+) -> EpochResult:
+    """Trains the lesson's network from scratch, or goes on where a run was interrupted.
 
     The seed decides the initial weights, the order of the pictures, their deformations and the
     outliers among them, all drawn on the CPU, so that every kind of device sees the same; on one
-    machine, equal seeds give equal weights to the last bit.
+    machine, equal seeds give equal weights to the last bit, interrupted or not.
 
     Args:
         data: What to learn from and what to measure on.
@@ -90,9 +50,14 @@ def train(
         device: Where the data set and the model live.
         observers: Told of batches, losses and epochs as they are done, each in turn.
         command: The command line that the checkpoint records.
+        resume: Where to go on; None for a new run.
+        save_every: Batches between savings amid an epoch, at least 1; None for none.
+        stop: After every batch, whether to save and stop.
 
     Raises:
-        DigitcliError: The batches do not fit the data, or the loss is no longer a number.
+        StoppedError: ``stop`` had it so; the observers were given the state.
+        DigitcliError: The batches do not fit the data, the loss is no longer a number, or
+            ``resume`` is of another run.
     """
     torch.manual_seed(seed)
     sizes = layer_sizes(len(data.classes))
@@ -103,44 +68,47 @@ def train(
     steps = recipe.epochs * len(batches)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
-    losses: list[LossPoint] = []
-    epochs: list[EpochPoint] = []
-    seconds = 0.0
-    step = 0
-    with _threads_for(recipe.batch_size):
-        for epoch in range(1, recipe.epochs + 1):
-            started = time.perf_counter()
-            # Sums stay on the device: reading one would wait for all the work queued there.
-            running_loss = torch.zeros((), device=device)
-            epoch_loss = torch.zeros((), device=device)
-            for batch, (x, y) in enumerate(batches, start=1):
+    settings = Settings(data.name, data.validation, recipe, seed, log_every)
+    checksums = checksums_of(data, recipe)
+    run = Progress(model, optimizer, batches)
+    if resume is not None:
+        refuse_other_settings(resume, settings)
+        refuse_other_data(resume, checksums)
+        run.restore(resume)
+    with _threads_for(recipe):
+        while run.epoch <= recipe.epochs:
+            epoch = run.epoch
+            run.start()
+            for x, y in batches.in_order(run.order, done=run.batch):
                 logits = model(x)
                 loss = functional.cross_entropy(logits[: len(y)], y)
                 objective = loss + _exposure(logits[len(y) :], recipe)
                 gradients = torch.autograd.grad(objective, parameters)
-                optimizer.step(list(gradients), recipe.lr_at(step / steps))
+                optimizer.step(list(gradients), recipe.lr_at(run.step / steps))
 
-                step += 1
-                running_loss += loss.detach()
-                epoch_loss += loss.detach()
-                if batch % log_every == 0:
-                    point = LossPoint(epoch, batch, _finite(running_loss / log_every, epoch, batch))
-                    losses.append(point)
+                run.on_step(loss)
+                if run.batch % log_every == 0:
+                    point = LossPoint(epoch, run.batch, run.mean_loss(log_every))
+                    run.losses.append(point)
                     for observer in observers:
                         observer.on_loss(point)
-                    running_loss.zero_()
-                if batch % _BATCHES_PER_REPORT == 0 or batch == len(batches):
+                if run.batch % _BATCHES_PER_REPORT == 0 or run.batch == len(batches):
                     for observer in observers:
-                        observer.on_batches(epoch, batch)
-            mean_loss = _finite(
-                epoch_loss / len(batches), epoch, len(batches)
-            )  # waits for the device
-            seconds += time.perf_counter() - started
+                        observer.on_batches(epoch, run.batch)
+                if run.batch < len(batches) and _is_time_to_save(run.batch, save_every, stop):
+                    run.pause()
+                    now = run.save(settings, checksums, command)
+                    for observer in observers:
+                        observer.on_state(now)
+                    _stop_if_wished(stop, now)
+            mean_loss = run.mean_loss(len(batches))  # waits for the device
+            run.pause()
 
+            run.check()
             weights = weights_of(model)
             scores = predict_logits(plain_mlp(weights, device), scored_x).cpu().numpy()
             accuracy = float((scores.argmax(axis=1) == data.scored_labels).mean())
-            epochs.append(EpochPoint(epoch, mean_loss, accuracy))
+            run.finish(EpochPoint(epoch, mean_loss, accuracy))
             metadata = Metadata(
                 layer_sizes=sizes,
                 classes=data.classes,
@@ -151,19 +119,35 @@ def train(
                 epochs=epoch,
                 seed=seed,
                 device=device.type,
-                losses=tuple(losses),
-                accuracies=tuple(epochs),
+                losses=tuple(run.losses),
+                accuracies=tuple(run.accuracies),
                 scored_on=data.scored_on,
                 temperature=_temperature(data, recipe, scores),
                 command=command,
                 data_checksums=data.checksums,
                 versions=library_versions(),
             )
-            checkpoint = Checkpoint(weights, metadata)
-            state = TrainingState(checkpoint, seconds, epoch * batches.pictures / seconds)
+            state = run.save(settings, checksums, command) if epoch < recipe.epochs else None
+            speed = epoch * batches.pictures / run.seconds
+            result = EpochResult(Checkpoint(weights, metadata), state, run.seconds, speed)
             for observer in observers:
-                observer.on_epoch(state)
-    return state
+                observer.on_epoch(result)
+            _stop_if_wished(stop, state)
+    return result
+
+
+def _is_time_to_save(batch: int, save_every: int | None, stop: StopWish | None) -> bool:
+    wished = stop is not None and stop.received is not None
+    return wished or (save_every is not None and batch % save_every == 0)
+
+
+def _stop_if_wished(stop: StopWish | None, state: TrainingState | None) -> None:
+    if stop is not None and stop.received is not None and state is not None:
+        raise StoppedError(
+            f"stopped {state.place}",
+            "go on with 'digitcli train --resume'",
+            exit_code=128 + stop.received,
+        )
 
 
 _EXPOSURE = 0.5
@@ -184,31 +168,15 @@ def _temperature(data: TrainingData, recipe: Recipe, scores: npt.NDArray[np.floa
     return recipe.temperature  # nothing is fitted on the pictures of a test
 
 
-_ONE_THREAD_BATCH = 16
-"""Batch up to which further threads gain less than a third, and cost twentyfold when other work
-wants the cores: each step is over sooner than a waiting thread is given one."""
-
 _BATCHES_PER_REPORT = 10
 """Often enough for a smooth bar, seldom enough to cost nothing."""
 
 
 @contextmanager
-def _threads_for(batch_size: int) -> Iterator[None]:
+def _threads_for(recipe: Recipe) -> Iterator[None]:
     threads = torch.get_num_threads()
-    if batch_size <= _ONE_THREAD_BATCH:
-        torch.set_num_threads(1)
+    torch.set_num_threads(threads_of(recipe))
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _finite(loss: Tensor, epoch: int, batch: int) -> float:
-    value = loss.item()
-    if not math.isfinite(value):
-        raise DigitcliError(
-            f"the loss became {value} by epoch {epoch}, batch {batch}",
-            "lower --lr or --momentum",
-            exit_code=1,
-        )
-    return value

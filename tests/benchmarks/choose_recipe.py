@@ -23,9 +23,8 @@ from digitcli.core.batches import TrainingData
 from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import BEST, LESSON, QUICK, Deformation, Recipe
 from digitcli.core.training import train
-from digitcli.data.datasets import DATASETS, Source
-from digitcli.data.outliers import make_outliers
-from digitcli.data.split import hold_out
+from digitcli.data.datasets import Source
+from digitcli.data.training_data import load_training_data
 
 OPTDIGITS = [
     Recipe("optdigits", epochs, batch_size, lr, momentum)
@@ -64,24 +63,9 @@ CHOICES = {  # candidates, data set, pictures held out, seeds
 
 
 def validation_data(name: str, count: int, *, with_outliers: bool) -> TrainingData:
-    dataset = DATASETS[name]
     with DownloadDisplay() as progress:
-        split = dataset.load("train", Source(data_dir(), [], progress))
-    left, held = hold_out(split, count, seed=1)
-    outliers = make_outliers(left.images, left.labels, seed=0) if with_outliers else None
-    return TrainingData(
-        name=dataset.name,
-        classes=dataset.classes,
-        mean=dataset.mean,
-        std=dataset.std,
-        train_images=left.images,
-        train_labels=left.labels,
-        scored_images=held.images,
-        scored_labels=held.labels,
-        scored_on="validation",
-        checksums=split.checksums,
-        outliers=outliers,
-    )
+        source = Source(data_dir(), [], progress)
+        return load_training_data(name, source, validation=count, seed=1, outliers=with_outliers)
 
 
 def accuracy_and_seconds(data: TrainingData, recipe: Recipe, seed: int) -> tuple[float, float]:

@@ -1,0 +1,40 @@
+"""Who follows a training run, and what they are told."""
+
+from dataclasses import dataclass
+
+from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.metadata import LossPoint
+from digitcli.core.resume import TrainingState
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What a run has come to after an epoch.
+
+    Attributes:
+        checkpoint: The weights and all that is known of the run.
+        state: What the next epoch starts from; None after the last.
+        seconds: Time spent in the epochs' steps so far, without evaluation.
+        images_per_second: Training pictures per second of that time.
+    """
+
+    checkpoint: Checkpoint
+    state: TrainingState | None
+    seconds: float
+    images_per_second: float
+
+
+class Observer:
+    """Is told of a run as it goes; this one makes nothing of it."""
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
+
+    def on_loss(self, point: LossPoint) -> None:
+        """The running mean loss was read."""
+
+    def on_epoch(self, result: EpochResult) -> None:
+        """An epoch is over and the model was scored."""
+
+    def on_state(self, state: TrainingState) -> None:
+        """The run is amid an epoch and should be saved."""
