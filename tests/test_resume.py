@@ -235,6 +235,9 @@ def test_what_is_not_given_is_taken_from_the_interrupted_run(
     assert again.stderr == (
         f"digitcli: the run that made {LATEST} is complete, nothing is left to do\n"
     )
+    longer = run("train", "--resume", "--epochs", 9)
+    assert longer.exit_code == 2
+    assert "other settings (--epochs 3 then, 9 now); " in longer.stderr
 
 
 @pytest.mark.parametrize(

@@ -133,28 +133,30 @@ def train(
     """
     from digitcli.core.saving import CompleteError, RunWriter
 
+    flags = {
+        "dataset": dataset,
+        "recipe": recipe,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "momentum": momentum,
+        "validation": validation,
+        "seed": seed,
+        "log_every": log_every,
+    }
+    given = {name: value for name, value in flags.items() if value is not None}
     writer = RunWriter(output)
     with writer.alone():
         try:
-            interrupted = writer.interrupted(resume=resume)
+            interrupted = writer.interrupted(resume=resume, given=given)
         except CompleteError as complete:
             from digitcli.console.streams import print_note, visible
 
             print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
-        overrides = dict(zip(_OVERRIDES, (epochs, batch_size, lr, momentum), strict=True))
-        settings = _settings(
-            interrupted,
-            recipe,
-            {name: value for name, value in overrides.items() if value is not None},
-            dataset=dataset,
-            validation=validation,
-            seed=seed,
-            log_every=log_every,
-        )
         _run(
             writer,
-            settings,
+            _new_settings(given) if interrupted is None else interrupted.settings,
             interrupted,
             device=device,
             save_every=save_every,
@@ -163,39 +165,29 @@ def train(
         )
 
 
-def _settings(
-    interrupted: "TrainingState | None",
-    recipe: str | None,
-    overrides: dict[str, Any],
-    **others: Any,
-) -> "Settings":
-    """Completes what was given by the interrupted run's settings, or by the recipe's.
+def _new_settings(given: dict[str, Any]) -> "Settings":
+    """Completes what was given by what is usual, and by what the recipe says.
 
     Raises:
-        DigitcliError: There is no such data set or recipe, or the interrupted run was another.
+        DigitcliError: There is no such data set or recipe, or a value is impossible.
     """
     from digitcli.core.recipes import find_recipe
-    from digitcli.core.resume import Settings, refuse_other_settings
+    from digitcli.core.resume import Settings
     from digitcli.data.datasets import find_dataset
 
-    others = {name: value for name, value in others.items() if value is not None}
-    if interrupted is None:
-        defaults = {"dataset": _DATASET, "validation": None, "seed": _SEED, "log_every": _LOG_EVERY}
-        given: dict[str, Any] = defaults | others
-        find_dataset(given["dataset"])
-        named = find_recipe(recipe, given["dataset"])
-    else:
-        given = vars(interrupted.settings) | others
-        named = given.pop("recipe")
-        if recipe not in (None, named.name):
-            named = find_recipe(recipe, given["dataset"])
-    chosen = replace(named, **overrides)
-    if interrupted is None and chosen != named:
+    dataset = given.get("dataset", _DATASET)
+    find_dataset(dataset)
+    recipe = find_recipe(given.get("recipe"), dataset)
+    chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
+    if chosen != recipe:
         chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
-    settings = Settings(recipe=chosen, **given)
-    if interrupted is not None:
-        refuse_other_settings(interrupted, settings)
-    return settings
+    return Settings(
+        dataset=dataset,
+        validation=given.get("validation"),
+        recipe=chosen,
+        seed=given.get("seed", _SEED),
+        log_every=given.get("log_every", _LOG_EVERY),
+    )
 
 
 def _run(

@@ -175,17 +175,43 @@ def _parse_values(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def named(recipe: Recipe, **others: object) -> dict[str, object]:
+    """Lists settings by name, those of the recipe among them, and its name as "recipe"."""
+    values = {**vars(recipe), **others, "recipe": recipe.name}
+    del values["name"]
+    return values
+
+
+def refuse_changes(then: Mapping[str, object], given: Mapping[str, object]) -> None:
+    """Makes sure that what is given is what a run was started with.
+
+    Args:
+        then: The run's settings by name, as far as they are known.
+        given: Others by name, as many as somebody gave.
+
+    Raises:
+        DigitcliError: One differs; every one that does is named.
+    """
+    _refuse(
+        "settings",
+        [
+            (f"--{name.replace('_', '-')}", then[name], value)
+            for name, value in given.items()
+            if name in then
+        ],
+    )
+
+
 def refuse_other_settings(state: TrainingState, settings: Settings) -> None:
     """Makes sure that a run goes on as it was started.
 
     Raises:
         DigitcliError: A setting differs; every one that does is named.
     """
-    then, now = (_options(each) for each in (state.settings, settings))
-    if then["--recipe"] != now["--recipe"]:  # all that it brings along differs with it
-        for name in vars(settings.recipe).keys() - {"name"}:
-            del then[_option(name)], now[_option(name)]
-    _refuse("settings", then, now)
+    then, now = (named(**vars(each)) for each in (state.settings, settings))
+    if then["recipe"] != now["recipe"]:  # all that it brings along differs with it
+        now = {"recipe": now["recipe"]}
+    refuse_changes(then, now)
 
 
 def refuse_other_data(state: TrainingState, checksums: Mapping[str, str]) -> None:
@@ -194,30 +220,15 @@ def refuse_other_data(state: TrainingState, checksums: Mapping[str, str]) -> Non
     Raises:
         DigitcliError: They differ; every file that does is named.
     """
-    _refuse("data", state.checksums, checksums)
+    files = sorted({*state.checksums, *checksums})
+    _refuse("data", [(name, state.checksums.get(name), checksums.get(name)) for name in files])
 
 
-def _options(settings: Settings) -> dict[str, object]:
-    """Names settings by the options that they are given by."""
-    values = {name: value for name, value in vars(settings).items() if name != "recipe"}
-    values |= {name: value for name, value in vars(settings.recipe).items() if name != "name"}
-    values["recipe"] = settings.recipe.name
-    return {_option(name): value for name, value in values.items()}
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _refuse(what: str, then: Mapping[str, object], now: Mapping[str, object]) -> None:
-    differing = [
-        f"{name} {then.get(name)} then, {now.get(name)} now"
-        for name in sorted({*then, *now})
-        if then.get(name) != now.get(name)
-    ]
+def _refuse(what: str, pairs: list[tuple[str, object, object]]) -> None:
+    differing = [f"{name} {then} then, {now} now" for name, then, now in pairs if then != now]
     if differing:
         raise DigitcliError(
-            f"the interrupted run was started with other {what} ({'; '.join(differing)})",
+            f"the run was started with other {what} ({'; '.join(differing)})",
             f"give what was given then, or {_START_OVER}",
         )
 

@@ -2,7 +2,7 @@
 
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,14 @@ from digitcli.core.errors import CheckpointError, DigitcliError, reason
 from digitcli.core.files import check_writable, sweep
 from digitcli.core.locks import only_one
 from digitcli.core.observers import EpochResult, Observer
-from digitcli.core.resume import TrainingState, load_state, save_state, state_path
+from digitcli.core.resume import (
+    TrainingState,
+    load_state,
+    named,
+    refuse_changes,
+    save_state,
+    state_path,
+)
 
 
 class CompleteError(DigitcliError):
@@ -60,11 +67,14 @@ class RunWriter(Observer):
             f"cannot write {self.output}: {reason(error)}", "choose another place with --output"
         )
 
-    def interrupted(self, *, resume: bool | None) -> TrainingState | None:
+    def interrupted(
+        self, *, resume: bool | None, given: Mapping[str, object]
+    ) -> TrainingState | None:
         """Finds out whether there is a run to go on with.
 
         Args:
             resume: Whether the user wants to; None if that was not said.
+            given: Settings by name that the user gave; the run must have them.
 
         Returns:
             The state to go on from; None for a new run.
@@ -72,25 +82,28 @@ class RunWriter(Observer):
         Raises:
             CheckpointError: There is a run and nothing was said of it, or it cannot go on.
             CompleteError: The run is over.
+            DigitcliError: The run was started with other settings.
         """
-        if resume is False:
-            return None
-        if self.state.exists():
-            if resume:
-                return load_state(self.state)
+        if resume and self.state.exists():
+            state = load_state(self.state)
+            refuse_changes(named(**vars(state.settings)), given)
+            return state
+        if resume and self.output.exists():
+            metadata = load_checkpoint(self.output).metadata
+            then = named(metadata.recipe, dataset=metadata.dataset, seed=metadata.seed)
+            refuse_changes(then, given)
+            if metadata.epochs == metadata.recipe.epochs:
+                raise CompleteError(f"the run that made {self.output} is complete")
+            raise CheckpointError(
+                f"{self.output} is of a run that ended after epoch {metadata.epochs} of "
+                f"{metadata.recipe.epochs}, and what it needs to go on is not at {self.state}",
+                "start over with --no-resume",
+            )
+        if resume is None and self.state.exists():
             raise CheckpointError(
                 f"an interrupted run is at {self.state}",
                 "go on with --resume, or start over with --no-resume",
             )
-        if resume and self.output.exists():
-            metadata = load_checkpoint(self.output).metadata
-            if metadata.epochs < metadata.recipe.epochs:
-                raise CheckpointError(
-                    f"{self.output} is of a run that ended after epoch {metadata.epochs} of "
-                    f"{metadata.recipe.epochs}, and what it needs to go on is not at {self.state}",
-                    "start over with --no-resume",
-                )
-            raise CompleteError(f"the run that made {self.output} is complete")
         return None
 
     def on_epoch(self, result: EpochResult) -> None:
