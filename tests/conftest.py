@@ -67,11 +67,16 @@ def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
-def start(small_mnist: SmallMnist, tmp_path: Path) -> Start:
-    """Runs a command as a process of its own, the small data set standing in for MNIST."""
+def program(small_mnist: SmallMnist, tmp_path: Path) -> list[str]:
+    """The start of a command line for a process of its own, small data standing in for MNIST."""
     listing = tmp_path / "files.json"
     listing.write_text(json.dumps([list(asdict(file).values()) for file in small_mnist.files]))
-    program = [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
+    return [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
+
+
+@pytest.fixture
+def start(program: list[str]) -> Start:
+    """Runs a command as a process of its own, the small data set standing in for MNIST."""
 
     def call(*arguments: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
         command = [*program, *map(str, arguments)]
