@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _trickle(self, body: bytes) -> None:
         """Just fast enough not to be too slow, for ever."""
         self._start(None)
-        self._repeat(body[:600], every=0.1)
+        self._repeat(body[:800], every=0.1)
 
     def _huge(self, body: bytes) -> None:
         self._start(10**12)
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _continue(self, body: bytes) -> None:  # noqa: ARG002
-        self._repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+        self._repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100, every=0.001)
 
     def _chunks(self, body: bytes) -> None:  # noqa: ARG002
         self.protocol_version = "HTTP/1.1"
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.write(b"0\r\n")
-        self._repeat(b"X-Trailer: more\r\n" * 100)  # after the last chunk
+        self._repeat(b"X-Trailer: more\r\n" * 100, every=0.001)  # after the last chunk
 
     def _encoded(self, body: bytes) -> None:
         """As servers do that take an archive for a page packed on the way."""
