@@ -5,6 +5,7 @@ The first part of a request's path names the behaviour: ``http://127.0.0.1:PORT/
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -12,20 +13,41 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+CERTIFICATE = Path(__file__).with_name("loopback.pem")
+"""What a client must trust, by REQUESTS_CA_BUNDLE, to talk to the server over TLS."""
+
 
 class FaultyServer(ThreadingHTTPServer):
-    """Serves ``folder``; ``requests`` lists the paths asked for."""
+    """Serves ``folder``.
+
+    Attributes:
+        requests: The paths asked for.
+        redirect_to: Where the behaviours "redirect" and "chatty" lead, an address without the file.
+        gate: What the behaviour "gated" waits for.
+        pace: Seconds that the behaviour "slow" takes for a file.
+    """
 
     daemon_threads = True
+    request_queue_size = 64
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tls: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.requests: list[str] = []
+        self.redirect_to = ""
+        self.gate = threading.Event()
+        self.pace = 0.3
         self.closing = threading.Event()
+        self.scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(CERTIFICATE)
+            self.socket = context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     def address(self, behaviour: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{behaviour}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}/{behaviour}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Says nothing of connections that the client gave up."""
@@ -43,8 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
         if behaviour.isdecimal():
             self.send_error(int(behaviour))
             return
-        body = (self.server.folder / name).read_bytes()
-        getattr(self, f"_{behaviour}")(body)
+        body = (self.server.folder / name.rsplit("/")[-1]).read_bytes()
+        with contextlib.suppress(OSError):  # the client has had enough
+            getattr(self, f"_{behaviour}")(body)
 
     def _start(self, length: int | None) -> None:
         self.send_response(200)
@@ -89,18 +112,107 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _drip(self, body: bytes) -> None:
         self._start(len(body))
-        with contextlib.suppress(OSError):
-            for byte in body:
-                if self.server.closing.is_set():
-                    break
-                self.wfile.write(bytes([byte]))
-                self.wfile.flush()
-                time.sleep(0.05)
+        self._drop(body)
+
+    def _header_drip(self, body: bytes) -> None:  # noqa: ARG002
+        self._drop(b"HTTP/1.1 200 OK\r\nX-Endless: " + b"x" * 50_000)
+
+    def _silent(self, body: bytes) -> None:  # noqa: ARG002
+        self.server.closing.wait(900)
+
+    def _endless(self, body: bytes) -> None:
+        self._start(None)
+        self._repeat(body)
+
+    def _trickle(self, body: bytes) -> None:
+        """Just fast enough not to be too slow, for ever."""
+        self._start(None)
+        self._repeat(body[:800], every=0.1)
+
+    def _huge(self, body: bytes) -> None:
+        self._start(10**12)
+        self._repeat(body)
+
+    def _nonsense(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "9" * 5000)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _continue(self, body: bytes) -> None:  # noqa: ARG002
+        self._repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100, every=0.001)
+
+    def _chunks(self, body: bytes) -> None:  # noqa: ARG002
+        self.protocol_version = "HTTP/1.1"
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"0\r\n")
+        self._repeat(b"X-Trailer: more\r\n" * 100, every=0.001)  # after the last chunk
+
+    def _encoded(self, body: bytes) -> None:
+        """As servers do that take an archive for a page packed on the way."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _slow(self, body: bytes) -> None:
+        self._start(len(body))
+        step = -(-len(body) // 20)
+        for start in range(0, len(body), step):
+            self.wfile.write(body[start : start + step])
+            time.sleep(self.server.pace / 20)
+
+    def _gated(self, body: bytes) -> None:
+        self._start(len(body))
+        self.wfile.write(body[:100])
+        self.server.gate.wait(60)
+        self.wfile.write(body[100:])
+
+    def _redirect(self, body: bytes) -> None:  # noqa: ARG002
+        self._lead_to(f"{self.server.redirect_to}/{self.path.rsplit('/')[-1]}")
+
+    def _loop(self, body: bytes) -> None:  # noqa: ARG002
+        self._lead_to(self.path)
+
+    def _spiral(self, body: bytes) -> None:  # noqa: ARG002
+        """Each redirect leads to another address."""
+        self._lead_to(f"/spiral/on/{self.path.split('/', 2)[2]}")
+
+    def _nowhere(self, body: bytes) -> None:  # noqa: ARG002
+        self._lead_to("http://[")
+
+    def _chatty(self, body: bytes) -> None:
+        """A redirect with a page beside it that never ends."""
+        self.send_response(302)
+        self.send_header("Location", f"{self.server.redirect_to}/{self.path.rsplit('/')[-1]}")
+        self.end_headers()
+        self._repeat(body)
+
+    def _lead_to(self, address: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _drop(self, content: bytes) -> None:
+        for byte in content:
+            if self.server.closing.is_set():
+                break
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            time.sleep(0.05)
+
+    def _repeat(self, content: bytes, every: float = 0) -> None:
+        while not self.server.closing.wait(every):
+            self.wfile.write(content)
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[FaultyServer]:
-    server = FaultyServer(folder)
+def serve(folder: Path, *, tls: bool = False) -> Iterator[FaultyServer]:
+    server = FaultyServer(folder, tls=tls)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -117,3 +229,30 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def dripping_handshake() -> Iterator[int]:
+    """Yields a port of loopback that answers the start of TLS byte by byte, for ever."""
+    closing = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 kB follows
+            connection.sendall(b"\x02\x00\x3f\xfc")
+            while not closing.wait(0.05):
+                connection.sendall(b"\x03")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while not closing.is_set():
+                connection, _ = listener.accept()
+                threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        closing.set()
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()

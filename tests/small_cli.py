@@ -1,17 +1,22 @@
 """Runs digitcli as a program of its own, with small data in place of MNIST and short time-outs.
 
 ``python tests/small_cli.py FILES.json ARGUMENT...``: the JSON lists name, md5 and archive_md5 of
-the four files. Nothing else differs from ``python -m digitcli``.
+the four files. Nothing else differs from ``python -m digitcli``; with PATIENT in the environment,
+the time-outs do not either.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
 from digitcli.__main__ import main
-from digitcli.data import download, mnist
+from digitcli.data import fetch, mnist
 
 mnist.FILES = tuple(mnist.IdxFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
-download.CONNECT_TIMEOUT = 1.0
-download.READ_TIMEOUT = 1.0
+if "PATIENT" not in os.environ:
+    fetch.CONNECT_TIMEOUT = 1.0
+    fetch.ANSWER_TIME = 2.0
+    fetch.READ_TIMEOUT = 1.0
+    fetch.TOTAL_TIME = 6.0
 main()

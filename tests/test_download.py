@@ -10,7 +10,7 @@ from conftest import Run, Start
 from drawn_digits import SmallMnist, drawn_pictures, md5
 from faulty_server import FaultyServer, closed_port
 
-from digitcli.data import download as download_module
+from digitcli.data import fetch
 
 
 def raw(folder: Path) -> Path:
@@ -90,13 +90,31 @@ def test_the_published_sums_are_torchvisions() -> None:
     assert [(file.archive, file.archive_md5) for file in FILES] == MNIST.resources
 
 
-FAULTS = ["403", "404", "500", "503", "short", "wrong", "long", "page", "reset", "stall", "drip"]
+FAULTS = [
+    *(
+        "403",
+        "404",
+        "500",
+        "503",
+        "304",
+        "short",
+        "wrong",
+        "long",
+        "page",
+        "reset",
+        "stall",
+        "drip",
+    ),
+    *("header_drip", "silent", "endless", "huge", "nonsense", "continue", "chunks"),
+    *("loop", "spiral", "nowhere"),
+]
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download_module, "CONNECT_TIMEOUT", 0.5)
-    monkeypatch.setattr(download_module, "READ_TIMEOUT", 0.5)
+    monkeypatch.setattr(fetch, "CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(fetch, "ANSWER_TIME", 1.0)
+    monkeypatch.setattr(fetch, "READ_TIMEOUT", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -129,6 +147,15 @@ def test_a_faulty_mirror_gives_way_to_the_next(
         ("reset", "Connection reset by peer"),
         ("stall", "timed out"),
         ("drip", "too slow"),
+        ("header_drip", "timed out"),
+        ("silent", "timed out"),
+        ("continue", "timed out"),
+        ("chunks", "timed out"),
+        ("endless", "bytes, far more than any file has"),
+        ("huge", "sends 1,000,000,000,000 bytes, far more than any file has"),
+        ("304", "HTTP 304"),
+        ("loop", "redirects without end"),
+        ("spiral", "redirects without end"),
     ],
 )
 def test_no_good_mirror_is_told_in_one_line(

@@ -39,6 +39,10 @@ class DownloadDisplay:
         if self._bar is not None:
             self._bar.stop()
 
+    def on_wait(self, holder: str) -> None:
+        """Says for whom it waits."""
+        print_note(visible(f"waiting for {holder}"))
+
     def on_start(self, name: str, size: int | None) -> None:
         """Begins a bar, or says what is fetched."""
         if not is_animated(sys.stderr):

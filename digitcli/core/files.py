@@ -30,10 +30,21 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Renames a file whose content is on disk over ``path``, and flushes the folder.
+
+    Where ``path`` is a link, the link itself is replaced.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    temporary.replace(path)
     if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
         folder = os.open(path.parent, os.O_RDONLY)
         try:

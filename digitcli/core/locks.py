@@ -17,7 +17,12 @@ _LONGEST_NOTE = 4096
 
 @contextlib.contextmanager
 def only_one(
-    path: Path, doing: str, *, wait: float, on_wait: Callable[[str], None] | None = None
+    path: Path,
+    doing: str,
+    *,
+    wait: float,
+    on_wait: Callable[[str], None] | None = None,
+    elsewhere: str = "choose another folder",
 ) -> Iterator[bool]:
     """Holds ``path`` for this process alone until the block ends.
 
@@ -35,6 +40,7 @@ def only_one(
         wait: Seconds to wait for another process to end; 0 to fail at once.
         on_wait: Called once, before waiting, with who holds the lock: "process 123 on HOST
             (digitcli train, since 12:01)".
+        elsewhere: What the user can do about a fault.
 
     Yields:
         Whether the lock is held; False where the file system knows none.
@@ -60,12 +66,12 @@ def only_one(
     except filelock.Timeout:  # an OSError too, so before those
         raise DigitcliError(
             f"{path} is being written by {_holder(lock_file)}",
-            "wait until that has ended, or write elsewhere",
+            f"wait until that has ended, or {elsewhere}",
         ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise DigitcliError(
-                f"cannot write to {lock_file.parent}: {reason(error)}", "choose another folder"
+                f"cannot write to {lock_file.parent}: {reason(error)}", elsewhere
             ) from error
     try:
         yield lock.is_locked

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digitcli.core.errors import DatasetError
-from digitcli.data.download import Progress, download_mnist
+from digitcli.data.download import download_mnist
+from digitcli.data.fetch import Progress
 from digitcli.data.mnist import read_split
 from digitcli.data.optdigits import load_optdigits
 from digitcli.data.split import Split

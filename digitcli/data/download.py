@@ -1,47 +1,30 @@
 """Bringing MNIST from a mirror to the disk, checked before anyone can read it."""
 
+import contextlib
 import gzip
+import os
 import shutil
 import tempfile
-import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import BinaryIO
 
-from digitcli import __version__
-from digitcli.core.errors import DatasetError, reason
-from digitcli.core.files import write_atomically
+from digitcli.core.errors import DatasetError, DigitcliError, reason
+from digitcli.core.files import put_in_place
+from digitcli.core.locks import only_one
 from digitcli.data import mnist
+from digitcli.data.fetch import Progress, fetch
+from digitcli.data.mirrors import MirrorError
 from digitcli.data.mnist import IdxFile, raw_folder, read_sound
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds for a mirror to accept a connection."""
+LOCK_WAIT = 1800.0
+"""Seconds to wait for another process that downloads to the same folder."""
 
-READ_TIMEOUT = 20.0
-"""Seconds for a mirror to send anything more."""
-
-SLOWEST = 4 * 1024
-"""Bytes a second; a mirror that has sent less on average after the read time-out is given up."""
-
-_CHUNK = 64 * 1024
-_LARGEST = 64 * 1024 * 1024
-
-
-class Progress(Protocol):
-    """Is told of a download as it goes."""
-
-    def on_start(self, name: str, size: int | None) -> None:
-        """A file of so many bytes (None if the mirror does not say) begins to arrive."""
-
-    def on_bytes(self, count: int) -> None:
-        """So many more bytes of it arrived."""
-
-    def on_failure(self, problem: str) -> None:
-        """A mirror failed where a later one then served."""
+_DOING = "downloading MNIST"
+_ELSEWHERE = "choose another folder with --data-dir"
+_PARTIAL = ".partial-"
 
 
 @dataclass(frozen=True)
@@ -68,30 +51,53 @@ def download_mnist(
     """Makes sure that the four MNIST files are on disk and sound.
 
     A file that is there but damaged is extracted again from its archive if that is sound, and else
-    fetched. Everything arrives in a temporary folder, is checked against its MD5, and only then
-    gets the name under which readers look for it.
+    fetched. Everything arrives in a temporary folder, is checked against its MD5, flushed to disk,
+    and only then gets the name under which readers look for it: killed at any instant, a file is
+    missing or whole. One process at a time writes, and what killed ones left is removed.
 
     Args:
-        data_dir: The files go to ``MNIST/raw`` in this folder.
+        data_dir: The files go to ``MNIST/raw`` in this folder, and nothing goes elsewhere: a link
+            under a file's name is replaced, and a folder that is a link out of it is a fault.
         mirrors: Folders, file:// or http(s):// addresses that hold the archives, in the order to
             try them; torchvision's own list if empty.
         force: Fetch everything anew.
-        progress: Told of files, bytes and failures.
+        progress: Told of files, bytes and failures, and of another process that is waited for.
 
     Raises:
         DatasetError: No mirror served a file, or the folder cannot be written. What was there
             before is untouched.
+        DigitcliError: Another process downloads to the folder, and did not end in ``LOCK_WAIT``.
     """
     folder = raw_folder(data_dir)
+    if not force and (reports := _all_there(folder)) is not None:
+        if _leftovers(folder):
+            # Another process may be at work, or the folder be read-only: no matter, all is there.
+            with contextlib.suppress(DigitcliError), _alone(folder, data_dir, wait=0):
+                pass
+        return reports
+    with _alone(folder, data_dir, wait=LOCK_WAIT, on_wait=progress.on_wait):
+        return _bring_all(folder, deque(mirrors), force=force, progress=progress)
+
+
+def _bring_all(
+    folder: Path, mirrors: deque[str], *, force: bool, progress: Progress
+) -> list[FileReport]:
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
     reports = []
-    queue: deque[str] | None = None
-    for file in mnist.FILES:
-        report = None if force else _already_there(folder, file)
-        if report is None:
-            if queue is None:
-                queue = deque(mirrors or _torchvision_mirrors())
-            report = _fetch(folder, file, queue, progress)
-        reports.append(report)
+    try:
+        for file in mnist.FILES:
+            report = None if force else _mend(folder, file, partial)
+            if report is None:
+                mirrors = mirrors or deque(_torchvision_mirrors())
+                report = _fetch(folder, file, partial, mirrors, progress)
+            reports.append(report)
+    except OSError as error:  # of our own files: a mirror's faults have been told by then
+        raise _cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return reports
 
 
@@ -101,7 +107,22 @@ def _torchvision_mirrors() -> list[str]:
     return list(MNIST.mirrors)
 
 
-def _already_there(folder: Path, file: IdxFile) -> FileReport | None:
+def _all_there(folder: Path) -> list[FileReport] | None:
+    """Reports on the files if there is nothing to mend, without writing anything."""
+    reports = []
+    for file in mnist.FILES:
+        extracted = read_sound(folder / file.name, file.md5)
+        archive = folder / file.archive
+        if extracted is None or (
+            os.path.lexists(archive) and read_sound(archive, file.archive_md5) is None
+        ):
+            return None
+        reports.append(FileReport(file.name, extracted.size, file.md5, None))
+    return reports
+
+
+def _mend(folder: Path, file: IdxFile, partial: Path) -> FileReport | None:
+    """Makes sure of a file without a mirror, if that can be done."""
     extracted = read_sound(folder / file.name, file.md5)
     archive = read_sound(folder / file.archive, file.archive_md5)
     if extracted is not None:
@@ -109,152 +130,128 @@ def _already_there(folder: Path, file: IdxFile) -> FileReport | None:
             (folder / file.archive).unlink(missing_ok=True)  # damaged: nobody should rely on it
         return FileReport(file.name, extracted.size, file.md5, None)
     if archive is not None:
-        return _install(folder, file, archive.tobytes(), "archive")
+        return _extract(folder, file, partial, archive.tobytes(), "archive")
     return None
 
 
-def _fetch(folder: Path, file: IdxFile, mirrors: deque[str], progress: Progress) -> FileReport:
+def _fetch(
+    folder: Path, file: IdxFile, partial: Path, mirrors: deque[str], progress: Progress
+) -> FileReport:
     problems = []
     for _ in range(len(mirrors)):
         source = f"{mirrors[0].rstrip('/')}/{file.archive}"
         try:
-            archive = _fetch_from(source, file, folder, progress)
-        except _MirrorError as error:
+            archive = _fetch_from(source, file, partial, progress)
+        except MirrorError as error:
             problems.append(f"{source}: {error}")
             mirrors.rotate(-1)  # the next file starts with the mirror that served last
         else:
             for problem in problems:
                 progress.on_failure(problem)
-            return _install(folder, file, archive, source)
+            content = archive.read_bytes()
+            # First the archive: whoever is killed now finds it next time, and needs no network.
+            put_in_place(archive, folder / file.archive)
+            return _extract(folder, file, partial, content, source)
     raise DatasetError(
         f"no mirror served {file.archive} ({'; '.join(problems)})",
         "check the network, or name another with --mirror (an address or a folder)",
     )
 
 
-def _install(folder: Path, file: IdxFile, archive: bytes, source: str) -> FileReport:
-    """Writes a checked archive and what it holds under their final names."""
-    extracted = gzip.decompress(archive)
-    try:
-        write_atomically(folder / file.name, lambda out: out.write(extracted))
-        if source != "archive":
-            write_atomically(folder / file.archive, lambda out: out.write(archive))
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    return FileReport(file.name, len(extracted), file.md5, source)
-
-
-def _cannot_write(folder: Path, error: OSError) -> DatasetError:
-    return DatasetError(
-        f"cannot write to {folder}: {reason(error)}", "choose another folder with --data-dir"
-    )
-
-
-class _MirrorError(Exception):
-    """One mirror failed, for the reason given."""
-
-
-def _fetch_from(source: str, file: IdxFile, folder: Path, progress: Progress) -> bytes:
-    """Fetches one archive and checks it.
+def _fetch_from(source: str, file: IdxFile, partial: Path, progress: Progress) -> Path:
+    """Fetches one archive into the temporary folder, checks it and flushes it to disk.
 
     Raises:
-        _MirrorError: The mirror is out of reach, lacks the file, or sent something else.
-        DatasetError: The folder cannot be written.
+        MirrorError: The mirror is out of reach, lacks the file, or sent something else.
+        OSError: The folder cannot be written.
     """
     import pooch
 
     pooch.get_logger().setLevel("ERROR")  # our own progress says it better
 
     def download(url: str, output_file: str, _pooch: object) -> None:
-        with Path(output_file).open("wb") as output:
-            for chunk in _chunks(url, file.archive, progress):
-                output.write(chunk)
-                progress.on_bytes(len(chunk))
+        output = Path(output_file)
+        output.unlink()  # made for this user alone; the files are for whoever may see the folder
+        with (
+            output.open("xb") as written,
+            contextlib.closing(fetch(url, file.archive, progress)) as chunks,
+        ):
+            for chunk in chunks:
+                written.write(chunk)
+            _flush(written)
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    try:
-        path = pooch.retrieve(
-            source,
-            known_hash=f"md5:{file.archive_md5}",
-            fname=file.archive,
-            path=partial,
-            downloader=download,
+        return Path(
+            pooch.retrieve(
+                source,
+                known_hash=f"md5:{file.archive_md5}",
+                fname=file.archive,
+                path=partial,
+                downloader=download,
+            )
         )
-        return Path(path).read_bytes()
+    except ValueError as error:  # pooch's word for a checksum that differs
+        raise MirrorError("wrong checksum") from error
+
+
+def _extract(folder: Path, file: IdxFile, partial: Path, archive: bytes, source: str) -> FileReport:
+    """Writes what a checked archive holds under its final name."""
+    extracted = gzip.decompress(archive)
+    temporary = partial / file.name
+    with temporary.open("wb") as written:
+        written.write(extracted)
+        _flush(written)
+    put_in_place(temporary, folder / file.name)
+    return FileReport(file.name, len(extracted), file.md5, source)
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _alone(
+    folder: Path, data_dir: Path, *, wait: float, on_wait: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Makes the folder, keeps other processes from writing to it, and tidies it up.
+
+    Raises:
+        DatasetError: The folder cannot be made, or is a link that leads out of ``data_dir``.
+        DigitcliError: Another process writes to it, or it cannot be written.
+    """
+    try:
+        if not folder.resolve().is_relative_to(data_dir.resolve()):
+            raise DatasetError(
+                f"{folder} is a link that leads out of {data_dir}",
+                "remove the link, or name the folder that holds the files with --data-dir",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(folder, error) from error
-    except ValueError as error:  # pooch's word for a checksum that differs
-        raise _MirrorError("wrong checksum") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with only_one(folder, _DOING, wait=wait, on_wait=on_wait, elsewhere=_ELSEWHERE) as is_alone:
+        if is_alone:  # where nothing can be locked, they may be a running download's
+            for path in _leftovers(folder):
+                _remove(path)
+        yield
 
 
-def _chunks(url: str, name: str, progress: Progress) -> Iterator[bytes]:
-    try:
-        scheme = urlsplit(url).scheme if "://" in url else ""
-    except ValueError as error:
-        raise _MirrorError("not an address") from error
-    if scheme in ("http", "https"):
-        return _chunks_over_http(url, name, progress)
-    if scheme == "file":
-        return _chunks_from_disk(Path(url2pathname(urlsplit(url).path)), name, progress)
-    if scheme:
-        raise _MirrorError("neither http(s)://, file:// nor a folder")
-    return _chunks_from_disk(Path(url).expanduser(), name, progress)
+def _leftovers(folder: Path) -> list[Path]:
+    """Lists what only a running download has in the folder, or one that was killed."""
+    patterns = [".lock", f"{_PARTIAL}*", *(f".{file.name}*.tmp" for file in mnist.FILES)]
+    return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
-def _chunks_from_disk(path: Path, name: str, progress: Progress) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            progress.on_start(name, path.stat().st_size)
-            while chunk := file.read(_CHUNK):
-                yield chunk
-    except OSError as error:
-        raise _MirrorError(reason(error)) from error
+def _remove(path: Path) -> None:
+    """Removes a leftover, as far as that can be done; a link goes, not what it leads to."""
+    if path.name == ".lock":
+        return  # it is ours now, and goes when we end
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
-def _chunks_over_http(url: str, name: str, progress: Progress) -> Iterator[bytes]:
-    import requests
-    import urllib3
-
-    headers = {
-        "Accept-Encoding": "identity",  # the archive as it is, not unpacked on the way
-        "User-Agent": f"digitcli/{__version__}",
-    }
-    try:
-        started = time.monotonic()
-        with requests.get(
-            url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)
-        ) as response:
-            if not response.ok:
-                raise _MirrorError(f"HTTP {response.status_code}")
-            size = response.headers.get("Content-Length", "")
-            progress.on_start(name, int(size) if size.isdecimal() else None)
-            received = 0
-            # read1 gives what has arrived; read would wait for a whole chunk, however slow.
-            while chunk := response.raw.read1(_CHUNK):
-                received += len(chunk)
-                elapsed = time.monotonic() - started
-                if elapsed > READ_TIMEOUT and received < SLOWEST * elapsed:
-                    raise _MirrorError(f"too slow ({received / elapsed:.0f} bytes a second)")
-                if received > _LARGEST:
-                    raise _MirrorError("sent far more than the file holds")
-                yield chunk
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise _MirrorError("timed out") from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise _MirrorError(_network_reason(error)) from error
-
-
-def _network_reason(error: BaseException) -> str:
-    """Finds the operating system's word under the layers of a network library's exceptions."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return "the connection broke" if not str(error) else str(error).splitlines()[0][:120]
+def _cannot_write(folder: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"cannot write to {folder}: {reason(error)}", _ELSEWHERE)

@@ -1,6 +1,7 @@
 """MNIST on disk: the four files, laid out as torchvision expects them, and checked when read."""
 
 import hashlib
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,10 @@ FILES: tuple[IdxFile, ...] = (
 )
 
 
+LARGEST = 64 * 1024 * 1024
+"""Bytes; the largest file of the data set has 47 million, and whatever is larger is none of it."""
+
+
 def raw_folder(data_dir: Path) -> Path:
     """Returns the folder that ``torchvision.datasets.MNIST(data_dir)`` reads from."""
     return data_dir / "MNIST" / "raw"
@@ -64,12 +69,15 @@ def read_sound(path: Path, md5: str) -> npt.NDArray[np.uint8] | None:
     """Reads a file if it is there with just the expected content.
 
     Returns:
-        Its bytes, uint8 (size,); None if the file is missing or differs.
+        Its bytes, uint8 (size,); None if the file is missing or differs, or is no plain file.
 
     Raises:
         DatasetError: The file is there but cannot be read.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            return None  # not to be read: a pipe never ends, and neither does /dev/zero
         data: npt.NDArray[np.uint8] = np.fromfile(path, np.uint8)
     except FileNotFoundError:
         return None

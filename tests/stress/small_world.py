@@ -1,0 +1,64 @@
+"""What the storms on downloads share: small data in place of MNIST, and a look into its folder."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own servers and data
+
+from drawn_digits import SmallMnist, md5, write_small_mnist
+from faulty_server import CERTIFICATE, FaultyServer, closed_port, dripping_handshake, serve
+
+__all__ = [
+    "CERTIFICATE",
+    "FaultyServer",
+    "SmallWorld",
+    "closed_port",
+    "dripping_handshake",
+    "serve",
+]
+
+
+class SmallWorld:
+    """A mirror's folder, a data folder, and the command line that works on them.
+
+    Attributes:
+        mnist: The four small archives.
+        raw: The folder that the files come to.
+        environment: For a process that shall use it all.
+    """
+
+    def __init__(self, folder: Path, *, mirror: SmallMnist | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        self.mnist = mirror or write_small_mnist(folder / "mirror")
+        self.raw = folder / "data" / "MNIST" / "raw"
+        self._listing = folder / "files.json"
+        self._listing.write_text(json.dumps([list(asdict(f).values()) for f in self.mnist.files]))
+        self.environment = {**os.environ, "DIGITCLI_DATA_DIR": str(folder / "data")}
+
+    def command(self, *arguments: str) -> list[str]:
+        """Returns the command line that runs digitcli on the small data."""
+        program = Path(__file__).parents[1] / "small_cli.py"
+        return [sys.executable, str(program), str(self._listing), *arguments]
+
+    def damaged(self) -> list[str]:
+        """Lists the files that stand under their final names and are not whole."""
+        return [
+            name
+            for file in self.mnist.files
+            for name, expected in ((file.name, file.md5), (file.archive, file.archive_md5))
+            if (self.raw / name).exists() and md5((self.raw / name).read_bytes()) != expected
+        ]
+
+    def missing(self) -> list[str]:
+        """Lists the files that are not there."""
+        return [f.name for f in self.mnist.files if not (self.raw / f.name).exists()]
+
+    def others(self) -> list[str]:
+        """Lists what else stands in the folder."""
+        known = {name for file in self.mnist.files for name in (file.name, file.archive)}
+        if not self.raw.exists():
+            return []
+        return sorted(path.name for path in self.raw.iterdir() if path.name not in known)
