@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.inference import probabilities
 from digitcli.core.lookup import LATEST, OWN_PLACES
 
+README = (Path(__file__).parents[1] / "README.md").read_text()
 DRAWN = draw_digit(5)
 GREY = np.asarray(DRAWN)
 
@@ -246,6 +248,19 @@ def test_which_weights(
         Classifier.load("missing")
     assert Classifier.load(other).metadata == trained.metadata
     assert repr(Classifier.load(other)) == f"Classifier.load({str(other)!r})"
+
+
+def test_the_readmes_programs(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checkpoint.is_file()
+    save_digit(Path("seven.png"), 7)
+    section = README.split("## In a program")[1].split("\n## ")[0]
+    known: dict[str, object] = {"names": ["seven.png", "missing.png"]}
+    for program in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(program, known)  # noqa: S102  our own
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith("7 0.")
+    assert second == "seven.png 7"
+    assert third.startswith("missing.png missing.png: cannot read it")
 
 
 PROGRAM = """\

@@ -43,11 +43,12 @@ def export(
 ) -> None:
     """Write the network for other programs: 28x28 bytes in, probabilities out.
 
-    Normalisation and temperature are in it, and batches of any size go through. It is written
-    once it has answered 1,000 pictures as digitcli does, to 0.00001.
+    Normalisation and temperature are in it, and batches of any size go
+    through. It is written once it has answered 1,000 pictures as digitcli
+    does, to 0.00001.
 
-    It does not prepare pictures: they must be in MNIST's form, light ink on black, the digit
-    fitted into 20x20 pixels and centred by mass.
+    It does not prepare pictures: they must be in MNIST's form, light ink on
+    black, the digit fitted into 20x20 pixels and centred by mass.
     """
     from digitcli.core.export.formats import choose_format
 
