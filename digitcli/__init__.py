@@ -1,3 +1,44 @@
-"""digitcli: train, measure, use and explain a handwritten-digit classifier."""
+"""digitcli: train, measure, use and explain a handwritten-digit classifier.
+
+>>> from digitcli import Classifier
+>>> Classifier.load().predict("image.png").label
+'7'
+"""
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BlankPictureError",
+    "CheckpointError",
+    "Classifier",
+    "DigitcliError",
+    "NotAPictureError",
+    "PictureError",
+    "Prediction",
+]
+
+if TYPE_CHECKING:
+    from digitcli.classifier import Classifier, Prediction
+    from digitcli.core.errors import (
+        BlankPictureError,
+        CheckpointError,
+        DigitcliError,
+        NotAPictureError,
+        PictureError,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """Imports what a program asks for, and no more: this module alone takes no time."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        home = "digitcli.core.errors" if name.endswith("Error") else "digitcli.classifier"
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -209,6 +209,7 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
         ({"layer_sizes": "784"}, "incomplete or of the wrong type"),
         ({"classes": ["a"]}, "for other layer sizes"),
         ({"classes": [1] * 10}, "incomplete or of the wrong type"),
+        ({"classes": list("0123456788")}, "two classes of one name"),
         ({"mean": "0.13"}, "incomplete or of the wrong type"),
         ({"std": 0}, "normalisation"),
         ({"recipe": {}}, "incomplete or of the wrong type"),

@@ -17,13 +17,13 @@ LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person
 
 
 @pytest.mark.usefixtures("checkpoint")
-@pytest.mark.parametrize("command", ["eval", "predict", "inspect-softmax"])
+@pytest.mark.parametrize("command", ["eval", "predict", "inspect-softmax", "export"])
 @pytest.mark.parametrize("content", [None, b"", b"foreign" * 100])
 def test_a_bad_checkpoint_is_one_line(run: Run, command: str, content: bytes | None) -> None:
     save_digit(Path("1.png"), 1)
     if content is not None:
         Path("bad").write_bytes(content)
-    arguments = [] if command == "eval" else ["1.png"]
+    arguments = {"eval": [], "export": ["1.npz"]}.get(command, ["1.png"])
     result = run(command, *arguments, "--checkpoint", "bad")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -86,7 +86,8 @@ def test_an_unknown_command(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"]]
+    "command",
+    [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"], ["export"]],
 )
 def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
     result = run(*command, "--help")

@@ -1,5 +1,6 @@
 """How the house is built: who imports whom, and what a start costs."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def modules_of(*arguments: str | Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"]]
+    "command",
+    [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"], ["export"]],
 )
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     assert not modules_of(*command, "--help") & (HEAVY | {"numpy", "PIL"})
@@ -51,6 +53,13 @@ def test_inference_imports_neither_torch_nor_what_it_does_not_draw_with(tmp_path
     assert not modules_of("inspect-softmax", "--logits", "2,1,0.1") & (HEAVY | {"rich", "PIL"})
 
 
+@pytest.mark.usefixtures("checkpoint")
+def test_what_needs_no_torch_is_exported_without(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    assert not modules_of("export", tmp_path / "x.npz") & (HEAVY | {"rich", "PIL", "onnx"})
+    assert not modules_of("export", tmp_path / "x.onnx") & (HEAVY | {"rich", "PIL"})
+
+
 def test_imports_run_one_way() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
 
@@ -58,9 +67,11 @@ def test_imports_run_one_way() -> None:
 def test_every_dependency_says_why() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     project = tomllib.loads(text)["project"]
-    for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+    for requirement in itertools.chain(
+        project["dependencies"], *project["optional-dependencies"].values()
+    ):
         (line,) = [line for line in text.splitlines() if f'"{requirement}"' in line]
-        assert ">=" in requirement
+        assert ">=" in requirement or requirement.startswith("digitcli[")
         assert "# " in line
 
 
@@ -86,4 +97,5 @@ def test_shell_completion_offers_commands_and_values() -> None:
 
     assert complete("digitcli in") == "inspect-softmax\n"
     assert complete("digitcli train --dataset ") == "mnist\noptdigits\n"
+    assert complete("digitcli export --format ") == "onnx\npt2\nnpz\n"
     assert "--min-accuracy" in complete("digitcli eval --min")

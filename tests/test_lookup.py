@@ -232,6 +232,7 @@ def test_the_packages_bring_the_weights(tmp_path: Path) -> None:
     shutil.unpack_archive(build("sdist", ROOT), tmp_path, filter="data")
     (source,) = tmp_path.glob("digitcli-*")
     shutil.unpack_archive(build("wheel", source), tmp_path / "site", "zip")
+    assert (tmp_path / "site" / "digitcli" / "py.typed").is_file()
     weights = tmp_path / "site" / "digitcli" / "pretrained.safetensors"
     assert weights.read_bytes() == (ROOT / "checkpoints/pretrained.safetensors").read_bytes()
     done = run_in(tmp_path / "site", "predict", save_digit(Path("7.png"), 7), "--json")

@@ -9,7 +9,10 @@ from conftest import SHARED_MNIST
 from drawn_digits import prepared
 from typer.testing import CliRunner
 
+from digitcli import Classifier
 from digitcli.cli.app import app
+from digitcli.core.export import write
+from digitcli.core.export.formats import FORMATS
 from digitcli.data.mnist import read_split
 
 pytestmark = pytest.mark.skipif(not SHARED_MNIST.is_dir(), reason="no ../shared/mnist here")
@@ -30,6 +33,19 @@ def test_one_epoch_reaches_what_the_lessons_does(data_dir: Path) -> None:
     assert done["accuracy"] >= 0.88
     losses = [event["loss"] for event in events if event["event"] == "loss"]
     assert losses == pytest.approx([2.16, 0.94, 0.42], abs=0.05)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_exports_answer_as_digitcli_does(data_dir: Path, name: str) -> None:
+    if name == "onnx":
+        pytest.importorskip("onnxruntime")
+    test = read_split(data_dir, "test")
+    assert test is not None
+    own = Classifier.load()
+    assert CliRunner().invoke(app, ["export", f"digits.{name}"]).exit_code == 0
+    _, unpack = write._tools(name)
+    found = unpack(Path(f"digits.{name}").read_bytes())(test.images[:1000])
+    assert np.abs(found - own.probabilities(test.images[:1000])).max() < 1e-5
 
 
 def test_a_real_digit_passes_preparation_unchanged(data_dir: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from digitcli import __version__
-from digitcli.cli import download, evaluate, inspect_softmax, predict, train
+from digitcli.cli import download, evaluate, export, inspect_softmax, predict, train
 from digitcli.cli.options import examples
 from digitcli.console.streams import unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
@@ -143,3 +143,4 @@ app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("inspect-softmax", epilog=inspect_softmax.EXAMPLES)(inspect_softmax.inspect_softmax)
+app.command("export", epilog=export.EXAMPLES)(export.export)

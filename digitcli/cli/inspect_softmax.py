@@ -19,8 +19,8 @@ from digitcli.cli.options import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from digitcli.classifier import Classifier, Prediction
     from digitcli.data.datasets import Dataset
-    from digitcli.data.prepare import Digit
 
 EXAMPLES = examples(
     "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person --target cat --explain",
@@ -72,7 +72,7 @@ def inspect_softmax(
     """Show softmax and cross-entropy step by step, for a picture or for plain scores."""
     from digitcli.console.softmax import show_softmax
     from digitcli.core.errors import ScoresError
-    from digitcli.core.softmax import softmax, softmax_steps
+    from digitcli.core.softmax import softmax_steps
 
     if sum(given is not None for given in (image, logits, index)) != 1:
         raise ScoresError(
@@ -92,25 +92,20 @@ def inspect_softmax(
         names = tuple(_listed(classes)) if classes is not None else None
         right = target
     else:
-        from digitcli.core.checkpoint import load_checkpoint
-        from digitcli.core.inference import forward
-        from digitcli.core.lookup import find_checkpoint
-        from digitcli.data.datasets import find_dataset
+        from digitcli.classifier import Classifier
 
-        path = find_checkpoint(checkpoint)
-        loaded = load_checkpoint(path)
-        names = loaded.metadata.classes
+        classifier = Classifier.load(checkpoint)
+        path, names = classifier.path, classifier.classes
         if index is not None:
-            chosen = find_dataset(dataset or loaded.metadata.dataset, names)
+            from digitcli.data.datasets import find_dataset
+
+            chosen = find_dataset(dataset or classifier.metadata.dataset, names)
             picture, label = _labelled(chosen, split or "test", index, data_dir, mirror or [])
             right = target if target is not None else label
         else:
-            digit = _read(str(image))
-            picture, right = digit.picture, target
-        scores = forward(loaded, picture[None])[0].tolist()
-        divisor, origin = loaded.metadata.temperature, "checkpoint"
-        if image is not None:
-            _warn(image, digit, float(softmax([score / divisor for score in scores]).max()))
+            picture, right = _read(classifier, str(image)).picture, target
+        scores = classifier.scores(picture[None])[0].tolist()
+        divisor, origin = classifier.metadata.temperature, "checkpoint"
     if temperature is not None:
         divisor, origin = temperature, "option"
 
@@ -148,24 +143,19 @@ def _numbers(text: str) -> list[float]:
         ) from error
 
 
-def _read(image: str) -> "Digit":
-    from digitcli.core.errors import PictureError
-    from digitcli.data.pictures import read_picture
-    from digitcli.data.prepare import prepare
-
-    try:
-        return prepare(read_picture(sys.stdin.buffer.read() if image == "-" else Path(image)))
-    except PictureError as error:
-        raise error.of(image) from error
-
-
-def _warn(image: str, digit: "Digit", probability: float) -> None:
-    """Says, as ``predict`` does, where a picture is perhaps not of one digit."""
+def _read(classifier: "Classifier", image: str) -> "Prediction":
+    """Reads a picture, and says as ``predict`` does where it is perhaps not of one digit."""
     from digitcli.console.streams import print_note, visible
-    from digitcli.core.doubt import doubt
+    from digitcli.core.errors import PictureError
+    from digitcli.data.reading import Source
 
-    if warning := doubt(digit.picture, digit.others, probability):
-        print_note(f"{visible(image)}: {warning}")
+    source = Source(image, sys.stdin.buffer.read() if image == "-" else Path(image))
+    ((_, answer),) = classifier.predict_sources([source])
+    if isinstance(answer, PictureError):
+        raise answer.of(image)
+    if answer.warning is not None:
+        print_note(f"{visible(image)}: {answer.warning}")
+    return answer
 
 
 def _labelled(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from digitcli.core.lookup import LATEST
+from digitcli.core.lookup import CHECKPOINT_VARIABLE, LATEST
 
 
 def default_data_dir() -> Path:
@@ -85,7 +85,7 @@ CheckpointFile = Annotated[
     typer.Option(
         "--checkpoint",
         parser=file,
-        envvar="DIGITCLI_CHECKPOINT",
+        envvar=CHECKPOINT_VARIABLE,
         metavar="FILE",
         show_default=f"{LATEST} if there, else digitcli's own",
         help="The weights to use.",

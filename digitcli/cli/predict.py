@@ -72,29 +72,22 @@ def predict(
     A picture is prepared as MNIST was: ink made light on black, cropped,
     fitted into 20x20 pixels, and centred by mass in 28x28.
     """
-    import numpy as np
-
+    from digitcli.classifier import Classifier
     from digitcli.console.errors import print_error
-    from digitcli.console.prediction import Prediction, PredictionDisplay
-    from digitcli.core.checkpoint import load_checkpoint
-    from digitcli.core.doubt import doubt
+    from digitcli.console.prediction import PredictionDisplay
     from digitcli.core.errors import (
         BlankPictureError,
         DigitcliError,
         NotAPictureError,
         PictureError,
     )
-    from digitcli.core.inference import probabilities
-    from digitcli.core.lookup import find_checkpoint
-    from digitcli.data.reading import prepare_all
 
     if json and quiet:
         raise DigitcliError("--json and --quiet exclude each other", "give one of them")
     _check_sources(images or [], files_from)
     if show_steps is not None:
         _check_steps(images or [], files_from, show_steps)
-    path = find_checkpoint(checkpoint)
-    loaded = load_checkpoint(path)
+    classifier = Classifier.load(checkpoint)
     answered = failed = blank = doubtful = 0
     folders: dict[str, int] = {}  # and the number of pictures found in each
 
@@ -104,35 +97,21 @@ def predict(
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
-    with PredictionDisplay(path, as_json=json, quiet=quiet, top=top) as display:
-        for batch in prepare_all(_sources(images or [], files_from, folders)):
-            pictures = [digit.picture for _, digit in batch if not isinstance(digit, PictureError)]
-            answers = iter(probabilities(loaded, np.stack(pictures))) if pictures else iter(())
-            for source, digit in batch:
-                if source.folder is not None:
-                    if isinstance(digit, NotAPictureError):
-                        continue
-                    folders[source.folder] += 1
-                if isinstance(digit, PictureError):
-                    report(source.name, digit)
+    with PredictionDisplay(
+        classifier.path, as_json=json, quiet=quiet, top=top, minimum=min_probability
+    ) as display:
+        sources = _sources(images or [], files_from, folders)
+        for source, answer in classifier.predict_sources(sources):
+            if source.folder is not None:
+                if isinstance(answer, NotAPictureError):
                     continue
-                answer = next(answers)
-                # of several digits, one alone is not the answer, however sure
-                whole = not (min_probability and digit.others)
-                certain = bool(answer.max() >= min_probability) and whole
-                doubtful += not certain
-                answered += 1
-                warning = doubt(digit.picture, digit.others, float(answer.max()))
-                display.show(
-                    Prediction(
-                        source.name,
-                        digit.picture,
-                        loaded.metadata.classes,
-                        answer,
-                        certain,
-                        warning,
-                    )
-                )
+                folders[source.folder] += 1
+            if isinstance(answer, PictureError):
+                report(source.name, answer)
+                continue
+            answered += 1
+            doubtful += not answer.reaches(min_probability)
+            display.show(source.name, answer)
     if show_steps is not None and images:
         _draw_steps(images[0], show_steps)
     for folder, found in folders.items():

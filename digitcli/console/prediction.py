@@ -2,8 +2,6 @@
 
 import sys
 import time
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,41 +25,12 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
+    from digitcli.classifier import Prediction
+
 _BAR_WIDTH = 24
 _WIDTH = 28 + 3 + 5 + _BAR_WIDTH + 8
 _MOMENT = 1.0
 """Seconds after which somebody who sees nothing wants to know how far it is."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One picture's answer.
-
-    Attributes:
-        path: The picture, as it was named.
-        picture: What the network saw, uint8 (28, 28).
-        classes: Class names.
-        probabilities: float64 (classes,).
-        certain: Whether the best probability reached the user's minimum.
-        warning: Why this is perhaps not a picture of one digit, or None.
-    """
-
-    path: str
-    picture: npt.NDArray[np.uint8]
-    classes: tuple[str, ...]
-    probabilities: npt.NDArray[np.float64]
-    certain: bool
-    warning: str | None
-
-    @cached_property
-    def ranking(self) -> list[int]:
-        """Indices of the classes, the most probable first."""
-        return [int(i) for i in np.argsort(-self.probabilities, kind="stable")]
-
-    @property
-    def answer(self) -> str:
-        """The most probable class, or ``?``."""
-        return self.classes[self.ranking[0]] if self.certain else "?"
 
 
 class PredictionDisplay:
@@ -72,11 +41,15 @@ class PredictionDisplay:
         as_json: A line of JSON each.
         quiet: The digit alone, and nothing of the checkpoint.
         top: This many of the most probable classes, in place of the best (lines) or all (bars).
+        minimum: What an answer has to reach so as not to be ``?``; see ``Prediction.reaches``.
     """
 
-    def __init__(self, checkpoint: Path, *, as_json: bool, quiet: bool, top: int | None) -> None:
+    def __init__(
+        self, checkpoint: Path, *, as_json: bool, quiet: bool, top: int | None, minimum: float
+    ) -> None:
         self._checkpoint = checkpoint
         self._as_json, self._quiet, self._top = as_json, quiet, top
+        self._minimum = minimum
         drawn = is_terminal(sys.stdout)
         self._console = output_console(at_least=_WIDTH) if drawn else None
         self._counts = is_animated(sys.stderr) and not drawn
@@ -91,20 +64,21 @@ class PredictionDisplay:
         if self._progress is not None:
             self._progress.stop()
 
-    def show(self, prediction: Prediction) -> None:
-        """Prints one prediction."""
+    def show(self, path: str, prediction: "Prediction") -> None:
+        """Prints what the picture of this name was read as."""
+        answer = prediction.label if prediction.reaches(self._minimum) else "?"
         if not self._done and not self._quiet:
             print_weights(self._checkpoint)
         if self._as_json:
-            print_json(_as_json(prediction, self._checkpoint, self._top))
+            print_json(_as_json(path, answer, prediction, self._checkpoint, self._top))
         elif self._quiet:
-            print_line(visible(prediction.answer))
+            print_line(visible(answer))
         elif self._console is not None:
-            _draw(self._console, prediction, self._top)
+            _draw(self._console, path, answer, prediction, self._top)
         else:
-            _print_plain(prediction, self._top)
+            _print_plain(path, answer, prediction, self._top)
         if prediction.warning is not None:
-            print_note(f"{visible(prediction.path)}: {prediction.warning}")
+            print_note(f"{visible(path)}: {prediction.warning}")
         self._done += 1
         if self._counts:
             self._show_count()
@@ -134,30 +108,29 @@ def _counter() -> "Progress":
     return progress
 
 
-def _print_plain(prediction: Prediction, top: int | None) -> None:
-    cells = [visible(prediction.path), visible(prediction.answer)]
-    first, *others = prediction.ranking[: top or 1]
-    cells.append(f"{prediction.probabilities[first]:.4f}")
-    for i in others:
-        cells += [visible(prediction.classes[i]), f"{prediction.probabilities[i]:.4f}"]
+def _print_plain(path: str, answer: str, prediction: "Prediction", top: int | None) -> None:
+    cells = [visible(path), visible(answer), f"{prediction.probability:.4f}"]
+    if top is not None:
+        for label, probability in prediction.ranking[1:top]:
+            cells += [visible(label), f"{probability:.4f}"]
     print_line("\t".join(cells))
 
 
-def _as_json(prediction: Prediction, checkpoint: Path, top: int | None) -> dict[str, Any]:
-    ranking = prediction.ranking
-    probabilities = prediction.probabilities.tolist()
+def _as_json(
+    path: str, answer: str, prediction: "Prediction", checkpoint: Path, top: int | None
+) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "path": prediction.path,
-        "digit": _digit(prediction.answer),
-        "probability": probabilities[ranking[0]],
-        "probabilities": probabilities,
+        "path": path,
+        "digit": _digit(answer),
+        "probability": prediction.probability,
+        "probabilities": list(prediction.probabilities.values()),
         "warning": prediction.warning,
         "checkpoint": str(checkpoint),
     }
     if top is not None:
         value["top"] = [
-            {"digit": _digit(prediction.classes[i]), "probability": probabilities[i]}
-            for i in ranking[:top]
+            {"digit": _digit(label), "probability": probability}
+            for label, probability in prediction.ranking[:top]
         ]
     return value
 
@@ -167,37 +140,37 @@ def _digit(name: str) -> int | str:
     return int(name) if len(name) == 1 and name in "0123456789" else name
 
 
-def _draw(console: "Console", prediction: Prediction, top: int | None) -> None:
+def _draw(
+    console: "Console", path: str, answer: str, prediction: "Prediction", top: int | None
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    best = prediction.ranking[0]
-    highlight = "bold green" if prediction.certain else "bold yellow"
+    highlight = "bold yellow" if answer == "?" else "bold green"
     bars = Table.grid(padding=(0, 1))
     bars.add_column(justify="right")
     bars.add_column(width=_BAR_WIDTH)
     bars.add_column(justify="right")
-    shown = prediction.ranking[:top] if top is not None else range(len(prediction.classes))
-    for i in shown:
-        probability = float(prediction.probabilities[i])
-        style = highlight if i == best else "dim"
+    shown = prediction.probabilities.items() if top is None else prediction.ranking[:top]
+    for label, probability in shown:
+        style = highlight if label == prediction.label else "dim"
         bars.add_row(
-            Text(visible(prediction.classes[i]), style=style),
+            Text(visible(label), style=style),
             Text(bar(probability, _BAR_WIDTH), style=style),
             Text(f"{probability:.2%}", style=style),
         )
     side = Table.grid()
     side.add_row(
         Text.assemble(
-            (visible(prediction.answer), highlight),
-            f"  {prediction.probabilities[best]:.2%}",
+            (visible(answer), highlight),
+            f"  {prediction.probability:.2%}",
         )
     )
     side.add_row("")
     side.add_row(bars)
     layout = Table.grid(padding=(0, 3))
     layout.add_row(half_blocks(prediction.picture, coloured=has_colour(console)), side)
-    console.print(Text(visible(prediction.path), style="bold"), soft_wrap=True)
+    console.print(Text(visible(path), style="bold"), soft_wrap=True)
     console.print(layout)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.metadata import INPUTS
 from digitcli.core.softmax import FloatArray, softmax
 
 
@@ -18,7 +19,7 @@ def forward(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> npt.NDArra
         Scores (logits), float32 of shape (count, classes).
     """
     metadata, weights = checkpoint.metadata, checkpoint.weights
-    pixels = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    pixels = images.reshape(len(images), INPUTS).astype(np.float32) / np.float32(255)
     x = (pixels - np.float32(metadata.mean)) / np.float32(metadata.std)
     last = len(metadata.layer_sizes) - 1
     for layer in range(1, last + 1):

@@ -11,6 +11,9 @@ from digitcli.core.errors import CheckpointError
 LATEST = Path("checkpoints/latest.safetensors")
 """Where ``train`` writes and the other commands look, from the folder the command runs in."""
 
+CHECKPOINT_VARIABLE = "DIGITCLI_CHECKPOINT"
+"""The environment variable that names a checkpoint where nothing else does."""
+
 _PACKAGE = Path(__file__).parents[1]
 OWN_PLACES = (
     _PACKAGE / "pretrained.safetensors",  # installed: the wheel puts it into the package

@@ -169,6 +169,8 @@ def parse_metadata(path: Path, document: str) -> Metadata:
             "output per class",
             TRAIN_AGAIN,
         )
+    if len(set(metadata.classes)) < len(metadata.classes):
+        raise CheckpointError(f"{path} has two classes of one name", TRAIN_AGAIN)
     return metadata
 
 

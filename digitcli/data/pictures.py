@@ -82,6 +82,22 @@ def read_picture(source: Path | bytes) -> Grey:
     return _grey(upright)
 
 
+def grey_of(image: Image.Image) -> Grey:
+    """Makes a picture in memory grey, as ``read_picture`` does with a file; it stays as it is.
+
+    Raises:
+        PictureError: It has no pixels, or is still to be read from a file that is damaged.
+    """
+    if 0 in image.size:
+        raise PictureError("it has no pixels", "give a picture of 1x1 or more")
+    try:
+        upright = _reduced(ImageOps.exif_transpose(image))
+        upright.load()
+    except Exception as error:  # as above
+        raise PictureError(f"it is damaged ({error})", "save it again, or take another") from error
+    return _grey(upright)
+
+
 def _read_file(path: Path) -> bytes:
     if not path.is_file() and path.exists():
         raise OSError(0, "not a file")

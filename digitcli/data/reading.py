@@ -6,10 +6,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Semaphore
+
+import numpy as np
 
 from digitcli.core.errors import PictureError
+from digitcli.data.paper import Grey
 from digitcli.data.pictures import read_picture
 from digitcli.data.prepare import Digit, prepare
 
@@ -29,12 +33,13 @@ class Source:
 
     Attributes:
         name: What it is called in the results.
-        content: A file, or a file's content.
+        content: A file, a file's content, a picture in grey as ``read_picture`` gives it, or what
+            is wrong with it.
         folder: The folder it was found in, as the user named it; None if it was named itself.
     """
 
     name: str
-    content: Path | bytes
+    content: Path | bytes | Grey | PictureError
     folder: str | None = None
 
 
@@ -49,17 +54,19 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
             may be long in coming, so that nothing is kept back for it.
 
     Yields:
-        Batches of sources with their digits, or with what is wrong with them.
+        Batches of sources with their digits, or with what is wrong with them. What was given as
+        content and not as a file is no longer in its source.
     """
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
+    room = Semaphore(2 * (os.cpu_count() or 1))
     waiting: deque[Future[Prepared]] = deque()
     batch: list[Prepared] = []
     due = 0.0
     try:
         for source in itertools.chain(sources, [None]):
             if source is not None:
-                waiting.append(_begin(source, pool))
+                waiting.append(_begin(source, pool, room))
             while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
                 if batch and (len(batch) == _WAITING or not waiting[0].done()):
                     yield batch
@@ -74,17 +81,33 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(source: Source, pool: ThreadPoolExecutor) -> "Future[Prepared]":
-    if _size(source.content) > _SMALL:
+def _begin(source: Source, pool: ThreadPoolExecutor, room: Semaphore) -> "Future[Prepared]":
+    """Prepares a small picture at once, and has a large one prepared.
+
+    Args:
+        source: The picture.
+        pool: Where large ones are prepared.
+        room: For those whose pixels or content wait in memory.
+    """
+    if _size(source.content) <= _SMALL:
+        done: Future[Prepared] = Future()
+        done.set_result(_prepare_one(source))
+        return done
+    if isinstance(source.content, Path):
         return pool.submit(_prepare_one, source)
-    done: Future[Prepared] = Future()
-    done.set_result(_prepare_one(source))
-    return done
+    room.acquire()
+    begun = pool.submit(_prepare_one, source)
+    begun.add_done_callback(lambda _: room.release())
+    return begun
 
 
-def _size(content: Path | bytes) -> int:
+def _size(content: Path | bytes | Grey | PictureError) -> int:
     if isinstance(content, bytes):
         return len(content)
+    if isinstance(content, np.ndarray):
+        return content.size
+    if isinstance(content, PictureError):
+        return 0
     try:
         return content.stat().st_size
     except (OSError, ValueError):
@@ -92,10 +115,17 @@ def _size(content: Path | bytes) -> int:
 
 
 def _prepare_one(source: Source) -> Prepared:
+    rest = source if isinstance(source.content, Path) else replace(source, content=b"")
     try:
-        return source, prepare(read_picture(source.content))
+        return rest, prepare(_grey(source.content))
     except PictureError as error:
-        return source, error
+        return rest, error
+
+
+def _grey(content: Path | bytes | Grey | PictureError) -> Grey:
+    if isinstance(content, PictureError):
+        raise content
+    return content if isinstance(content, np.ndarray) else read_picture(content)
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:

@@ -1,0 +1,216 @@
+"""The digits in pictures, read by a checkpoint: for programs, and for digitcli's own commands."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from digitcli.core.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.doubt import doubt
+from digitcli.core.errors import PictureError
+from digitcli.core.inference import forward, probabilities
+from digitcli.core.lookup import CHECKPOINT_VARIABLE, find_checkpoint
+from digitcli.core.metadata import Metadata
+from digitcli.data.inputs import PictureLike, as_source
+from digitcli.data.prepare import Digit
+from digitcli.data.reading import Source, prepare_all
+
+Pictures = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a picture was read as.
+
+    Attributes:
+        label: The name of the most probable class, "7" say.
+        probability: Of that class, in 0..1.
+        probabilities: Of every class by its name, in the order of the checkpoint; their sum is 1.
+        warning: Why this is perhaps not a picture of one digit, or None.
+        others: Further shapes in the picture that are as large as a digit.
+        picture: What the network saw, uint8 (28, 28), ink light on black.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float] = field(hash=False)
+    warning: str | None
+    others: int
+    picture: Pictures = field(repr=False, compare=False)
+
+    @cached_property
+    def ranking(self) -> tuple[tuple[str, float], ...]:
+        """The classes and their probabilities, the most probable first."""
+        return tuple(sorted(self.probabilities.items(), key=lambda entry: -entry[1]))
+
+    def reaches(self, minimum: float) -> bool:
+        """Says whether the answer is sure enough.
+
+        Args:
+            minimum: The least probability, in 0..1. Above 0, a picture of several shapes never
+                reaches it: one of several digits is not the answer, however sure.
+        """
+        return self.probability >= minimum and not (minimum and self.others)
+
+
+class Classifier:
+    """Reads handwritten digits with the weights of a checkpoint, in NumPy alone.
+
+    >>> classifier = Classifier.load()
+    >>> classifier.predict("image.png").label
+    '7'
+
+    Args:
+        checkpoint: Weights and what belongs to them.
+        path: Where they come from.
+
+    Attributes:
+        path: Where the weights come from.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, path: Path) -> None:
+        self.path = path
+        self._checkpoint = checkpoint
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
+        """Reads a checkpoint, looked for as the commands look for theirs.
+
+        Args:
+            path: A checkpoint. None for that of the variable ``DIGITCLI_CHECKPOINT``, else
+                ``checkpoints/latest.safetensors`` in the current folder, else digitcli's own.
+
+        Raises:
+            CheckpointError: It is missing, damaged, or not a checkpoint of digitcli's.
+        """
+        named = path if path is not None else os.environ.get(CHECKPOINT_VARIABLE) or None
+        found = find_checkpoint(None if named is None else Path(named))
+        return cls(load_checkpoint(found), found)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the network's outputs."""
+        return self._checkpoint.metadata.classes
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the checkpoint says of itself."""
+        return self._checkpoint.metadata
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.load({str(self.path)!r})"
+
+    def predict(self, picture: PictureLike) -> Prediction:
+        """Reads the digit in one picture, which is prepared as MNIST's digits were.
+
+        Args:
+            picture: A path, a file's content, a file open in binary mode, a Pillow picture, or an
+                array as ``digitcli.data.inputs.grey_array`` takes.
+
+        Raises:
+            PictureError: It cannot be read; ``NotAPictureError`` and ``BlankPictureError`` where
+                the content is no picture, and where the picture shows nothing.
+            TypeError: ``picture`` is of none of these types.
+        """
+        (answer,) = self.predict_many([picture])
+        if isinstance(answer, PictureError):
+            raise answer
+        return answer
+
+    def predict_many(self, pictures: Iterable[PictureLike]) -> Iterator[Prediction | PictureError]:
+        """Reads the digits in many pictures, large ones on several cores, at even memory.
+
+        Args:
+            pictures: As for ``predict``; an array of uint8 (count, 28, 28) is such, for one. They
+                are drawn as they are needed, some of them ahead of the answers.
+
+        Yields:
+            An answer for each, in the order of the pictures. Where a picture cannot be read, its
+            fault is in its place, and the others go on.
+
+        Raises:
+            TypeError: One of them is of no type that a picture can be in.
+        """
+        if isinstance(pictures, str | bytes | os.PathLike):
+            raise TypeError("predict_many takes several pictures; give one to predict")
+        for source, answer in self.predict_sources(map(as_source, pictures)):
+            if isinstance(answer, PictureError) and source.name:
+                yield answer.of(source.name)
+            else:
+                yield answer
+
+    def predict_sources(
+        self, sources: Iterable[Source | None]
+    ) -> Iterator[tuple[Source, Prediction | PictureError]]:
+        """Reads the digits in pictures with names, as the command line does.
+
+        Args:
+            sources: As ``digitcli.data.reading.prepare_all`` takes them.
+
+        Yields:
+            Each source with its answer or its fault, in their order.
+        """
+        for batch in prepare_all(sources):
+            digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
+            answers = iter(self._answer(digits))
+            for source, digit in batch:
+                yield source, digit if isinstance(digit, PictureError) else next(answers)
+
+    def _answer(self, digits: list[Digit]) -> list[Prediction]:
+        if not digits:
+            return []
+        rows = self.probabilities(np.stack([digit.picture for digit in digits])).tolist()
+        return [self._prediction(digit, row) for digit, row in zip(digits, rows, strict=True)]
+
+    def _prediction(self, digit: Digit, row: list[float]) -> Prediction:
+        probability = max(row)
+        return Prediction(
+            label=self.classes[row.index(probability)],
+            probability=probability,
+            probabilities=dict(zip(self.classes, row, strict=True)),
+            warning=doubt(digit.picture, digit.others, probability),
+            others=digit.others,
+            picture=digit.picture,
+        )
+
+    def scores(self, pictures: Pictures) -> npt.NDArray[np.float32]:
+        """Returns the network's scores (logits) for pictures that are in MNIST's form already.
+
+        Args:
+            pictures: uint8 (count, 28, 28), ink light on black.
+
+        Returns:
+            float32 (count, classes).
+
+        Raises:
+            PictureError: The array is of another shape or type.
+        """
+        return forward(self._checkpoint, _checked(pictures))
+
+    def probabilities(self, pictures: Pictures) -> npt.NDArray[np.float64]:
+        """Returns the classes' probabilities for pictures that are in MNIST's form already.
+
+        Args:
+            pictures: uint8 (count, 28, 28), ink light on black.
+
+        Returns:
+            float64 (count, classes), at the checkpoint's temperature; each row sums to one.
+
+        Raises:
+            PictureError: The array is of another shape or type.
+        """
+        return probabilities(self._checkpoint, _checked(pictures))
+
+
+def _checked(pictures: Pictures) -> Pictures:
+    if pictures.dtype != np.uint8 or pictures.ndim != 3 or pictures.shape[1:] != (28, 28):
+        raise PictureError(
+            f"an array of {pictures.dtype} and shape {pictures.shape} is not in MNIST's form",
+            "give uint8 (count, 28, 28), or other pictures to predict_many",
+        )
+    return pictures

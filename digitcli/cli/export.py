@@ -1,0 +1,72 @@
+"""``digitcli export``: the network in a file that other programs run."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from digitcli.cli.options import CheckpointFile, Json, examples, file
+
+EXAMPLES = examples(
+    "digitcli export digits.onnx",
+    "digitcli export digits.pt2 --checkpoint fast.safetensors",
+    "digitcli export --format npz weights.bin",
+    "digitcli export digits.npz --json | jq .difference",
+)
+
+
+def _format_names() -> list[str]:
+    from digitcli.core.export.formats import FORMATS
+
+    return list(FORMATS)
+
+
+def export(
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", parser=file, show_default=False, help="The file to write."),
+    ],
+    *,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            autocompletion=_format_names,
+            show_default="OUT's ending",
+            help="onnx (needs the extra onnx), pt2 for torch, or npz for NumPy.",
+        ),
+    ] = None,
+    checkpoint: CheckpointFile = None,
+    json: Json = False,
+) -> None:
+    """Write the network for other programs: 28x28 bytes in, probabilities out.
+
+    Normalisation and temperature are in it, and batches of any size go
+    through. It is written once it has answered 1,000 pictures as digitcli
+    does, to 0.00001.
+
+    It does not prepare pictures: they must be in MNIST's form, light ink on
+    black, the digit fitted into 20x20 pixels and centred by mass.
+    """
+    from digitcli.core.export.formats import choose_format
+
+    chosen = choose_format(format_, out)
+
+    from digitcli.console.export import show_export
+    from digitcli.console.streams import print_note, print_weights, visible
+    from digitcli.core.checkpoint import load_checkpoint
+    from digitcli.core.errors import DigitcliError
+    from digitcli.core.export import write
+    from digitcli.core.lookup import find_checkpoint
+
+    path = find_checkpoint(checkpoint)
+    loaded = load_checkpoint(path)
+    if os.path.realpath(out) == os.path.realpath(path):
+        raise DigitcliError(f"{out} is the checkpoint itself", "give the export another name")
+    print_weights(path)
+    if out.exists():
+        print_note(f"{visible(str(out))} will be replaced")
+    exported = write.export(loaded, chosen, out)
+    show_export(exported, out, format_=chosen, checkpoint=path, as_json=json)
