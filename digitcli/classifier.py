@@ -1,61 +1,32 @@
 """The digits in pictures, read by a checkpoint: for programs, and for digitcli's own commands."""
 
+import itertools
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.answers import Box, PlacedDigit, Prediction, Reading
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.doubt import doubt
-from digitcli.core.errors import PictureError
+from digitcli.core.errors import BlankPictureError, PictureError
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.lookup import CHECKPOINT_VARIABLE, find_checkpoint
 from digitcli.core.metadata import Metadata
 from digitcli.data.inputs import PictureLike, as_source
-from digitcli.data.prepare import Digit
+from digitcli.data.lattice import read_page
+from digitcli.data.paper import Grey
+from digitcli.data.prepare import Digit, prepare
 from digitcli.data.reading import Source, prepare_all
+from digitcli.data.splitting import find_parts
+
+__all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
 
 Pictures = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a picture was read as.
-
-    Attributes:
-        label: The name of the most probable class, "7" say.
-        probability: Of that class, in 0..1.
-        probabilities: Of every class by its name, in the order of the checkpoint; their sum is 1.
-        warning: Why this is perhaps not a picture of one digit, or None.
-        others: Further shapes in the picture that are as large as a digit.
-        picture: What the network saw, uint8 (28, 28), ink light on black.
-    """
-
-    label: str
-    probability: float
-    probabilities: dict[str, float] = field(hash=False)
-    warning: str | None
-    others: int
-    picture: Pictures = field(repr=False, compare=False)
-
-    @cached_property
-    def ranking(self) -> tuple[tuple[str, float], ...]:
-        """The classes and their probabilities, the most probable first."""
-        return tuple(sorted(self.probabilities.items(), key=lambda entry: -entry[1]))
-
-    def reaches(self, minimum: float) -> bool:
-        """Says whether the answer is sure enough.
-
-        Args:
-            minimum: The least probability, in 0..1. Above 0, a picture of several shapes never
-                reaches it: one of several digits is not the answer, however sure.
-        """
-        return self.probability >= minimum and not (minimum and self.others)
+Answer = TypeVar("Answer", Prediction, Reading)
 
 
 class Classifier:
@@ -136,13 +107,7 @@ class Classifier:
         Raises:
             TypeError: One of them is of no type that a picture can be in.
         """
-        if isinstance(pictures, str | bytes | os.PathLike):
-            raise TypeError("predict_many takes several pictures; give one to predict")
-        for source, answer in self.predict_sources(map(as_source, pictures)):
-            if isinstance(answer, PictureError) and source.name:
-                yield answer.of(source.name)
-            else:
-                yield answer
+        return _of_many(self.predict_sources, pictures)
 
     def predict_sources(
         self, sources: Iterable[Source | None]
@@ -155,11 +120,55 @@ class Classifier:
         Yields:
             Each source with its answer or its fault, in their order.
         """
-        for batch in prepare_all(sources):
+        for batch in prepare_all(sources, lambda _, grey: prepare(grey)):
             digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(self._answer(digits))
             for source, digit in batch:
                 yield source, digit if isinstance(digit, PictureError) else next(answers)
+
+    def read(self, picture: PictureLike) -> Reading:
+        """Reads all digits in one picture: a postcode, a meter, a page of boxes.
+
+        It is taken apart where digits are, and each is prepared as ``predict`` does. Digits that
+        touch are parted where the network sees them best; a single digit stays one.
+
+        Args:
+            picture: As for ``predict``.
+
+        Raises:
+            PictureError: As ``predict`` does.
+            TypeError: ``picture`` is of no type that a picture can be in.
+        """
+        (answer,) = self.read_many([picture])
+        if isinstance(answer, PictureError):
+            raise answer
+        return answer
+
+    def read_many(self, pictures: Iterable[PictureLike]) -> Iterator[Reading | PictureError]:
+        """Reads all digits in many pictures, as ``predict_many`` reads one in each."""
+        return _of_many(self.read_sources, pictures)
+
+    def read_sources(
+        self, sources: Iterable[Source | None]
+    ) -> Iterator[tuple[Source, Reading | PictureError]]:
+        """Reads all digits in pictures with names, as ``predict_sources`` reads one in each."""
+        return itertools.chain.from_iterable(prepare_all(sources, self._reading))
+
+    def _reading(self, source: Source, grey: Grey) -> Reading:
+        page = find_parts(grey)
+        width, height = source.full_size
+        scale = round(max(width, height) / max(grey.shape))  # large pictures were reduced
+        digits = []
+        down, aside = page.sheet.corner
+        for found in read_page(page, self.probabilities, self.classes):
+            top, bottom = (scale * (side + down) for side in found.box[::2])
+            left, right = (scale * (side + aside) for side in found.box[1::2])
+            prediction = self._prediction(Digit(found.picture), found.probabilities.tolist())
+            box = Box(left, top, min(right, width), min(bottom, height))
+            digits.append(PlacedDigit(prediction, box, found.row))
+        if not digits:
+            raise BlankPictureError
+        return Reading(tuple(digits))
 
     def _answer(self, digits: list[Digit]) -> list[Prediction]:
         if not digits:
@@ -205,6 +214,19 @@ class Classifier:
             PictureError: The array is of another shape or type.
         """
         return probabilities(self._checkpoint, _checked(pictures))
+
+
+def _of_many(
+    read: Callable[[Iterable[Source]], Iterator[tuple[Source, Answer | PictureError]]],
+    pictures: Iterable[PictureLike],
+) -> Iterator[Answer | PictureError]:
+    if isinstance(pictures, str | bytes | os.PathLike):
+        raise TypeError("several pictures are read here; give one to predict or to read")
+    for source, answer in read(map(as_source, pictures)):
+        if isinstance(answer, PictureError) and source.name:
+            yield answer.of(source.name)
+        else:
+            yield answer
 
 
 def _checked(pictures: Pictures) -> Pictures:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from traced_digits import Place, drawn, penned, trace
 
 from digitcli.data.prepare import prepare, thicken
-from digitcli.data.shapes import _pieces, find_digit, stroke_width
+from digitcli.data.shapes import find_digit, find_pieces, stroke_width
 
 SIDE = 240
 
@@ -36,7 +36,7 @@ def blocks(*boxes: tuple[int, int, int, int]) -> npt.NDArray[np.float32]:
 @settings(max_examples=300)
 def test_pieces_are_those_of_scipy(mask: npt.NDArray[np.bool_]) -> None:
     ink = np.random.default_rng(0).random(mask.shape, np.float32)
-    pieces = _pieces(mask, ink)
+    pieces = find_pieces(mask, ink)
     expected, count = scipy.ndimage.label(mask, np.ones((3, 3)))
     assert len(pieces.mass) == count
     assert pieces.labels.max() == count

@@ -10,7 +10,7 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError, reason
 from digitcli.data.paper import Grey
-from digitcli.data.pictures import grey_of
+from digitcli.data.pictures import grey_of, upright_size
 from digitcli.data.reading import Source
 
 
@@ -54,9 +54,9 @@ def as_source(picture: PictureLike) -> Source:
         return Source("", bytes(picture))
     try:
         if isinstance(picture, Image.Image):
-            return Source("", grey_of(picture))
+            return Source("", grey_of(picture), size=upright_size(picture))
         if isinstance(picture, np.ndarray):
-            return Source("", grey_array(picture))
+            return Source("", grey_array(picture), size=picture.shape[1::-1])
         if hasattr(picture, "read"):
             return Source("", _read(picture))
     except PictureError as error:

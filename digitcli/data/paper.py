@@ -40,12 +40,17 @@ _CLEARLY = 1.3
 _COARSE = 48
 """Pixels of the longer side at which the light on the paper is judged: shadows are large."""
 
-_WINDOW = 0.25
+WINDOW = 0.25
 """Side of the window that bridges strokes, as a share of the picture's; a marker has 0.15."""
 
 
 def trim_padding(grey: Grey) -> Grey:
-    """Cuts off an even border around a smaller picture that has its own paper.
+    """Cuts off an even border around a smaller picture that has its own paper."""
+    return grey[inner_picture(grey)]
+
+
+def inner_picture(grey: Grey) -> tuple[slice, slice]:
+    """Finds a smaller picture that has its own paper within an even border.
 
     What differs from the border is a picture, not a digit, where it fills the edges of the
     rectangle around it, and shows something itself.
@@ -54,24 +59,27 @@ def trim_padding(grey: Grey) -> Grey:
         grey: float32 (height, width) in 0..1.
 
     Returns:
-        The inner picture, or all of it.
+        The rows and columns of the inner picture, or all of them.
     """
+    everything = (slice(0, grey.shape[0]), slice(0, grey.shape[1]))
     rim = _rim(grey)
     if np.ptp(rim) > _PADDING:
-        return grey
+        return everything
     differs = np.abs(grey - np.median(rim)) > _PADDING
     rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
     if min(len(rows), len(columns)) < _LEAST_PICTURE:
-        return grey
+        return everything
     box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     inner, filled = grey[box], differs[box]
+    if abs(float(np.median(inner) - np.median(rim))) <= _PADDING:
+        return everything  # the same paper: it is a frame
     edges = np.concatenate([filled[0], filled[-1], filled[:, 0], filled[:, -1]])
     if edges.mean() < _FILLED or np.ptp(_extremes(inner[1:-1, 1:-1])) < _FAINTEST:
-        return grey
-    return inner
+        return everything
+    return box
 
 
-def separate_ink(grey: Grey) -> Ink:
+def separate_ink(grey: Grey, window: float = WINDOW) -> Ink:
     """Makes ink light on black.
 
     Where the border shows one even colour, that is the paper. Otherwise the light differs over the
@@ -80,6 +88,7 @@ def separate_ink(grey: Grey) -> Ink:
 
     Args:
         grey: float32 (height, width) in 0..1.
+        window: Side of the square that bridges strokes, as a share of the picture's shorter one.
 
     Returns:
         float32 of the same shape: 0 for paper, 1 for full ink.
@@ -97,26 +106,28 @@ def separate_ink(grey: Grey) -> Ink:
     if high - low <= _EVEN * contrast:
         ink = paper - grey if paper - darkest >= lightest - paper else grey - paper
     else:
-        ink = _unevenly_lit(_blurred(grey))
+        ink = _unevenly_lit(_blurred(grey), window)
         ink -= np.median(ink)  # bridging follows the lightest grain of the paper
     return _scaled(np.clip(ink, 0, None))
 
 
-def _unevenly_lit(grey: Grey) -> Ink:
+def _unevenly_lit(grey: Grey, window: float) -> Ink:
     """Finds what is darker, or lighter, than the paper where the light on the paper differs.
 
     The difference to the light around each place tells which, but at the edge of a hard shadow it
     is as large to either side. Then it is the kind of ink that stands out more where it is bridged.
     """
-    below, above = _extremes(grey - _light(grey))
+    below, above = _extremes(grey - _light(grey, window))
     if max(-below, above) > _CLEARLY * min(-below, above):
-        return _bridged(grey if -below > above else -grey)
-    return max(_bridged(grey), _bridged(-grey), key=lambda ink: _extremes(ink)[1])
+        return _bridged(grey if -below > above else -grey, window)
+    return max(
+        _bridged(grey, window), _bridged(-grey, window), key=lambda ink: _extremes(ink)[1]
+    )
 
 
-def _bridged(grey: Grey) -> Ink:
+def _bridged(grey: Grey, window: float) -> Ink:
     """Returns how much darker than the paper beneath it each pixel is."""
-    darker: Ink = local_paper(grey) - grey
+    darker: Ink = local_paper(grey, window) - grey
     return darker
 
 
@@ -149,15 +160,19 @@ def _scaled(ink: Ink) -> Ink:
     return scaled
 
 
-def local_paper(grey: Grey) -> Grey:
+def local_paper(grey: Grey, window: float = WINDOW) -> Grey:
     """Bridges dark strokes: what a light paper looks like beneath them.
 
     A morphological closing (Serra 1982) with a square that no stroke is as wide as: the lightest
     value around each pixel, and then the darkest of these. The straight edge of a shadow stays
     where it is. Beyond the border the picture goes on as its slope there says, or else a dark
     corner would be taken for ink.
+
+    Args:
+        grey: float32 (height, width).
+        window: Side of the square, as a share of the picture's shorter one.
     """
-    size = 2 * (round(_WINDOW * min(grey.shape)) // 2) + 1
+    size = 2 * (round(window * min(grey.shape)) // 2) + 1
     around = [(min(size, side - 1),) * 2 for side in grey.shape]
     wide = np.pad(grey, around, mode="reflect", reflect_type="odd")
     closed = -_highest(-_highest(wide, size), size)
@@ -180,8 +195,8 @@ def _highest(grey: Grey, size: int) -> Grey:
     return grey
 
 
-def _light(grey: Grey) -> Grey:
-    """Estimates the light on the paper: the median around each place, of a window of half a side.
+def _light(grey: Grey, window: float) -> Grey:
+    """Estimates the light on the paper: the median around each place, of a window of twice that side.
 
     It needs not to know which of ink and paper is lighter, so that is decided by it.
     """
@@ -192,7 +207,7 @@ def _light(grey: Grey) -> Grey:
             (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BOX
         )
     )
-    reach = max(1, min(small.shape) // 4)
+    reach = max(1, int(window * min(small.shape)))
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(small, reach, mode="edge"), (2 * reach + 1, 2 * reach + 1)
     )

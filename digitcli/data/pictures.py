@@ -26,6 +26,9 @@ have more grain."""
 _LARGEST_SIDE = 1000
 """Pixels; a digit in a larger photo is reduced first: 20 of them is all that it will have."""
 
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, range(5, 9)
+"""The tag of EXIF that says how a picture is to be turned, and its values that swap the sides."""
+
 
 def find_files(path: Path) -> Iterator[Path]:
     """Lists the files under a folder in the order of their names; links are not followed.
@@ -80,6 +83,18 @@ def read_picture(source: Path | bytes) -> Grey:
     except Exception as error:  # Pillow's readers raise anything on damaged files
         raise PictureError(f"it is damaged ({error})", "save it again, or take another") from error
     return _grey(upright)
+
+
+def full_size(source: Path | bytes) -> tuple[int, int]:
+    """Returns the width and height of a picture that can be read, upright, as it is seen."""
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        return upright_size(image)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Returns the width and height that a picture has once it is turned as its EXIF says."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE else image.size
 
 
 def grey_of(image: Image.Image) -> Grey:

@@ -26,7 +26,7 @@ CENTRE = SIDE // 2
 Picture = npt.NDArray[np.uint8]
 Watch = Callable[[str, npt.NDArray[Any]], None]
 
-_VISIBLE = 0.1
+VISIBLE = 0.1
 """Share of full ink from which a pixel belongs to a stroke's extent."""
 
 _WORKING_SIDE = 500
@@ -72,12 +72,10 @@ def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
     Raises:
         BlankPictureError: There is no ink on it.
     """
-    as_given = _to_bytes(grey)
-    for picture in (as_given, 255 - as_given):
-        if is_mnist_form(picture):
-            watch("picture", grey)
-            watch("in MNIST's form", picture)
-            return Digit(picture)
+    if (picture := in_mnist_form(grey)) is not None:
+        watch("picture", grey)
+        watch("in MNIST's form", picture)
+        return Digit(picture)
     grey = trim_padding(grey)
     watch("picture", grey)
     digit, others = _look(grey, watch)
@@ -86,6 +84,15 @@ def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
     picture = centre(fit(pen))
     watch("in MNIST's form", picture)
     return Digit(picture, others)
+
+
+def in_mnist_form(grey: Grey) -> Picture | None:
+    """Returns a picture that has MNIST's form already, upright or inverted; None for any other."""
+    as_given = _to_bytes(grey)
+    for picture in (as_given, 255 - as_given):
+        if is_mnist_form(picture):
+            return picture
+    return None
 
 
 def _look(grey: Grey, watch: Watch) -> tuple[Ink, int]:
@@ -173,7 +180,7 @@ def is_mnist_form(picture: Picture) -> bool:
 
 def crop(ink: Ink) -> Ink:
     """Cuts away everything around the ink; what JPEG leaves around strokes is not ink."""
-    top, left, height, width = _bounds(ink > _VISIBLE)
+    top, left, height, width = _bounds(ink > VISIBLE)
     return ink[top : top + height, left : left + width]
 
 

@@ -4,18 +4,18 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Semaphore
+from typing import TypeVar
 
 import numpy as np
 
 from digitcli.core.errors import PictureError
 from digitcli.data.paper import Grey
-from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import Digit, prepare
+from digitcli.data.pictures import full_size, read_picture
 
 _WAITING = 256
 """Pictures in hand at most, which is also the largest batch: memory stays flat."""
@@ -36,37 +36,50 @@ class Source:
         content: A file, a file's content, a picture in grey as ``read_picture`` gives it, or what
             is wrong with it.
         folder: The folder it was found in, as the user named it; None if it was named itself.
+        size: Width and height of the picture that grey content was made from.
     """
 
     name: str
     content: Path | bytes | Grey | PictureError
     folder: str | None = None
+    size: tuple[int, int] = (0, 0)
+
+    @property
+    def full_size(self) -> tuple[int, int]:
+        """Width and height of the picture as it is seen, before it is reduced."""
+        return full_size(self.content) if isinstance(self.content, Path | bytes) else self.size
 
 
-Prepared = tuple[Source, Digit | PictureError]
+Prepared = TypeVar("Prepared")
+Outcome = tuple[Source, Prepared | PictureError]
+Prepare = Callable[[Source, Grey], Prepared]
 
 
-def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
+def prepare_all(
+    sources: Iterable[Source | None], prepare: Prepare[Prepared]
+) -> Iterator[list[Outcome[Prepared]]]:
     """Prepares pictures, large ones in parallel, and yields them in the order they were given.
 
     Args:
         sources: Drawn from only as far as pictures are needed. None among them says that the next
             may be long in coming, so that nothing is kept back for it.
+        prepare: Makes of a source and its picture in grey what is wanted; it may raise a
+            ``PictureError``.
 
     Yields:
-        Batches of sources with their digits, or with what is wrong with them. What was given as
+        Batches of sources with what was made of them, or with what is wrong with them. What was given as
         content and not as a file is no longer in its source.
     """
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     room = Semaphore(2 * (os.cpu_count() or 1))
-    waiting: deque[Future[Prepared]] = deque()
-    batch: list[Prepared] = []
+    waiting: deque[Future[Outcome[Prepared]]] = deque()
+    batch: list[Outcome[Prepared]] = []
     due = 0.0
     try:
         for source in itertools.chain(sources, [None]):
             if source is not None:
-                waiting.append(_begin(source, pool, room))
+                waiting.append(_begin(source, prepare, pool, room))
             while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
                 if batch and (len(batch) == _WAITING or not waiting[0].done()):
                     yield batch
@@ -81,22 +94,25 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(source: Source, pool: ThreadPoolExecutor, room: Semaphore) -> "Future[Prepared]":
+def _begin(
+    source: Source, prepare: Prepare[Prepared], pool: ThreadPoolExecutor, room: Semaphore
+) -> "Future[Outcome[Prepared]]":
     """Prepares a small picture at once, and has a large one prepared.
 
     Args:
         source: The picture.
+        prepare: As ``prepare_all`` is given it.
         pool: Where large ones are prepared.
         room: For those whose pixels or content wait in memory.
     """
     if _size(source.content) <= _SMALL:
-        done: Future[Prepared] = Future()
-        done.set_result(_prepare_one(source))
+        done: Future[Outcome[Prepared]] = Future()
+        done.set_result(_prepare_one(source, prepare))
         return done
     if isinstance(source.content, Path):
-        return pool.submit(_prepare_one, source)
+        return pool.submit(_prepare_one, source, prepare)
     room.acquire()
-    begun = pool.submit(_prepare_one, source)
+    begun = pool.submit(_prepare_one, source, prepare)
     begun.add_done_callback(lambda _: room.release())
     return begun
 
@@ -114,10 +130,10 @@ def _size(content: Path | bytes | Grey | PictureError) -> int:
         return 0  # reading it will say what is wrong
 
 
-def _prepare_one(source: Source) -> Prepared:
+def _prepare_one(source: Source, prepare: Prepare[Prepared]) -> Outcome[Prepared]:
     rest = source if isinstance(source.content, Path) else replace(source, content=b"")
     try:
-        return rest, prepare(_grey(source.content))
+        return rest, prepare(source, _grey(source.content))
     except PictureError as error:
         return rest, error
 

@@ -51,7 +51,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Pieces:
+class Pieces:
     """Connected pieces of ink, the heaviest first.
 
     Attributes:
@@ -76,9 +76,9 @@ def find_digit(ink: Ink, mask: Mask) -> Found:
         ink: float32 (height, width), 0 for paper and 1 for full ink.
         mask: bool (height, width), at least one pixel: where a stroke is.
     """
-    pieces = _pieces(mask, ink)
+    pieces = find_pieces(mask, ink)
     boxes, mass = pieces.boxes, pieces.mass
-    usable = ~_frames(pieces)
+    usable = ~find_frames(pieces)
     shapes = _shapes(boxes, usable, stroke_width(ink * mask))
 
     def weight(shape: list[int]) -> float:
@@ -111,7 +111,7 @@ def stroke_width(ink: Ink) -> float:
     return 2 * float(ink.sum()) / outline if outline else 0.0
 
 
-def _pieces(mask: Mask, ink: Ink) -> _Pieces:
+def find_pieces(mask: Mask, ink: Ink, most: int = _PIECES) -> Pieces:
     """Labels what is connected, diagonals included, run by run.
 
     scipy.ndimage.label does the same, but importing it takes longer than all else that reading a
@@ -161,10 +161,10 @@ def _pieces(mask: Mask, ink: Ink) -> _Pieces:
     rank[order] = np.arange(len(order))
     labels = np.zeros(mask.shape, dtype=np.int64)
     labels[mask] = np.repeat(rank[piece_of] + 1, ends - starts)
-    return _Pieces(labels, boxes[order][:_PIECES], mass[order][:_PIECES])
+    return Pieces(labels, boxes[order][:most], mass[order][:most])
 
 
-def _frames(pieces: _Pieces) -> Mask:
+def find_frames(pieces: Pieces) -> Mask:
     """Says of each piece whether it is a frame: it has four straight sides, and ink within."""
     boxes, mass = pieces.boxes, pieces.mass
     frames = np.zeros(len(boxes), dtype=bool)
