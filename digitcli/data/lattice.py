@@ -21,6 +21,9 @@ from digitcli.data.page import Floats, Page
 Judge = Callable[[npt.NDArray[np.uint8]], Floats]
 """Returns the classes' probabilities, float (count, classes), of pictures in MNIST's form."""
 
+_ONE = 0.5
+"""Probability from which a picture that is in the form of MNIST's single digits is one."""
+
 _SURE, _WIDE = 0.97, 1.1
 """A piece that the network is as sure of, and that is no wider as a share of its height, is not
 cut."""
@@ -44,10 +47,11 @@ _JOIN = 0.35
 _SHAPE, _MOST_SHAPE = 0.06, 8.0
 _SHORT = 1.5
 _LEFT_OUT = 0.5
+_WHOLE = -0.5
 """Costs: ``_DOUBT * log(1 + doubt / _CERTAIN)`` of the network's doubt, beside the logarithm of its
 probability; of a further digit; of each width of the pen that a cut crosses; of joining two pieces
 that could be digits; of a shape that is unusual for the class, times the square of its deviation up
-to a limit; of being shorter than others, times the logarithm; of leaving out a small part."""
+to a limit; of being shorter than others, times the logarithm; of leaving out a small part; and of reading the whole picture as one digit."""
 
 _SHAPES = {
     "0": (-0.09, 0.20),
@@ -98,14 +102,16 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
         judge: The network.
         classes: Its classes' names, in their order.
     """
+    if (whole := page.sheet.whole) is not None and (share := judge(whole[None])[0]).max() >= _ONE:
+        return [Found(whole, share, page.box(0, len(page)), 0)]
     spans, pictures, shares = _judged(page, judge)
     unsure = {
         span.first
         for span, share in zip(spans, shares, strict=True)
         if span.end == span.first + 1 and (share.max() < _SURE or _aspect(page, span) > _WIDE)
     }
-    if unsure and len(whole := page.cut(unsure)) > len(page):
-        page = whole
+    if unsure and len(parted := page.cut(unsure)) > len(page):
+        page = parted
         spans, pictures, shares = _judged(page, judge)
     costs = [
         span.cost + _cost(share, classes, _aspect(page, span))
@@ -144,8 +150,11 @@ def _from(page: Page, first: int) -> Iterator[_Span]:
                 return
             if width > _WIDEST * max(height, page.sheet.height):
                 return
-        short = max(0.0, float(np.log(page.sheet.height / height)))
-        yield _Span(first, end, _DIGIT + cut + _JOIN * max(0, pieces - 1) + _SHORT * short)
+        cost = _DIGIT + cut + _JOIN * max(0, pieces - 1)
+        cost += _SHORT * max(0.0, float(np.log(page.sheet.height / height)))
+        if end - first == len(page):
+            cost += _WHOLE
+        yield _Span(first, end, cost)
 
 
 def _size(page: Page, first: int, end: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ settings of digitcli were chosen on strips of training pictures; ``--digits test
 pictures, for reporting. A strip is right if its string is, digit by digit; ``alone`` is the share
 of strips whose digits are all right when each is given to ``Classifier.predict`` by itself, as
 large as on the strip, which cutting cannot better but by luck. ``count`` is the share with as many
-digits as there are. The row ``singles`` gives MNIST's digits themselves.
+digits as there are. The rows ``singles`` give MNIST's digits one by one, as they are and enlarged.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 from pictures import mnist
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -51,7 +51,8 @@ Field = npt.NDArray[np.float32]
 Digits = Sequence[Field]
 
 LEAST, MOST = 2, 8
-SINGLES = "singles"
+SINGLES = {"singles": (28, 0), "singles, enlarged": (280, 40)}
+"""Pixels of the side of MNIST's digits, and of a border around it."""
 
 _MOST_UNDER = 0.6
 """Share of the narrower of two digits' boxes that lies within the other's at most."""
@@ -259,10 +260,12 @@ class Bench:
 
     def case(self, name: str, index: int) -> Case:
         classifier, split = _loaded(self.checkpoint, self.digits)
-        if name == SINGLES:
-            image = split.images[index]
-            alone = classifier.predict(image).label
-            return self.read(Case(name, index, str(split.labels[index]), "", alone), on_image(image))
+        if name in SINGLES:
+            side, border = SINGLES[name]
+            image = Image.fromarray(split.images[index]).resize((side, side))
+            content = png(ImageOps.expand(image, border))
+            alone = classifier.predict(content).label
+            return self.read(Case(name, index, str(split.labels[index]), "", alone), content)
         content, digits, text = self.strip(name, index)
         margin = round(0.2 * len(digits[0]))
         alone = "".join(
@@ -288,10 +291,6 @@ class Bench:
         except PictureError as error:
             return replace(case, read=str(error))
         return replace(case, read=reading.text, probability=reading.probability)
-
-
-def on_image(image: npt.NDArray[np.uint8]) -> bytes:
-    return png(Image.fromarray(image))
 
 
 @functools.cache
@@ -353,10 +352,10 @@ def table_of(rows: Sequence[Row], title: str) -> Table:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--checkpoint", type=Path, help="default: as the commands look for it")
-    parser.add_argument("--count", type=int, default=300, help="strips per condition")
+    parser.add_argument("--count", type=int, default=300, help="per condition; singles 10,000 at most")
     parser.add_argument("--seed", type=int, default=0, help="draws other digits and places")
     parser.add_argument("--digits", choices=("train", "test"), default="train")
-    names = [*CONDITIONS, SINGLES]
+    names = [*CONDITIONS, *SINGLES]
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=names, default=names, help=", ".join(names)
     )
@@ -374,8 +373,7 @@ def main() -> None:
     wrong: list[Case] = []
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         for name in arguments.only:
-            count = len(_loaded(None, arguments.digits)[1]) if name == SINGLES else arguments.count
-            size = -(-count // 40)
+            count, size = arguments.count, -(-arguments.count // 40)
             jobs = [(name, range(i, min(i + size, count))) for i in range(0, count, size)]
             found = pool.map(bench.cases, jobs)
             console = Console(stderr=True)
@@ -384,7 +382,7 @@ def main() -> None:
                 for block in track(found, name, len(jobs), console=console, transient=True)
                 for case in block
             ]
-            rows += rows_of(name, cases, by_length=arguments.by_length and name != SINGLES)
+            rows += rows_of(name, cases, by_length=arguments.by_length and name not in SINGLES)
             wrong += [case for case in cases if case.read != case.text]
     Console().print(table_of(rows, f"{arguments.digits} pictures, seed {arguments.seed}"))
     for case in wrong if arguments.list_wrong else ():
@@ -392,7 +390,7 @@ def main() -> None:
     if arguments.save_wrong:
         arguments.save_wrong.mkdir(parents=True, exist_ok=True)
         for case in wrong:
-            if case.name != SINGLES:
+            if case.name not in SINGLES:
                 stem = f"{case.name}-{case.index}-{case.text}".replace(" ", "-").replace(",", "")
                 content, _, _ = bench.strip(case.name, case.index)
                 (arguments.save_wrong / f"{stem}.png").write_bytes(content)
