@@ -11,16 +11,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BlankPictureError",
+    "Box",
     "CheckpointError",
     "Classifier",
     "DigitcliError",
     "NotAPictureError",
     "PictureError",
+    "PlacedDigit",
     "Prediction",
+    "Reading",
 ]
 
 if TYPE_CHECKING:
-    from digitcli.classifier import Classifier, Prediction
+    from digitcli.answers import Box, PlacedDigit, Prediction, Reading
+    from digitcli.classifier import Classifier
     from digitcli.core.errors import (
         BlankPictureError,
         CheckpointError,

@@ -5,15 +5,16 @@ import itertools
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from digitcli.cli.options import CheckpointFile, Json, examples, file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from digitcli.classifier import Classifier
     from digitcli.data.reading import Source
 
 EXAMPLES = examples(
@@ -21,6 +22,7 @@ EXAMPLES = examples(
     "digitcli predict scans/ --json | jq .digit",
     "curl -s https://example.org/7.png | digitcli predict --quiet -",
     "digitcli predict *.jpg --min-probability 0.9",
+    "digitcli predict --split postcode.jpg --json | jq .text",
     "digitcli predict photo.jpg --show-steps steps.png",
     "find . -name '*.png' -print0 | digitcli predict --files-from -",
 )
@@ -43,6 +45,14 @@ def predict(
             help="Take names from a file (- for standard input), parted by newlines or NULs.",
         ),
     ] = None,
+    split: Annotated[
+        bool,
+        typer.Option(
+            "--split",
+            metavar="",
+            help="Read all digits of a picture, as a string with their places.",
+        ),
+    ] = False,
     top: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable digits.")
     ] = None,
@@ -58,32 +68,33 @@ def predict(
     show_steps: Annotated[
         Path | None,
         typer.Option(
-            parser=file, metavar="FILE", help="Draw how the one picture was prepared, step by step."
+            parser=file,
+            metavar="FILE",
+            help="Draw how the one picture was prepared, or where --split found its digits.",
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="Print the digit alone.")
+        bool, typer.Option("--quiet", "-q", metavar="", help="Print the answer alone.")
     ] = False,
     checkpoint: CheckpointFile = None,
     json: Json = False,
 ) -> int:
-    """Read the handwritten digit in each picture.
+    """Read the handwritten digit in each picture, or with --split all its digits.
 
     A picture is prepared as MNIST was: ink made light on black, cropped,
     fitted into 20x20 pixels, and centred by mass in 28x28.
     """
     from digitcli.classifier import Classifier
     from digitcli.console.errors import print_error
-    from digitcli.console.prediction import PredictionDisplay
+    from digitcli.console.prediction import AnswerDisplay, PredictionDisplay
+    from digitcli.console.reading import ReadingDisplay
     from digitcli.core.errors import (
         BlankPictureError,
-        DigitcliError,
         NotAPictureError,
         PictureError,
     )
 
-    if json and quiet:
-        raise DigitcliError("--json and --quiet exclude each other", "give one of them")
+    _check_forms(json=json, quiet=quiet, split=split, top=top)
     _check_sources(images or [], files_from)
     if show_steps is not None:
         _check_steps(images or [], files_from, show_steps)
@@ -97,11 +108,18 @@ def predict(
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
-    with PredictionDisplay(
-        classifier.path, as_json=json, quiet=quiet, top=top, minimum=min_probability
-    ) as display:
+    given: dict[str, Any] = {"as_json": json, "quiet": quiet, "minimum": min_probability}
+    of_kind: AnswerDisplay[Any] = (
+        ReadingDisplay(classifier.path, **given)
+        if split
+        else PredictionDisplay(classifier.path, **given, top=top)
+    )
+    with of_kind as display:
         sources = _sources(images or [], files_from, folders)
-        for source, answer in classifier.predict_sources(sources):
+        read: Callable[..., Iterator[tuple[Source, Any]]] = (
+            classifier.read_sources if split else classifier.predict_sources
+        )
+        for source, answer in read(sources):
             if source.folder is not None:
                 if isinstance(answer, NotAPictureError):
                     continue
@@ -113,13 +131,27 @@ def predict(
             doubtful += not answer.reaches(min_probability)
             display.show(source.name, answer)
     if show_steps is not None and images:
-        _draw_steps(images[0], show_steps)
+        if split:
+            _draw_places(classifier, images[0], show_steps)
+        else:
+            _draw_steps(images[0], show_steps)
     for folder, found in folders.items():
         if not found:
             report(folder, PictureError("there are no pictures in it", "name another folder"))
     if failed and not answered and not blank:
         return 2
     return 1 if failed or doubtful else 0
+
+
+def _check_forms(*, json: bool, quiet: bool, split: bool, top: int | None) -> None:
+    from digitcli.core.errors import DigitcliError
+
+    if json and quiet:
+        raise DigitcliError("--json and --quiet exclude each other", "give one of them")
+    if split and top is not None:
+        raise DigitcliError(
+            "--split and --top exclude each other", "--json tells every probability of each digit"
+        )
 
 
 def _check_sources(images: list[str], files_from: str | None) -> None:
@@ -159,6 +191,24 @@ def _draw_steps(image: str, path: Path) -> None:
         prepare(read_picture(Path(image)), steps)
     if steps:
         steps.save(path)
+
+
+def _draw_places(classifier: "Classifier", image: str, path: Path) -> None:
+    """Draws where the digits of a picture were found, if it can be read."""
+    from digitcli.core.errors import BlankPictureError, PictureError
+    from digitcli.data.marked import Mark, draw_marks
+    from digitcli.data.pictures import full_size, read_picture
+    from digitcli.data.steps import save_drawing
+
+    marks = []
+    with contextlib.suppress(PictureError):  # what is wrong was told with the answer
+        grey = read_picture(Path(image))
+        with contextlib.suppress(BlankPictureError):
+            for digit in classifier.read(image).digits:
+                answer = digit.prediction
+                caption = f"{answer.label} {answer.probability:.1%}"
+                marks.append(Mark(digit.box, caption, answer.picture))
+        save_drawing(draw_marks(grey, full_size(Path(image)), marks), path)
 
 
 def _sources(

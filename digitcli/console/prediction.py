@@ -2,12 +2,14 @@
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.answers import UNSURE
 from digitcli.console.streams import (
     error_console,
     has_colour,
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
-    from digitcli.classifier import Prediction
+    from digitcli.answers import Prediction, Reading
+
+Answer = TypeVar("Answer", "Prediction", "Reading")
 
 _BAR_WIDTH = 24
 _WIDTH = 28 + 3 + 5 + _BAR_WIDTH + 8
@@ -33,22 +37,19 @@ _MOMENT = 1.0
 """Seconds after which somebody who sees nothing wants to know how far it is."""
 
 
-class PredictionDisplay:
-    """Prints predictions as they come, and how far it is where nothing else shows that.
+class AnswerDisplay(ABC, Generic[Answer]):
+    """Prints answers as they come, and how far it is where nothing else shows that.
 
     Args:
-        checkpoint: Where the weights come from, said before the first prediction.
+        checkpoint: Where the weights come from, said before the first answer.
         as_json: A line of JSON each.
-        quiet: The digit alone, and nothing of the checkpoint.
-        top: This many of the most probable classes, in place of the best (lines) or all (bars).
+        quiet: The answer alone, and nothing of the checkpoint.
         minimum: What an answer has to reach so as not to be ``?``; see ``Prediction.reaches``.
     """
 
-    def __init__(
-        self, checkpoint: Path, *, as_json: bool, quiet: bool, top: int | None, minimum: float
-    ) -> None:
+    def __init__(self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float) -> None:
         self._checkpoint = checkpoint
-        self._as_json, self._quiet, self._top = as_json, quiet, top
+        self._as_json, self._quiet = as_json, quiet
         self._minimum = minimum
         drawn = is_terminal(sys.stdout)
         self._console = output_console(at_least=_WIDTH) if drawn else None
@@ -57,31 +58,27 @@ class PredictionDisplay:
         self._progress: Progress | None = None
         self._done = 0
 
-    def __enter__(self) -> "PredictionDisplay":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 
-    def show(self, path: str, prediction: "Prediction") -> None:
+    def show(self, path: str, answer: Answer) -> None:
         """Prints what the picture of this name was read as."""
-        answer = prediction.label if prediction.reaches(self._minimum) else "?"
         if not self._done and not self._quiet:
             print_weights(self._checkpoint)
-        if self._as_json:
-            print_json(_as_json(path, answer, prediction, self._checkpoint, self._top))
-        elif self._quiet:
-            print_line(visible(answer))
-        elif self._console is not None:
-            _draw(self._console, path, answer, prediction, self._top)
-        else:
-            _print_plain(path, answer, prediction, self._top)
-        if prediction.warning is not None:
-            print_note(f"{visible(path)}: {prediction.warning}")
+        self._print(path, answer)
+        if answer.warning is not None:
+            print_note(f"{visible(path)}: {answer.warning}")
         self._done += 1
         if self._counts:
             self._show_count()
+
+    @abstractmethod
+    def _print(self, path: str, answer: Answer) -> None:
+        """Prints an answer in the form that is wanted."""
 
     def _show_count(self) -> None:
         if self._progress is None and time.monotonic() - self._started > _MOMENT:
@@ -91,6 +88,35 @@ class PredictionDisplay:
             rate = self._done / (time.monotonic() - self._started)
             text = f"{self._done:,} pictures  {rate:,.0f} a second"
             self._progress.update(self._progress.task_ids[0], description=text)
+
+
+class PredictionDisplay(AnswerDisplay["Prediction"]):
+    """Prints the digits of pictures of one.
+
+    Args:
+        checkpoint: As for ``AnswerDisplay``, as the others are.
+        as_json: See there.
+        quiet: See there.
+        minimum: See there.
+        top: This many of the most probable classes, in place of the best (lines) or all (bars).
+    """
+
+    def __init__(
+        self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float, top: int | None
+    ) -> None:
+        super().__init__(checkpoint, as_json=as_json, quiet=quiet, minimum=minimum)
+        self._top = top
+
+    def _print(self, path: str, answer: "Prediction") -> None:
+        label = answer.label if answer.reaches(self._minimum) else UNSURE
+        if self._as_json:
+            print_json(_as_json(path, label, answer, self._checkpoint, self._top))
+        elif self._quiet:
+            print_line(visible(label))
+        elif self._console is not None:
+            _draw(self._console, path, label, answer, self._top)
+        else:
+            _print_plain(path, label, answer, self._top)
 
 
 def _counter() -> "Progress":
@@ -121,7 +147,7 @@ def _as_json(
 ) -> dict[str, Any]:
     value: dict[str, Any] = {
         "path": path,
-        "digit": _digit(answer),
+        "digit": digit_as_json(answer),
         "probability": prediction.probability,
         "probabilities": list(prediction.probabilities.values()),
         "warning": prediction.warning,
@@ -129,13 +155,13 @@ def _as_json(
     }
     if top is not None:
         value["top"] = [
-            {"digit": _digit(label), "probability": probability}
+            {"digit": digit_as_json(label), "probability": probability}
             for label, probability in prediction.ranking[:top]
         ]
     return value
 
 
-def _digit(name: str) -> int | str:
+def digit_as_json(name: str) -> int | str:
     """A class named by a digit is a number in JSON; any other name, and "?", a string."""
     return int(name) if len(name) == 1 and name in "0123456789" else name
 
@@ -146,7 +172,7 @@ def _draw(
     from rich.table import Table
     from rich.text import Text
 
-    highlight = "bold yellow" if answer == "?" else "bold green"
+    highlight = "bold yellow" if answer == UNSURE else "bold green"
     bars = Table.grid(padding=(0, 1))
     bars.add_column(justify="right")
     bars.add_column(width=_BAR_WIDTH)

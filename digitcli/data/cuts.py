@@ -85,22 +85,25 @@ def _seams(
         int (places, height), the column in each row.
     """
     rows, width = ink.shape
-    columns = np.arange(width)
-    away = np.abs(columns - places[:, None]) / height
-    near = np.where(away <= _BAND, away * (pen / rows), np.inf).astype(np.float32)
+    reach = max(1, round(_BAND * height))
+    offsets = np.arange(-reach, reach + 1)
+    columns = np.rint(places).astype(np.int64)[:, None] + offsets
+    away = (np.abs(offsets) / height * (pen / rows)).astype(np.float32)
+    cost = np.where((columns >= 0) & (columns < width), away, np.float32(np.inf))
+    columns = columns.clip(0, width - 1)
     aside = np.float32(_STRAIGHT * pen / height)
-    steps = np.empty((rows, len(places), width), dtype=np.int8)
-    total = near + ink[0]
+    steps = np.empty((rows, *columns.shape), dtype=np.int8)
+    total = cost + ink[0][columns]
     for row in range(1, rows):
         padded = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
         ways = np.stack([padded[:, :-2] + aside, padded[:, 1:-1], padded[:, 2:] + aside])
         best = ways.argmin(axis=0)
         steps[row] = best - 1
-        total = ways.min(axis=0) + near + ink[row]
+        total = ways.min(axis=0) + cost + ink[row][columns]
     seams = np.empty((len(places), rows), dtype=np.int64)
     at = total.argmin(axis=1)
     every = np.arange(len(places))
     for row in range(rows - 1, -1, -1):
-        seams[:, row] = at
+        seams[:, row] = columns[every, at]
         at = at + steps[row, every, at] if row else at
     return seams

@@ -1,4 +1,4 @@
-"""Boxes that digits are written into: a form's, a grid's; what is within their walls, and is not."""
+"""Boxes that digits are written into, a form's or a grid's: telling their walls from the digits."""
 
 import math
 
@@ -46,6 +46,8 @@ def without_frames(mask: Mask, ink: Ink, most: int) -> tuple[Mask, Pieces]:
         if cleared is mask:
             break
         mask = cleared
+    else:
+        pieces = find_pieces(mask, ink, most)
     return mask, pieces
 
 
@@ -55,8 +57,8 @@ def _cleared(mask: Mask, pieces: Pieces) -> Mask:
     if not found:
         return mask
     mask = mask.copy()
-    for (top, left, bottom, right), wall in found:
-        mask[top:bottom, left:right] &= ~wall
+    for (top, left, bottom, right), piece in found:
+        mask[top:bottom, left:right] &= ~piece
     return mask
 
 

@@ -1,12 +1,13 @@
 """Choosing which parts of a page make which digit.
 
 All ways to join neighbouring parts are weighed against each other by what the network says of each
-digit they would make, and the best way through a row is found by dynamic programming (Matan, Burges,
-LeCun and Denker 1992; LeCun, Bottou, Bengio and Haffner 1998, section V). The network knows what no
-digit looks like: it was trained on pictures of none.
+digit they would make, and the best way through the page is found by dynamic programming (Matan,
+Burges, LeCun and Denker 1992; LeCun, Bottou, Bengio and Haffner 1998, section V). The network knows
+what no digit looks like: it was trained on pictures of none.
 
-Its word alone is not enough, for some pairs look like one digit, and some halves. The costs here are
-natural logarithms of odds, and were chosen on strips of MNIST's training pictures.
+Its word alone is not enough, for some pairs look like one digit, and some halves do. The costs here
+are natural logarithms of odds, and were chosen on strips of MNIST's training pictures, by
+tests/benchmarks/strips.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.data.prepare import Picture
 from digitcli.data.page import Floats, Page
+from digitcli.data.prepare import Picture
 
 Judge = Callable[[npt.NDArray[np.uint8]], Floats]
 """Returns the classes' probabilities, float (count, classes), of pictures in MNIST's form."""
@@ -28,6 +29,9 @@ _SURE, _WIDE = 0.97, 1.1
 """A piece that the network is as sure of, and that is no wider as a share of its height, is not
 cut."""
 
+_BLOCK = 1024
+"""Pictures that the network is shown at once: memory stays flat on a crowded page."""
+
 _MOST_PARTS = 20
 """Parts that a digit is joined of at most."""
 
@@ -35,7 +39,7 @@ _WIDEST = 1.5
 """Width of a digit that is joined of several parts at most, as a share of its height."""
 
 _GAP, _PEN_GAP = 0.2, 2.5
-"""Distance of parts of one digit at most, as a share of a digit's height, or in widths of the pen."""
+"""Distance of parts of a digit at most, as a share of a digit's height, or in widths of the pen."""
 
 _TALL, _SMALL = 0.7, 0.4
 """Shares of a digit's height from which a piece could be a digit, and under which it is none."""
@@ -51,7 +55,8 @@ _WHOLE = -0.5
 """Costs: ``_DOUBT * log(1 + doubt / _CERTAIN)`` of the network's doubt, beside the logarithm of its
 probability; of a further digit; of each width of the pen that a cut crosses; of joining two pieces
 that could be digits; of a shape that is unusual for the class, times the square of its deviation up
-to a limit; of being shorter than others, times the logarithm; of leaving out a small part; and of reading the whole picture as one digit."""
+to a limit; of being shorter than others, times the logarithm; of leaving out a small part; and of
+reading the whole picture as one digit."""
 
 _SHAPES = {
     "0": (-0.09, 0.20),
@@ -127,7 +132,8 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
 def _judged(page: Page, judge: Judge) -> tuple[list[_Span], npt.NDArray[np.uint8], Floats]:
     spans = [span for first in range(len(page)) for span in _from(page, first)]
     pictures = np.stack([page.picture(span.first, span.end) for span in spans])
-    return spans, pictures, judge(pictures)
+    blocks = (pictures[i : i + _BLOCK] for i in range(0, len(pictures), _BLOCK))
+    return spans, pictures, np.concatenate([judge(block) for block in blocks])
 
 
 def _from(page: Page, first: int) -> Iterator[_Span]:

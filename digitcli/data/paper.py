@@ -120,9 +120,7 @@ def _unevenly_lit(grey: Grey, window: float) -> Ink:
     below, above = _extremes(grey - _light(grey, window))
     if max(-below, above) > _CLEARLY * min(-below, above):
         return _bridged(grey if -below > above else -grey, window)
-    return max(
-        _bridged(grey, window), _bridged(-grey, window), key=lambda ink: _extremes(ink)[1]
-    )
+    return max(_bridged(grey, window), _bridged(-grey, window), key=lambda ink: _extremes(ink)[1])
 
 
 def _bridged(grey: Grey, window: float) -> Ink:
@@ -196,9 +194,10 @@ def _highest(grey: Grey, size: int) -> Grey:
 
 
 def _light(grey: Grey, window: float) -> Grey:
-    """Estimates the light on the paper: the median around each place, of a window of twice that side.
+    """Estimates the light on the paper: the median around each place.
 
-    It needs not to know which of ink and paper is lighter, so that is decided by it.
+    Its window has twice the side of the one that bridges strokes. It needs not to know which of ink
+    and paper is lighter, so that is decided by it.
     """
     height, width = grey.shape
     scale = min(1.0, _COARSE / max(height, width))

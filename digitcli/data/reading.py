@@ -67,8 +67,8 @@ def prepare_all(
             ``PictureError``.
 
     Yields:
-        Batches of sources with what was made of them, or with what is wrong with them. What was given as
-        content and not as a file is no longer in its source.
+        Batches of sources with what was made of them, or with what is wrong with them. What was
+        given as content and not as a file is no longer in its source.
     """
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())

@@ -1,5 +1,4 @@
-"""Taking a picture of several digits apart into pieces of ink: what could be of a digit, and what
-is paper, a frame or dust."""
+"""Taking a picture of several digits apart: which pieces of ink could be of a digit."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ _WINDOW = 0.35
 """Side of the window that bridges strokes, as a share of that of a square as large as the picture;
 a strip is not much higher than its strokes are wide."""
 
-_PIECES = 2000
+_PIECES = 1000
 """Pieces looked at, the heaviest first; a page of two hundred digits has some hundreds."""
 
 _DUST = 0.02
@@ -51,6 +50,8 @@ def find_parts(grey: Grey) -> Page:
         raise BlankPictureError
     _, pieces = without_frames(mask, ink, _PIECES)
     boxes, mass = pieces.boxes, pieces.mass
+    if not len(boxes):
+        raise BlankPictureError
     usable = mass >= _DUST * _typical(mass, mass)
     height = _typical(boxes[:, 2] - boxes[:, 0], mass * usable)
     kept = np.flatnonzero(usable)

@@ -52,10 +52,19 @@ class Steps:
                 tile,
                 (left + (_TILE - tile.width) // 2, _GAP + _CAPTION + (_TILE - tile.height) // 2),
             )
-        try:
-            write_atomically(path, lambda file: sheet.save(file, _format(path)))
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        save_drawing(sheet, path)
+
+
+def save_drawing(drawing: Image.Image, path: Path) -> None:
+    """Writes a picture for ``--show-steps``, in the format that the name's ending says.
+
+    Raises:
+        DigitcliError: As ``Steps.save`` says.
+    """
+    try:
+        write_atomically(path, lambda file: drawing.save(file, _format(path)))
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def check_destination(path: Path) -> None:

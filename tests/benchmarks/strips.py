@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 from pictures import mnist
+from PIL import Image, ImageOps
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
@@ -116,7 +116,9 @@ def in_rows(digits: Digits, height: float, rng: Rng) -> Field:
     rows = min(len(digits), int(rng.integers(2, 4)))
     lines = [
         trimmed(apart(part, height, rng))
-        for part in (digits[i * len(digits) // rows : (i + 1) * len(digits) // rows] for i in range(rows))
+        for part in (
+            digits[i * len(digits) // rows : (i + 1) * len(digits) // rows] for i in range(rows)
+        )
     ]
     wide = max(line.shape[1] for line in lines)
     padded = [
@@ -352,7 +354,9 @@ def table_of(rows: Sequence[Row], title: str) -> Table:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--checkpoint", type=Path, help="default: as the commands look for it")
-    parser.add_argument("--count", type=int, default=300, help="per condition; singles 10,000 at most")
+    parser.add_argument(
+        "--count", type=int, default=300, help="per condition; singles 10,000 at most"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws other digits and places")
     parser.add_argument("--digits", choices=("train", "test"), default="train")
     names = [*CONDITIONS, *SINGLES]

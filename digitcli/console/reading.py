@@ -1,0 +1,71 @@
+"""Shows what pictures of several digits were read as: each with its place and its probability."""
+
+from typing import TYPE_CHECKING, Any
+
+from digitcli.answers import UNSURE, PlacedDigit, Reading
+from digitcli.console.prediction import AnswerDisplay, digit_as_json, half_blocks
+from digitcli.console.streams import has_colour, print_json, print_line, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+class ReadingDisplay(AnswerDisplay[Reading]):
+    """Prints the strings of pictures of several digits."""
+
+    def _print(self, path: str, answer: Reading) -> None:
+        text = answer.sure_text(self._minimum)
+        if self._as_json:
+            print_json(self._json(path, text, answer))
+        elif self._quiet:
+            print_line(visible(text))
+        elif self._console is not None:
+            self._draw(self._console, path, text, answer)
+        else:
+            shares = [answer.probability, *(d.prediction.probability for d in answer.digits)]
+            cells = [visible(path), visible(text), *(f"{share:.4f}" for share in shares)]
+            print_line("\t".join(cells))
+
+    def _json(self, path: str, text: str, reading: Reading) -> dict[str, Any]:
+        return {
+            "path": path,
+            "text": text,
+            "probability": reading.probability,
+            "digits": [
+                {
+                    "digit": digit_as_json(self._label(digit)),
+                    "probability": digit.prediction.probability,
+                    "probabilities": list(digit.prediction.probabilities.values()),
+                    "box": list(digit.box),
+                    "row": digit.row,
+                    "warning": digit.prediction.warning,
+                }
+                for digit in reading.digits
+            ],
+            "warning": reading.warning,
+            "checkpoint": str(self._checkpoint),
+        }
+
+    def _label(self, digit: PlacedDigit) -> str:
+        reached = digit.prediction.reaches(self._minimum)
+        return digit.prediction.label if reached else UNSURE
+
+    def _draw(self, console: "Console", path: str, text: str, reading: Reading) -> None:
+        """Draws what the network saw of each digit, as many side by side as there is room for."""
+        from rich.columns import Columns
+        from rich.text import Text
+
+        console.print(Text(visible(path), style="bold"), soft_wrap=True)
+        highlight = "bold yellow" if UNSURE in text else "bold green"
+        console.print(Text.assemble((visible(text), highlight), f"  {reading.probability:.2%}"))
+        cells = [self._cell(digit, coloured=has_colour(console)) for digit in reading.digits]
+        console.print(Columns(cells, padding=(1, 2)))
+
+    def _cell(self, digit: PlacedDigit, *, coloured: bool) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        label = self._label(digit)
+        highlight = "bold yellow" if label == UNSURE else "bold green"
+        answer = Text.assemble((visible(label), highlight), f"  {digit.prediction.probability:.2%}")
+        return Group(answer, half_blocks(digit.prediction.picture, coloured=coloured))

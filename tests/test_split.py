@@ -1,0 +1,362 @@
+"""``predict --split`` and ``Classifier.read``: pictures of several digits."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run, Start
+from drawn_digits import draw_digit, save_digit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image, ImageChops, ImageDraw
+
+from digitcli import BlankPictureError, Box, Classifier, PictureError, Reading
+
+SIDE = 64
+
+
+@pytest.fixture
+def classifier(checkpoint: Path) -> Classifier:
+    return Classifier.load(checkpoint)
+
+
+def strip_of(text: str, *, step: int = 44, sizes: Sequence[int] = (SIDE,)) -> Image.Image:
+    """Draws digits side by side, dark on white, so many pixels from one to the next."""
+    page = Image.new("L", (step * (len(text) - 1) + 100, 120), 255)
+    for i, digit in enumerate(text):
+        size = sizes[i % len(sizes)]
+        drawn = draw_digit(int(digit), size=size)
+        place = (18 + step * i + (SIDE - size) // 2, 28 + (SIDE - size) // 2)
+        page.paste(ImageChops.darker(page.crop((*place, place[0] + size, place[1] + size)), drawn), place)
+    return page
+
+
+def extent(picture: Image.Image) -> Box:
+    """Returns the box around what is dark."""
+    box = picture.convert("L").point(lambda level: 255 * (level < 128)).getbbox()
+    assert box is not None
+    return Box(*box)
+
+
+def near(box: Box, other: Box, tolerance: int) -> bool:
+    return max(abs(a - b) for a, b in zip(box, other, strict=True)) <= tolerance
+
+
+def saved(picture: Image.Image, name: str = "strip.png") -> str:
+    picture.save(name)
+    return name
+
+
+def texts(reading: Reading) -> list[str]:
+    return [digit.prediction.label for digit in reading.digits]
+
+
+# What is read
+
+
+@pytest.mark.parametrize("text", ["42", "9021", "31415926", "77", "11", "00"])
+def test_digits_side_by_side(classifier: Classifier, text: str) -> None:
+    reading = classifier.read(strip_of(text))
+    assert reading.text == "".join(texts(reading)) == text
+    product = np.prod([digit.prediction.probability for digit in reading.digits])
+    assert reading.probability == pytest.approx(product)
+    assert [digit.row for digit in reading.digits] == [0] * len(text)
+
+
+def test_each_is_prepared_as_if_it_were_alone(classifier: Classifier) -> None:
+    strip = strip_of("5073")
+    for i, digit in enumerate(classifier.read(strip).digits):
+        left = 18 + 44 * i - 2
+        alone = strip.crop((left, 0, left + SIDE + 4, strip.height))
+        alone.paste(255, (0, 0, digit.box.left - left - 1, strip.height))
+        alone.paste(255, (digit.box.right - left + 1, 0, alone.width, strip.height))
+        expected = classifier.predict(alone)
+        assert digit.prediction.label == expected.label
+        assert np.abs(digit.prediction.picture - expected.picture.astype(float)).max() <= 3
+
+
+def test_light_on_dark_and_other_sizes(classifier: Classifier) -> None:
+    strip = strip_of("8250", sizes=(64, 48, 56))
+    assert classifier.read(ImageChops.invert(strip)).text == "8250"
+    assert classifier.read(strip.resize((strip.width * 3, strip.height * 3))).text == "8250"
+
+
+def test_boxes_are_where_the_digits_are(classifier: Classifier) -> None:
+    page = Image.new("L", (260, 120), 255)
+    boxes = []
+    for i, digit in enumerate((3, 8, 6)):
+        drawn = draw_digit(digit)
+        page.paste(drawn, (20 + 75 * i, 25))
+        left, top, right, bottom = extent(drawn)
+        boxes.append(Box(20 + 75 * i + left, 25 + top, 20 + 75 * i + right, 25 + bottom))
+    found = [digit.box for digit in classifier.read(page).digits]
+    assert all(near(box, other, 2) for box, other in zip(found, boxes, strict=True))
+
+
+def test_boxes_are_in_the_pixels_that_one_sees(classifier: Classifier) -> None:
+    page = strip_of("36").resize((3600, 3000))  # it will be reduced
+    expected = [digit.box for digit in classifier.read(strip_of("36")).digits]
+    turned = page.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6  # to be turned back when it is shown
+    file = io.BytesIO()
+    turned.save(file, "PNG", exif=turned.getexif())
+    for picture in (page, turned, file.getvalue(), np.asarray(page)):
+        found = [digit.box for digit in classifier.read(picture).digits]
+        assert len(found) == 2
+        for box, small in zip(found, expected, strict=True):
+            large = Box(small.left * 25, small.top * 25, small.right * 25, small.bottom * 25)
+            assert near(box, large, 60)
+
+
+def test_boxes_within_padding(classifier: Classifier) -> None:
+    inner = strip_of("47").point(lambda level: level * 3 // 4)  # a page of its own
+    outer = Image.new("L", (inner.width + 90, inner.height + 50), 255)
+    outer.paste(inner, (70, 20))
+    pairs = zip(classifier.read(inner).digits, classifier.read(outer).digits, strict=True)
+    for alone, padded in pairs:
+        box = alone.box
+        moved = Box(box.left + 70, box.top + 20, box.right + 70, box.bottom + 20)
+        assert near(padded.box, moved, 1)
+
+
+def test_rows_from_top_to_bottom(classifier: Classifier) -> None:
+    page = Image.new("L", (330, 330), 255)
+    for row, text in enumerate(("123", "45678", "90")):
+        page.paste(strip_of(text), (0, 100 * row))
+    reading = classifier.read(page)
+    assert reading.text == "1234567890"
+    assert [digit.row for digit in reading.digits] == [0] * 3 + [1] * 5 + [2] * 2
+
+
+def test_a_row_that_climbs(classifier: Classifier) -> None:
+    page = Image.new("L", (500, 240), 255)
+    for i, digit in enumerate("270685"):
+        page.paste(draw_digit(int(digit)), (20 + 75 * i, 160 - 27 * i))
+    assert classifier.read(page).text == "270685"
+
+
+def test_digits_that_reach_over_each_other(classifier: Classifier) -> None:
+    page = Image.new("L", (220, 140), 255)
+    for i, x in enumerate((20, 58, 96)):
+        drawn = draw_digit(1, size=100, angle=-25)
+        page.paste(ImageChops.darker(page.crop((x, 20, x + 100, 120)), drawn), (x, 20))
+        assert i < 3
+    reading = classifier.read(page)
+    assert len(reading.digits) == 3
+    boxes = [digit.box for digit in reading.digits]
+    assert boxes[1].left < boxes[0].right  # no line from top to bottom parts them
+
+
+@pytest.mark.parametrize("text", ["38", "60", "205"])
+def test_digits_that_touch_are_parted(classifier: Classifier, text: str) -> None:
+    drawn = [draw_digit(int(digit), size=100) for digit in text]
+    page = Image.new("L", (110 * len(text), 140), 255)
+    right = 20
+    for picture in drawn:
+        box = extent(picture)
+        part = picture.crop((box.left, 0, box.right, 100))
+        left = right - 3
+        place = (left, 20, left + part.width, 120)
+        page.paste(ImageChops.darker(page.crop(place), part), place[:2])
+        right = left + part.width
+    ImageDraw.Draw(page).line((20, 70, right - 6, 70), 0, 0)
+    reading = classifier.read(page)
+    assert len(reading.digits) == len(text)
+
+
+def test_a_stroke_of_its_own_stays_with_its_digit(classifier: Classifier) -> None:
+    strip = strip_of("355")
+    ImageDraw.Draw(strip).rectangle((0, 48, strip.width, 49), 255)  # every digit is in two pieces
+    assert len(classifier.read(strip).digits) == 3
+
+
+@pytest.mark.parametrize("wall", [1, 3])
+def test_the_boxes_of_a_form(classifier: Classifier, wall: int) -> None:
+    page = Image.new("L", (380, 150), 255)
+    draw = ImageDraw.Draw(page)
+    for i, digit in enumerate("60294"):
+        page.paste(draw_digit(int(digit)), (33 + 64 * i, 43))
+    for i in range(6):
+        draw.line((30 + 64 * i, 38, 30 + 64 * i, 112), 0, wall)
+    for y in (38, 112):
+        draw.line((30, y, 350, y), 0, wall)
+    assert classifier.read(page).text == "60294"
+
+
+def test_dust_is_no_digit(classifier: Classifier) -> None:
+    strip = strip_of("519")
+    draw = ImageDraw.Draw(strip)
+    for x, y in np.random.default_rng(0).uniform(3, 117, (20, 2)):
+        draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill=60)
+    assert classifier.read(strip).text == "519"
+
+
+def test_one_digit_stays_one(classifier: Classifier) -> None:
+    for digit in range(10):
+        for size in (40, 150, 400):
+            reading = classifier.read(draw_digit(digit, size=size))
+            assert reading.text == str(digit)
+        expected = classifier.predict(draw_digit(digit))
+        in_form = classifier.read(expected.picture)
+        assert in_form.digits[0].prediction == expected
+        assert np.array_equal(in_form.digits[0].prediction.picture, expected.picture)
+
+
+@given(
+    hnp.arrays(
+        np.uint8,
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40),
+        elements=st.sampled_from([0, 40, 128, 250, 255]),
+        fill=st.sampled_from([0, 255]),
+    )
+)
+@settings(max_examples=150)
+def test_any_picture_has_digits_within_it_or_is_blank(grey: np.ndarray) -> None:
+    try:
+        reading = READER.read(grey)
+    except BlankPictureError:
+        return
+    height, width = grey.shape
+    for digit in reading.digits:
+        left, top, right, bottom = digit.box
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+
+
+READER = Classifier.load(Path(__file__).parents[1] / "checkpoints" / "pretrained.safetensors")
+
+
+def test_many_in_their_order_with_faults_in_their_places(classifier: Classifier) -> None:
+    names = [saved(strip_of(text), f"{text}.png") for text in ("12", "345", "6789")]
+    names[1:1] = ["missing.png", saved(Image.new("L", (50, 50), 200), "blank.png")]
+    answers = list(classifier.read_many(names))
+    assert [a.text for a in answers if isinstance(a, Reading)] == ["12", "345", "6789"]
+    assert isinstance(answers[1], PictureError)
+    assert str(answers[1]).startswith("missing.png: cannot read it")
+    assert isinstance(answers[2], BlankPictureError)
+    with pytest.raises(BlankPictureError):
+        classifier.read("blank.png")
+    with pytest.raises(TypeError):
+        list(classifier.read_many("12.png"))
+
+
+# The command
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_line_with_each_probability(run: Run) -> None:
+    result = run("predict", "--split", saved(strip_of("907")))
+    assert result.exit_code == 0
+    path, text, whole, *each = result.stdout.rstrip("\n").split("\t")
+    assert (path, text, len(each)) == ("strip.png", "907", 3)
+    assert float(whole) == pytest.approx(np.prod([float(share) for share in each]), abs=1e-3)
+    assert run("predict", "--split", "--quiet", "strip.png").stdout == "907\n"
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_json(run: Run, classifier: Classifier) -> None:
+    value = json.loads(run("predict", "--split", "--json", saved(strip_of("58"))).stdout)
+    assert list(value) == ["path", "text", "probability", "digits", "warning", "checkpoint"]
+    assert (value["path"], value["text"]) == ("strip.png", "58")
+    reading = classifier.read("strip.png")
+    assert value["probability"] == reading.probability
+    for told, digit in zip(value["digits"], reading.digits, strict=True):
+        assert told == {
+            "digit": int(digit.prediction.label),
+            "probability": digit.prediction.probability,
+            "probabilities": list(digit.prediction.probabilities.values()),
+            "box": list(digit.box),
+            "row": 0,
+            "warning": digit.prediction.warning,
+        }
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_digits_below_the_minimum_are_question_marks(run: Run, classifier: Classifier) -> None:
+    shares = [d.prediction.probability for d in classifier.read(strip_of("2368")).digits]
+    saved(strip_of("2368"))
+    between = sorted(shares)[1]  # the least sure digit is below it, the others are not
+    expected = "".join("?" if p < between else d for p, d in zip(shares, "2368", strict=True))
+    assert expected.count("?") == 1
+    result = run("predict", "--split", "-q", "strip.png", "--min-probability", between)
+    assert (result.exit_code, result.stdout) == (1, f"{expected}\n")
+    told = json.loads(
+        run("predict", "--split", "--json", "strip.png", "--min-probability", between).stdout
+    )
+    assert told["text"] == expected
+    assert [d["digit"] for d in told["digits"]] == [int(c) if c != "?" else c for c in expected]
+    assert run("predict", "--split", "-q", "strip.png", "--min-probability", min(shares)).exit_code == 0
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_what_is_no_digit_is_warned_of(run: Run) -> None:
+    page = strip_of("123")
+    ImageDraw.Draw(page).rectangle((62, 40, 104, 100), 0)
+    result = run("predict", "--split", saved(page))
+    assert result.exit_code == 0
+    assert "of its 3 shapes, number 2 does not look like one digit" in result.stderr
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_folders_lists_and_pipes(run: Run) -> None:
+    Path("scans").mkdir()
+    saved(strip_of("11"), "scans/a.png")
+    saved(strip_of("234"), "scans/b.png")
+    Path("scans/readme.txt").write_text("no picture")
+    Path("list").write_text("scans/b.png\nmissing.png\n")
+    content = Path("scans/a.png").read_bytes()
+    result = run("predict", "--split", "-q", "scans", "-", "--files-from", "list", input=content)
+    assert result.exit_code == 1
+    assert result.stdout.split() == ["11", "234", "11", "234"]
+    assert result.stderr.count("missing.png") == 1
+    blank = saved(Image.new("L", (50, 50), 200), "blank.png")
+    assert run("predict", "--split", blank).exit_code == 1
+    assert run("predict", "--split", "missing.png").exit_code == 2
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_top_is_for_one_digit(run: Run) -> None:
+    result = run("predict", "--split", "--top", "3", saved(strip_of("11")))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--split and --top exclude each other" in result.stderr
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_the_places_are_drawn(run: Run) -> None:
+    plain = run("predict", "--split", saved(strip_of("64")))
+    shown = run("predict", "--split", "strip.png", "--show-steps", "places.png")
+    assert (shown.exit_code, shown.stdout, shown.stderr) == (0, plain.stdout, plain.stderr)
+    told = json.loads(run("predict", "--split", "--json", "strip.png").stdout)
+    with Image.open("places.png") as drawing:
+        red = np.asarray(drawing.convert("RGB")).astype(int)
+    marked = (red[:, :, 0] > 200) & (red[:, :, 1] < 100)
+    factor = 600 / 144
+    for digit in told["digits"]:
+        left, top, right, bottom = (12 + round(side * factor) for side in digit["box"])
+        assert marked[top + 20 : bottom, left - 1].all()
+        assert marked[bottom, left:right].all()
+    Path("places.png").unlink()
+    saved(Image.new("L", (50, 50), 200), "blank.png")
+    assert run("predict", "--split", "blank.png", "--show-steps", "places.png").exit_code == 1
+    assert Path("places.png").exists()
+    Path("places.png").unlink()
+    assert run("predict", "--split", "missing.png", "--show-steps", "places.png").exit_code == 2
+    assert not Path("places.png").exists()
+
+
+def test_a_terminal_shows_what_the_network_sees(start: Start, checkpoint: Path) -> None:
+    assert checkpoint.exists()
+    save_digit(Path("7.png"), 7)
+    import os
+
+    environment = {**os.environ, "FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "100"}
+    result = start("predict", "--split", saved(strip_of("407")), env=environment)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "strip.png"
+    assert lines[1].startswith("407  ")
+    assert sum("█" in line or "▀" in line for line in lines) >= 8
