@@ -179,7 +179,7 @@ def test_what_is_no_padding() -> None:
         page(ink_of(5), EVEN, seed=1),
         EVEN,
     ):
-        assert trim_padding(grey) is grey
+        assert trim_padding(grey).shape == grey.shape
 
 
 # The parts
