@@ -231,6 +231,18 @@ def test_a_wait_for_another_process_is_bounded(
     assert result.stderr.endswith("or choose another folder with --data-dir\n")
 
 
+def test_ctrl_c_while_it_waits_for_another_process(begin: Begin, server: FaultyServer) -> None:
+    with begin("download", "--mirror", server.address("gated")) as one:
+        until(lambda: server.requests)
+        with begin("download", "--mirror", server.address("good")) as two:
+            assert two.stderr is not None
+            assert "waiting for process" in two.stderr.readline()
+            two.send_signal(signal.SIGINT)
+            assert two.wait(60) == 130
+        server.gate.set()
+        assert one.wait(60) == 0
+
+
 def test_a_killed_download_leaves_nothing_that_the_next_does_not_mend(
     run: Run, begin: Begin, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
 ) -> None:
