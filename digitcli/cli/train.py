@@ -1,9 +1,8 @@
 """``digitcli train``: train the lesson's network."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,15 +16,12 @@ from digitcli.cli.options import (
     file,
     recipe_names,
 )
+from digitcli.cli.settings import LOG_EVERY, SEED, command_of, new_settings
 from digitcli.core.lookup import LATEST
 
 if TYPE_CHECKING:
     from digitcli.core.resume import Settings, TrainingState
     from digitcli.core.saving import RunWriter
-
-_DATASET, _SEED, _LOG_EVERY = "mnist", 0, 300
-_OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
-"""What of a recipe there are options for."""
 
 EXAMPLES = examples(
     "digitcli train",
@@ -85,7 +81,7 @@ def train(
             min=0,
             max=2**32 - 1,
             metavar="N",
-            show_default=str(_SEED),
+            show_default=str(SEED),
             help="Decides the initial weights, the order of the pictures, and which are held out.",
         ),
     ] = None,
@@ -94,7 +90,7 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            show_default=str(_LOG_EVERY),
+            show_default=str(LOG_EVERY),
             help="Batches between readings of the running loss.",
         ),
     ] = None,
@@ -156,38 +152,13 @@ def train(
             return
         _run(
             writer,
-            _new_settings(given) if interrupted is None else interrupted.settings,
+            new_settings(given) if interrupted is None else interrupted.settings,
             interrupted,
             device=device,
             save_every=save_every,
             source=(data_dir, mirror or []),
             as_json=json,
         )
-
-
-def _new_settings(given: dict[str, Any]) -> "Settings":
-    """Completes what was given by what is usual, and by what the recipe says.
-
-    Raises:
-        DigitcliError: There is no such data set or recipe, or a value is impossible.
-    """
-    from digitcli.core.recipes import find_recipe
-    from digitcli.core.resume import Settings
-    from digitcli.data.datasets import find_dataset
-
-    dataset = given.get("dataset", _DATASET)
-    find_dataset(dataset)
-    recipe = find_recipe(given.get("recipe"), dataset)
-    chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
-    if chosen != recipe:
-        chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
-    return Settings(
-        dataset=dataset,
-        validation=given.get("validation"),
-        recipe=chosen,
-        seed=given.get("seed", _SEED),
-        log_every=given.get("log_every", _LOG_EVERY),
-    )
 
 
 def _run(
@@ -246,7 +217,7 @@ def _run(
                 device=torch_device,
                 # written before it is shown, so that what is shown is safe
                 observers=[writer, display],
-                command=interrupted.command if interrupted else _command(settings),
+                command=interrupted.command if interrupted else command_of(settings),
                 resume=interrupted,
                 save_every=save_every,
                 stop=stop,
@@ -266,25 +237,3 @@ def _run(
             exit_code=diverged.exit_code,
         ) from None
     display.on_done(result, writer.output)
-
-
-def _command(settings: "Settings") -> str:
-    """Writes down all that decides what is in a checkpoint, and nothing else.
-
-    Where the file goes, and what computes it, are left out: equal runs make equal files.
-    """
-    from digitcli.core.recipes import find_recipe
-
-    chosen, named = settings.recipe, find_recipe(settings.recipe.name, settings.dataset)
-    words = ["digitcli", "train", "--recipe", named.name]
-    if settings.dataset != _DATASET:
-        words += ["--dataset", settings.dataset]
-    for name in _OVERRIDES:
-        if getattr(chosen, name) != getattr(named, name):
-            words += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
-    if settings.validation is not None:
-        words += ["--validation", str(settings.validation)]
-    words += ["--seed", str(settings.seed)]
-    if settings.log_every != _LOG_EVERY:
-        words += ["--log-every", str(settings.log_every)]
-    return shlex.join(words)
