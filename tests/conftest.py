@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import hypothesis
@@ -20,7 +20,7 @@ from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
 from digitcli.core.training import train
-from digitcli.data import mnist
+from digitcli.data import archives
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -58,7 +58,8 @@ def server(small_mnist: SmallMnist) -> Iterator[FaultyServer]:
 @pytest.fixture
 def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in this process, the small data set standing in for MNIST."""
-    monkeypatch.setattr(mnist, "FILES", small_mnist.files)
+    small = replace(archives.FILE_SETS["mnist"], files=small_mnist.files)
+    monkeypatch.setitem(archives.FILE_SETS, "mnist", small)
     runner = CliRunner()
 
     def call(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002
