@@ -17,8 +17,9 @@ from digitcli.core.inference import forward, probabilities
 from digitcli.core.lookup import CHECKPOINT_VARIABLE, find_checkpoint
 from digitcli.core.metadata import Metadata
 from digitcli.data.inputs import PictureLike, as_source
-from digitcli.data.prepare import Digit
-from digitcli.data.reading import Source, prepare_all
+from digitcli.data.prepare import Digit, prepare
+from digitcli.data.reading import Prepare, Source, prepare_all
+from digitcli.data.whole import WHOLE, prepare_whole
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -102,6 +103,11 @@ class Classifier:
         """What the checkpoint says of itself."""
         return self._checkpoint.metadata
 
+    @property
+    def prepare(self) -> Prepare:
+        """How pictures are brought to the form of those that the network was trained on."""
+        return prepare_whole if self.metadata.dataset in WHOLE else prepare
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}.load({str(self.path)!r})"
 
@@ -155,7 +161,7 @@ class Classifier:
         Yields:
             Each source with its answer or its fault, in their order.
         """
-        for batch in prepare_all(sources):
+        for batch in prepare_all(sources, self.prepare):
             digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(self._answer(digits))
             for source, digit in batch:
@@ -173,7 +179,7 @@ class Classifier:
             label=self.classes[row.index(probability)],
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
-            warning=doubt(digit.picture, digit.others, probability),
+            warning=doubt(digit.picture, digit.others, probability, self.classes),
             others=digit.others,
             picture=digit.picture,
         )

@@ -81,6 +81,14 @@ def test_a_file_of_format_version_1_is_read(trained: Checkpoint, tmp_path: Path)
     assert load_checkpoint(tmp_path / "b").metadata == metadata
 
 
+def test_a_file_of_format_version_2_is_read(trained: Checkpoint, tmp_path: Path) -> None:
+    weights = {name: np.array(weight) for name, weight in trained.weights.items()}
+    document = {**asdict(trained.metadata), "format_version": 2}
+    document["recipe"] = {k: v for k, v in document["recipe"].items() if k != "frozen"}
+    loaded = load_checkpoint(write(tmp_path / "a", weights, json.loads(json.dumps(document))))
+    assert loaded.metadata == trained.metadata
+
+
 @pytest.mark.parametrize("change", [{"recipe": None}, {"recipe": {}}, {"seed": "3"}])
 def test_format_version_1_is_checked_as_well(
     trained: Checkpoint, tmp_path: Path, change: dict[str, Any]
@@ -127,6 +135,7 @@ def test_metadata_tells_all_that_is_known(checkpoint: Path) -> None:
         "lr": 0.05,
         "momentum": 0.5,
         "nesterov": False,
+        "frozen": 0,
         "optimizer": "sgd",
         "weight_decay": 0,
         "batch_norm": False,
@@ -232,7 +241,7 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
         ({"data_checksums": {"a": 1}}, "incomplete or of the wrong type"),
         ({"format_version": "1"}, "incomplete or of the wrong type"),
         ({"format_version": True}, "incomplete or of the wrong type"),
-        ({"format_version": 99}, "format version 99, this digitcli reads up to 2"),
+        ({"format_version": 99}, "format version 99, this digitcli reads up to 3"),
     ],
 )
 def test_metadata_that_does_not_fit(

@@ -96,6 +96,8 @@ def test_shell_completion_offers_commands_and_values() -> None:
         ).stdout
 
     assert complete("digitcli in") == "inspect-softmax\n"
-    assert complete("digitcli train --dataset ") == "mnist\noptdigits\n"
+    assert complete("digitcli train --dataset ").split() == [
+        *("mnist", "fashion-mnist", "kmnist", "qmnist", "usps", "optdigits", "folder:")
+    ]
     assert complete("digitcli export --format ") == "onnx\npt2\nnpz\n"
     assert "--min-accuracy" in complete("digitcli eval --min")

@@ -20,7 +20,7 @@ from digitcli.core.metadata import EpochPoint, LossPoint, layer_sizes
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.observers import EpochResult, Observer
 from digitcli.core.optimizers import optimizer_for
-from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe
+from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe, usual_recipe
 from digitcli.core.softmax import softmax
 from digitcli.core.training import train
 
@@ -49,8 +49,8 @@ def test_the_network_is_the_lessons() -> None:
     assert shapes["l5.weight"] == (10, 64)
     assert len(shapes) == 10
     assert Recipe("lesson", epochs=10, batch_size=64, lr=0.01, momentum=0.5) == LESSON
-    assert find_recipe(None, "mnist") is LESSON
-    assert find_recipe("quick", "mnist") is QUICK
+    assert usual_recipe("mnist") is LESSON
+    assert find_recipe("quick") is QUICK
 
 
 def test_one_cycle_climbs_and_falls_to_nothing() -> None:

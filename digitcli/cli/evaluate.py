@@ -66,7 +66,9 @@ def evaluate(
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:
-        pictures = chosen.load(split, Source(data_dir, mirror or [], progress))
+        pictures = chosen.load(
+            split, Source(data_dir, mirror or [], progress), loaded.metadata.classes
+        )
     result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
     show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
     if min_accuracy is not None and result.accuracy < min_accuracy:

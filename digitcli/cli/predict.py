@@ -14,7 +14,7 @@ from digitcli.cli.options import CheckpointFile, Json, examples, file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from digitcli.data.reading import Source
+    from digitcli.data.reading import Prepare, Source
 
 EXAMPLES = examples(
     "digitcli predict digit.png",
@@ -113,7 +113,7 @@ def predict(
             doubtful += not answer.reaches(min_probability)
             display.show(source.name, answer)
     if show_steps is not None and images:
-        _draw_steps(images[0], show_steps)
+        _draw_steps(images[0], show_steps, classifier.prepare)
     for folder, found in folders.items():
         if not found:
             report(folder, PictureError("there are no pictures in it", "name another folder"))
@@ -147,11 +147,10 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     check_destination(path)
 
 
-def _draw_steps(image: str, path: Path) -> None:
+def _draw_steps(image: str, path: Path, prepare: "Prepare") -> None:
     """Draws how a picture is prepared, as far as that goes."""
     from digitcli.core.errors import PictureError
     from digitcli.data.pictures import read_picture
-    from digitcli.data.prepare import prepare
     from digitcli.data.steps import Steps
 
     steps = Steps()

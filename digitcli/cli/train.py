@@ -16,12 +16,20 @@ from digitcli.cli.options import (
     file,
     recipe_names,
 )
-from digitcli.cli.settings import LOG_EVERY, SEED, command_of, new_settings
+from digitcli.cli.settings import (
+    LOG_EVERY,
+    PRETRAINED,
+    SEED,
+    command_of,
+    find_start,
+    new_settings,
+)
 from digitcli.core.lookup import LATEST
 
 if TYPE_CHECKING:
     from digitcli.core.resume import Settings, TrainingState
     from digitcli.core.saving import RunWriter
+    from digitcli.core.start import Start
 
 EXAMPLES = examples(
     "digitcli train",
@@ -29,6 +37,7 @@ EXAMPLES = examples(
     "digitcli train --recipe quick",
     "digitcli train --recipe best",
     "digitcli train --dataset optdigits",
+    "digitcli train --dataset folder:mine --from pretrained",
     "digitcli train --validation 10000 --lr 0.02",
     "digitcli train --lr 0.05 --output fast.safetensors",
     "digitcli train --resume",
@@ -45,7 +54,17 @@ def train(
             metavar="NAME",
             autocompletion=recipe_names,
             show_default="the data set's",
-            help="lesson, quick (98 % in 3 epochs), best or optdigits; other options override it.",
+            help="lesson, quick (98 % in 3 epochs), best, optdigits (for small sets), finetune or "
+            "transfer (for --from); other options override it.",
+        ),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            show_default="random weights",
+            help=f"Start from the weights of a checkpoint; '{PRETRAINED}' are digitcli's own.",
         ),
     ] = None,
     epochs: Annotated[
@@ -129,6 +148,7 @@ def train(
     """
     from digitcli.core.saving import CompleteError, RunWriter
 
+    start = find_start(start_from) if start_from is not None else None
     flags = {
         "dataset": dataset,
         "recipe": recipe,
@@ -137,6 +157,7 @@ def train(
         "lr": lr,
         "momentum": momentum,
         "validation": validation,
+        "from": start.checksum if start else None,
         "seed": seed,
         "log_every": log_every,
     }
@@ -152,8 +173,9 @@ def train(
             return
         _run(
             writer,
-            new_settings(given) if interrupted is None else interrupted.settings,
+            new_settings(given, start) if interrupted is None else interrupted.settings,
             interrupted,
+            start=(start_from, start) if interrupted is None else (None, None),
             device=device,
             save_every=save_every,
             source=(data_dir, mirror or []),
@@ -166,6 +188,7 @@ def _run(
     settings: "Settings",
     interrupted: "TrainingState | None",
     *,
+    start: "tuple[str | None, Start | None]",
     device: str,
     save_every: int | None,
     source: tuple[Path, list[str]],
@@ -183,6 +206,7 @@ def _run(
     from digitcli.data.training_data import load_training_data
 
     recipe = settings.recipe
+    start_name, weights = start
     torch_device = choose_device(device)
     if interrupted is not None:
         print_note(f"going on {interrupted.place}")
@@ -196,6 +220,8 @@ def _run(
             )
     elif writer.output.exists():
         print_note(f"{visible(str(writer.output))} will be replaced after the first epoch")
+    if weights is not None and settings.classes != weights.classes:
+        print_note(f"{visible(str(start_name))} has other classes: the output layer starts anew")
     if recipe.outliers:
         print_note("pictures of no digit are made, which the recipe trains with too")
     with DownloadDisplay() as progress:
@@ -205,6 +231,7 @@ def _run(
             validation=settings.validation,
             seed=settings.seed,
             outliers=bool(recipe.outliers),
+            classes=settings.classes,
         )
     display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
     try:
@@ -217,7 +244,8 @@ def _run(
                 device=torch_device,
                 # written before it is shown, so that what is shown is safe
                 observers=[writer, display],
-                command=interrupted.command if interrupted else command_of(settings),
+                command=interrupted.command if interrupted else command_of(settings, start_name),
+                start=weights,
                 resume=interrupted,
                 save_every=save_every,
                 stop=stop,

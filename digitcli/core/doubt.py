@@ -1,7 +1,11 @@
 """When to doubt that a picture shows one digit."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
+
+DIGITS = frozenset("0123456789")
 
 _SURE = 0.6
 """Probability of the answer under which a picture looks like no digit, or like two; 3 in 1,000 of
@@ -13,19 +17,30 @@ _FULL = 0.62
 _BOX_AREA = 20 * 20
 
 
-def doubt(picture: npt.NDArray[np.uint8], others: int, probability: float) -> str | None:
+def doubt(
+    picture: npt.NDArray[np.uint8],
+    others: int,
+    probability: float,
+    classes: Iterable[str] = DIGITS,
+) -> str | None:
     """Says why a picture is perhaps not of one digit.
+
+    Where the classes are others than digits, nothing is known of how much ink they have, and a
+    network that was shown nothing else in training can say no more than that it is unsure.
 
     Args:
         picture: uint8 (28, 28), in MNIST form.
         others: Further shapes beside it that are as large as a digit.
         probability: Of the answer, in 0..1.
+        classes: Names of the classes that it was chosen from.
 
     Returns:
         A clause such as "it does not look like one digit", or None for no doubt.
     """
     if others:
         return f"there are {others + 1} separate shapes, and one of them is read"
+    if not set(classes) <= DIGITS:
+        return "the answer is unsure" if probability < _SURE else None
     if float(picture.sum()) / 255 > _FULL * _BOX_AREA:
         return "it is too full of ink for a digit"
     if probability < _SURE:

@@ -4,14 +4,14 @@ import json
 import sys
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.recipes import TEMPERATURES, Deformation, Recipe
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 INPUTS = 28 * 28
 HIDDEN = (512, 256, 128, 64)
 """Widths of the lesson's hidden layers."""
@@ -120,6 +120,8 @@ def parse_metadata(path: Path, document: str) -> Metadata:
     try:
         if typed(version, int) == 1:
             values = _from_version_1(values)
+        if values["format_version"] == 2:
+            values = _from_version_2(values)
         metadata = Metadata(
             layer_sizes=tuple(typed(size, int) for size in values["layer_sizes"]),
             classes=tuple(typed(name, str) for name in values["classes"]),
@@ -195,8 +197,14 @@ def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
         "temperature": 1.0,
         "command": "",
         "data_checksums": {},
-        "format_version": FORMAT_VERSION,
+        "format_version": 2,
     }
+
+
+def _from_version_2(values: dict[str, Any]) -> dict[str, Any]:
+    """Adds to a document of format version 2 what has come to be told since."""
+    recipe = {"frozen": 0, **values["recipe"]}
+    return {**values, "recipe": recipe, "format_version": FORMAT_VERSION}
 
 
 def texts(values: Any) -> dict[str, str]:
@@ -216,9 +224,12 @@ def typed(value: Any, kind: type[_T]) -> _T:
 def record(values: Any, kind: type[_T]) -> _T:
     """Builds a dataclass from JSON, checking each field's type; one may hold another."""
     types = get_type_hints(kind)
-    return kind(
-        **{
-            name: (record if is_dataclass(type_) else typed)(values[name], type_)
-            for name, type_ in types.items()
-        }
-    )
+    return kind(**{name: _value(values[name], type_) for name, type_ in types.items()})
+
+
+def _value(value: Any, type_: Any) -> Any:
+    if is_dataclass(type_):
+        return record(value, cast("type[Any]", type_))
+    if get_origin(type_) is tuple:
+        return tuple(typed(item, get_args(type_)[0]) for item in typed(value, list))
+    return typed(value, type_)

@@ -21,7 +21,7 @@ from digitcli.core.files import write_atomically
 from digitcli.core.metadata import EpochPoint, LossPoint, record, texts, typed
 from digitcli.core.recipes import Recipe
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -40,17 +40,31 @@ class Settings:
 
     Attributes:
         dataset: The data set's name.
+        classes: Class names in the order of the outputs.
+        start: Checksum of the checkpoint that it started from; None where it started from nothing.
         validation: Pictures held out of the training set; None where it is scored on the test set.
         recipe: How it trains.
         seed: Seed of all that is drawn at random.
         log_every: Batches between readings of the running loss, which the checkpoint records.
+
+    Raises:
+        DigitcliError: The recipe needs trained weights to start from, and there are none.
     """
 
     dataset: str
+    classes: tuple[str, ...]
+    start: str | None
     validation: int | None
     recipe: Recipe
     seed: int
     log_every: int
+
+    def __post_init__(self) -> None:
+        if self.recipe.frozen and self.start is None:
+            raise DigitcliError(
+                f"the recipe {self.recipe.name} goes on from trained weights",
+                "give some, as by --from pretrained",
+            )
 
 
 @dataclass(frozen=True)
@@ -139,6 +153,8 @@ def _parse(path: Path, document: str) -> dict[str, Any]:
     try:
         values = json.loads(document)
         version = typed(values["state_version"], int)
+        if version == 1:
+            values = _from_version_1(values)
         parsed = None if version > STATE_VERSION else _parse_values(values)
     except (DigitcliError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
             RecursionError) as error:  # fmt: skip
@@ -152,6 +168,14 @@ def _parse(path: Path, document: str) -> dict[str, Any]:
             "upgrade with 'pip install --upgrade digitcli'",
         )
     return parsed
+
+
+def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Adds to a document of version 1 what it did not tell: all began from nothing, with digits."""
+    settings = values["settings"]
+    recipe = {"frozen": 0, **settings["recipe"]}
+    settings = {"classes": [*"0123456789"], "start": None, **settings, "recipe": recipe}
+    return {**values, "settings": settings}
 
 
 def _parse_values(values: dict[str, Any]) -> dict[str, Any]:
@@ -175,9 +199,15 @@ def _parse_values(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def named(recipe: Recipe, **others: object) -> dict[str, object]:
-    """Lists settings by name, those of the recipe among them, and its name as "recipe"."""
-    values = {**vars(recipe), **others, "recipe": recipe.name}
+def named(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:
+    """Lists settings by the names of their options.
+
+    Args:
+        recipe: Its settings are among them, and its name is "recipe".
+        start: Is "from".
+        others: As they are named.
+    """
+    values = {**vars(recipe), **others, "recipe": recipe.name, "from": start}
     del values["name"]
     return values
 

@@ -91,7 +91,8 @@ class RunWriter(Observer):
             return state
         if resume and self.output.exists():
             metadata = load_checkpoint(self.output).metadata
-            then = named(metadata.recipe, dataset=metadata.dataset, seed=metadata.seed)
+            start = metadata.data_checksums.get("from")
+            then = named(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
             refuse_changes(then, given)
             if metadata.epochs == metadata.recipe.epochs:
                 raise CompleteError(f"the run that made {self.output} is complete")

@@ -20,6 +20,7 @@ from digitcli.core.optimizers import optimizer_for
 from digitcli.core.progress import Progress, checksums_of, threads_of
 from digitcli.core.recipes import Recipe
 from digitcli.core.resume import Settings, TrainingState, refuse_other_data, refuse_other_settings
+from digitcli.core.start import Start, take_over
 from digitcli.core.stopping import StopWish
 
 
@@ -32,11 +33,12 @@ def train(
     device: torch.device,
     observers: Sequence[Observer] = (),
     command: str = "",
+    start: Start | None = None,
     resume: TrainingState | None = None,
     save_every: int | None = None,
     stop: StopWish | None = None,
 ) -> EpochResult:
-    """Trains the lesson's network from scratch, or goes on where a run was interrupted.
+    """Trains the lesson's network from scratch or from a start, or goes on with a run.
 
     The seed decides the initial weights, the order of the pictures, their deformations and the
     outliers among them, all drawn on the CPU, so that every kind of device sees the same; on one
@@ -50,6 +52,7 @@ def train(
         device: Where the data set and the model live.
         observers: Told of batches, losses and epochs as they are done, each in turn.
         command: The command line that the checkpoint records.
+        start: Weights to start from; None for random ones, or where ``resume`` has others.
         resume: Where to go on; None for a new run.
         save_every: Batches between savings amid an epoch, at least 1; None for none.
         stop: After every batch, whether to save and stop.
@@ -60,15 +63,15 @@ def train(
             ``resume`` is of another run.
     """
     torch.manual_seed(seed)
-    sizes = layer_sizes(len(data.classes))
-    model = MLP(sizes, batch_norm=recipe.batch_norm).to(device)
-    parameters: list[Tensor] = list(model.parameters())
+    model = _new_model(data, recipe, start).to(device)
+    parameters: list[Tensor] = [each for each in model.parameters() if each.requires_grad]
     optimizer = optimizer_for(recipe, parameters)
     batches = Batches(data, recipe, device)
     steps = recipe.epochs * len(batches)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
-    settings = Settings(data.name, data.validation, recipe, seed, log_every)
+    origin = resume.settings.start if resume else start.checksum if start else None
+    settings = Settings(data.name, data.classes, origin, data.validation, recipe, seed, log_every)
     checksums = checksums_of(data, recipe)
     run = Progress(model, optimizer, batches)
     if resume is not None:
@@ -110,7 +113,7 @@ def train(
             accuracy = float((scores.argmax(axis=1) == data.scored_labels).mean())
             run.finish(EpochPoint(epoch, mean_loss, accuracy))
             metadata = Metadata(
-                layer_sizes=sizes,
+                layer_sizes=layer_sizes(len(data.classes)),
                 classes=data.classes,
                 mean=data.mean,
                 std=data.std,
@@ -124,7 +127,7 @@ def train(
                 scored_on=data.scored_on,
                 temperature=_temperature(data, recipe, scores),
                 command=command,
-                data_checksums=data.checksums,
+                data_checksums={**data.checksums, **({"from": origin} if origin else {})},
                 versions=library_versions(),
             )
             state = run.save(settings, checksums, command) if epoch < recipe.epochs else None
@@ -134,6 +137,16 @@ def train(
                 observer.on_epoch(result)
             _stop_if_wished(stop, state)
     return result
+
+
+def _new_model(data: TrainingData, recipe: Recipe, start: Start | None) -> MLP:
+    """Makes the network, on the CPU, with the weights that the run starts from."""
+    model = MLP(layer_sizes(len(data.classes)), batch_norm=recipe.batch_norm)
+    if start is not None:
+        take_over(model, start, data)
+    for layer in model.layers[: recipe.frozen]:
+        layer.requires_grad_(False)
+    return model
 
 
 def _is_time_to_save(batch: int, save_every: int | None, stop: StopWish | None) -> bool:

@@ -56,11 +56,11 @@ class Digit:
     others: int = 0
 
 
-def _unwatched(name: str, stage: npt.NDArray[Any]) -> None:
-    pass
+def unwatched(name: str, stage: npt.NDArray[Any]) -> None:
+    """Watches nothing."""
 
 
-def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
+def prepare(grey: Grey, watch: Watch = unwatched) -> Digit:
     """Brings a grey picture to MNIST form.
 
     A picture that already has the form, upright or inverted, comes back with the same pixels.

@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Semaphore
+from typing import Protocol
 
 import numpy as np
 
 from digitcli.core.errors import PictureError
 from digitcli.data.paper import Grey
 from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import Digit, prepare
+from digitcli.data.prepare import Digit, Watch, prepare
 
 _WAITING = 256
 """Pictures in hand at most, which is also the largest batch: memory stays flat."""
@@ -46,12 +47,23 @@ class Source:
 Prepared = tuple[Source, Digit | PictureError]
 
 
-def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
+class Prepare(Protocol):
+    """Brings a grey picture to the form that a network was trained on, as ``prepare`` does."""
+
+    def __call__(self, grey: Grey, watch: Watch = ...) -> Digit:
+        """See ``digitcli.data.prepare.prepare``."""
+        ...
+
+
+def prepare_all(
+    sources: Iterable[Source | None], prepare: Prepare = prepare
+) -> Iterator[list[Prepared]]:
     """Prepares pictures, large ones in parallel, and yields them in the order they were given.
 
     Args:
         sources: Drawn from only as far as pictures are needed. None among them says that the next
             may be long in coming, so that nothing is kept back for it.
+        prepare: How.
 
     Yields:
         Batches of sources with their digits, or with what is wrong with them. What was given as
@@ -66,7 +78,7 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
     try:
         for source in itertools.chain(sources, [None]):
             if source is not None:
-                waiting.append(_begin(source, pool, room))
+                waiting.append(_begin(source, prepare, pool, room))
             while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
                 if batch and (len(batch) == _WAITING or not waiting[0].done()):
                     yield batch
@@ -81,22 +93,25 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(source: Source, pool: ThreadPoolExecutor, room: Semaphore) -> "Future[Prepared]":
+def _begin(
+    source: Source, prepare: Prepare, pool: ThreadPoolExecutor, room: Semaphore
+) -> "Future[Prepared]":
     """Prepares a small picture at once, and has a large one prepared.
 
     Args:
         source: The picture.
+        prepare: How.
         pool: Where large ones are prepared.
         room: For those whose pixels or content wait in memory.
     """
     if _size(source.content) <= _SMALL:
         done: Future[Prepared] = Future()
-        done.set_result(_prepare_one(source))
+        done.set_result(_prepare_one(source, prepare))
         return done
     if isinstance(source.content, Path):
-        return pool.submit(_prepare_one, source)
+        return pool.submit(_prepare_one, source, prepare)
     room.acquire()
-    begun = pool.submit(_prepare_one, source)
+    begun = pool.submit(_prepare_one, source, prepare)
     begun.add_done_callback(lambda _: room.release())
     return begun
 
@@ -114,7 +129,7 @@ def _size(content: Path | bytes | Grey | PictureError) -> int:
         return 0  # reading it will say what is wrong
 
 
-def _prepare_one(source: Source) -> Prepared:
+def _prepare_one(source: Source, prepare: Prepare) -> Prepared:
     rest = source if isinstance(source.content, Path) else replace(source, content=b"")
     try:
         return rest, prepare(_grey(source.content))
