@@ -1,4 +1,4 @@
-"""Which of several processes this is, as torchrun tells it; apart, because asking needs no torch."""
+"""Which of several processes this is, as torchrun tells it; asking needs no torch."""
 
 import os
 from dataclasses import dataclass
