@@ -176,7 +176,7 @@ def test_the_updates_are_those_of_torchs_classes(
 
 def test_batch_norm_folds_into_the_plain_network() -> None:
     torch.manual_seed(0)
-    model = MLP((20, 16, 12, 5), batch_norm=True)
+    model = MLP((20, 16, 12, 5), batch_norm=torch.nn.BatchNorm1d)
     for _ in range(300):  # so that the running mean and variance are not those of the start
         model(3 + 2 * torch.randn(64, 20))
     for norm in model.norms:

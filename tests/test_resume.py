@@ -6,7 +6,7 @@ import resource
 import shlex
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from digitcli.core.checkpoint import load_checkpoint
 from digitcli.core.errors import CheckpointError, StoppedError
 from digitcli.core.locks import only_one
 from digitcli.core.lookup import LATEST
-from digitcli.core.metadata import LossPoint
+from digitcli.core.metadata import LossPoint, record
 from digitcli.core.observers import EpochResult, Observer
 from digitcli.core.recipes import BEST, QUICK, Recipe
+from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
 from digitcli.core.resume import load_state, save_state, state_path
 from digitcli.core.saving import RunWriter
 from digitcli.core.stopping import StopWish
@@ -125,6 +126,13 @@ def test_a_run_stopped_time_and_again_makes_the_same_file(
     assert result.checkpoint.metadata == expected.checkpoint.metadata
     assert not parts.state.exists()
     assert names_in(".") == ["parts", "whole"]
+
+
+@pytest.mark.parametrize("recipe", DIGITCLIS_OWN.values(), ids=DIGITCLIS_OWN.keys())
+def test_a_recipe_is_written_alike_after_it_was_read(recipe: Recipe) -> None:
+    """The storm of kills found resumed runs with 8.0 in their metadata where others had 8."""
+    text = json.dumps(asdict(recipe))
+    assert json.dumps(asdict(record(json.loads(text), Recipe))) == text
 
 
 def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:

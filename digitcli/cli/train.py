@@ -1,6 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -146,6 +147,7 @@ def train(
     learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
     Other data sets bring their own settings.
     """
+    from digitcli.core.ranks import own_rank
     from digitcli.core.saving import CompleteError, RunWriter
 
     start = find_start(start_from) if start_from is not None else None
@@ -163,7 +165,7 @@ def train(
     }
     given = {name: value for name, value in flags.items() if value is not None}
     writer = RunWriter(output)
-    with writer.alone():
+    with writer.alone() if own_rank().is_first else nullcontext():
         try:
             interrupted = writer.interrupted(resume=resume, given=given)
         except CompleteError as complete:
@@ -196,34 +198,30 @@ def _run(
 ) -> None:
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.streams import print_note, visible
-    from digitcli.console.training import training_display
+    from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
     from digitcli.core.errors import DivergedError, StoppedError
     from digitcli.core.progress import machine
+    from digitcli.core.ranks import own_rank
     from digitcli.core.stopping import StopWish
     from digitcli.core.training import train as train_network
+    from digitcli.core.world import join, local_device
     from digitcli.data.datasets import Source
     from digitcli.data.training_data import load_training_data
 
-    recipe = settings.recipe
+    recipe, rank = settings.recipe, own_rank()
     start_name, weights = start
-    torch_device = choose_device(device)
-    if interrupted is not None:
-        print_note(f"going on {interrupted.place}")
-        now = machine(torch_device, recipe)
-        for name in sorted(
-            name for name, then in interrupted.machine.items() if now.get(name) != then
-        ):
-            print_note(
-                f"{name} was {visible(interrupted.machine[name])} so far, now {now.get(name)}: "
-                "the weights may come out different by rounding"
-            )
-    elif writer.output.exists():
-        print_note(f"{visible(str(writer.output))} will be replaced after the first epoch")
-    if weights is not None and settings.classes != weights.classes:
-        print_note(f"{visible(str(start_name))} has other classes: the output layer starts anew")
-    if recipe.outliers:
-        print_note("pictures of no digit are made, which the recipe trains with too")
+    torch_device = local_device(choose_device(device))
+    if rank.is_first:
+        if interrupted is not None:
+            print_note(f"going on {interrupted.place}")
+            _note_differences(interrupted.machine, machine(torch_device, recipe, rank))
+        elif writer.output.exists():
+            print_note(f"{visible(str(writer.output))} will be replaced after the first epoch")
+        if weights is not None and settings.classes != weights.classes:
+            print_note(f"{visible(str(start_name))} has other classes, the output layer is new")
+        if recipe.outliers:
+            print_note("pictures of no digit are made, which the recipe trains with too")
     with DownloadDisplay() as progress:
         data = load_training_data(
             settings.dataset,
@@ -233,9 +231,12 @@ def _run(
             outliers=bool(recipe.outliers),
             classes=settings.classes,
         )
-    display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
+    if rank.is_first:
+        display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
+    else:
+        display = TrainingDisplay()  # which shows nothing
     try:
-        with StopWish() as stop, display.live():
+        with StopWish(patient=rank.size > 1) as stop, join(torch_device) as world, display.live():
             result = train_network(
                 data,
                 recipe,
@@ -243,12 +244,13 @@ def _run(
                 log_every=settings.log_every,
                 device=torch_device,
                 # written before it is shown, so that what is shown is safe
-                observers=[writer, display],
+                observers=[writer, display] if rank.is_first else [],
                 command=interrupted.command if interrupted else command_of(settings, start_name),
                 start=weights,
                 resume=interrupted,
                 save_every=save_every,
                 stop=stop,
+                world=world,
             )
     except StoppedError as stopped:
         where = [] if writer.output == LATEST else ["--output", str(writer.output)]
@@ -265,3 +267,13 @@ def _run(
             exit_code=diverged.exit_code,
         ) from None
     display.on_done(result, writer.output)
+
+
+def _note_differences(then: dict[str, str], now: dict[str, str]) -> None:
+    from digitcli.console.streams import print_note, visible
+
+    for name in sorted(name for name in then if now.get(name) != then[name]):
+        print_note(
+            f"{name} was {visible(then[name])} so far, now {now.get(name)}: the weights may come "
+            "out different by rounding"
+        )

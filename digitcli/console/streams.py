@@ -99,4 +99,10 @@ def print_weights(path: Path) -> None:
 def print_note(text: str) -> None:
     """Prints a diagnostic line on standard error; results do not wait for somebody to read it."""
     with contextlib.suppress(OSError):
-        print(f"digitcli: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{speaker()}: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def speaker() -> str:
+    """Names the program, and which of several processes it is, for lines on standard error."""
+    number = os.environ.get("RANK", "0")
+    return "digitcli" if number == "0" else f"digitcli [rank {visible(number)}]"

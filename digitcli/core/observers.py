@@ -1,5 +1,6 @@
 """Who follows a training run, and what they are told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digitcli.core.checkpoint import Checkpoint
@@ -38,3 +39,30 @@ class Observer:
 
     def on_state(self, state: TrainingState) -> None:
         """The run is amid an epoch and should be saved."""
+
+
+class Observers(Observer):
+    """Tells several, each in turn."""
+
+    def __init__(self, each: Sequence[Observer]) -> None:
+        self._each = each
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_batches(epoch, batch)
+
+    def on_loss(self, point: LossPoint) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_loss(point)
+
+    def on_epoch(self, result: EpochResult) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_epoch(result)
+
+    def on_state(self, state: TrainingState) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_state(state)

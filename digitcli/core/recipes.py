@@ -190,7 +190,7 @@ BEST = Recipe(
     optimizer="adamw",
     weight_decay=0.03,
     batch_norm=True,
-    deformation=Deformation(rotation=8, scale=0.08, shear=0.08, shift=1, elastic=1.4),
+    deformation=Deformation(rotation=8.0, scale=0.08, shear=0.08, shift=1.0, elastic=1.4),
     outliers=0.2,
     temperature=0.99,
 )
