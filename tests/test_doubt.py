@@ -40,6 +40,14 @@ def test_what_is_doubted() -> None:
     assert doubt(block, 0, 0.99) is None
 
 
+def test_other_classes_than_digits_are_doubted_by_their_probability_alone() -> None:
+    full = np.full((28, 28), 255, np.uint8)
+    assert doubt(full, 0, 0.99, ("Bag", "Coat")) is None
+    assert doubt(full, 0, 0.59, ("Bag", "Coat")) == "the answer is unsure"
+    assert "2 separate shapes" in (doubt(full, 1, 0.99, ("A", "B")) or "")
+    assert "too full of ink" in (doubt(full, 0, 0.99, ("3", "5")) or "")
+
+
 @pytest.mark.usefixtures("checkpoint")
 def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
     save_digit(Path("3.png"), 3)

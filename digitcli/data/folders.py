@@ -60,10 +60,11 @@ def find_classes(path: Path) -> tuple[str, ...]:
     return tuple(sorted(names, key=_natural))
 
 
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Orders names as people do: runs of digits by their value."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts if part], name
+def _natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Orders names as people do: runs of digits by their value, before any text."""
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    numbers = [int(part) if part.isdecimal() else None for part in parts]
+    return [(n is None, n or 0, part) for n, part in zip(numbers, parts, strict=True)], name
 
 
 def _check_text(name: str) -> None:
