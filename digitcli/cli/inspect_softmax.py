@@ -150,11 +150,14 @@ def _numbers(text: str) -> list[float]:
 
 def _read(image: str) -> "Digit":
     from digitcli.core.errors import PictureError
+    from digitcli.data.costs import MAX_PIXELS
+    from digitcli.data.opening import read_stream
     from digitcli.data.pictures import read_picture
     from digitcli.data.prepare import prepare
 
     try:
-        return prepare(read_picture(sys.stdin.buffer.read() if image == "-" else Path(image)))
+        source = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
+        return prepare(read_picture(source))
     except PictureError as error:
         raise error.of(image) from error
 

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
         Its content, and its header: "__metadata__", by name, and what it says of each tensor.
     """
     try:
-        with open_plain(path) as file:
+        with BufferedReader(open_plain(path)) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             if not start:

@@ -2,8 +2,8 @@
 
 import os
 import stat
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 
 class NotPlainError(OSError):
@@ -13,8 +13,8 @@ class NotPlainError(OSError):
         return "it is not a file"
 
 
-def open_plain(path: Path) -> BinaryIO:
-    """Opens a plain file for reading.
+def open_plain(path: Path) -> FileIO:
+    """Opens a plain file for reading, unbuffered.
 
     Reading a pipe waits for a writer, reading a device may never end, and opening some devices
     alone does something; so a path is looked at first, and once more when it is open, in case
@@ -28,7 +28,7 @@ def open_plain(path: Path) -> BinaryIO:
     _check(path.stat())
     # without waiting, should it be a pipe by now; Windows has no such flag, and needs the other
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
+    file = FileIO(os.open(path, flags), "rb")
     try:
         _check(os.fstat(file.fileno()))
     except NotPlainError:

@@ -2,15 +2,19 @@
 
 import itertools
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from digitcli.core.errors import PictureError
-from digitcli.data.pictures import read_picture
+from digitcli.data.costs import MAX_PIXELS, PIXEL
+from digitcli.data.opening import OpenPicture
+from digitcli.data.pictures import as_grey
 from digitcli.data.prepare import Digit, prepare
 
 _WAITING = 256
@@ -41,12 +45,15 @@ class Source:
 Prepared = tuple[Source, Digit | PictureError]
 
 
-def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
+def prepare_all(
+    sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS
+) -> Iterator[list[Prepared]]:
     """Prepares pictures, large ones in parallel, and yields them in the order they were given.
 
     Args:
         sources: Drawn from only as far as pictures are needed. None among them says that the next
             may be long in coming, so that nothing is kept back for it.
+        max_pixels: Pixels that may be decoded of a picture; see ``OpenPicture``.
 
     Yields:
         Batches of sources with their digits, or with what is wrong with them.
@@ -59,7 +66,7 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
     try:
         for source in itertools.chain(sources, [None]):
             if source is not None:
-                waiting.append(_begin(source, pool))
+                waiting.append(_begin(source, max_pixels, pool))
             while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
                 if batch and (len(batch) == _WAITING or not waiting[0].done()):
                     yield batch
@@ -74,11 +81,11 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(source: Source, pool: ThreadPoolExecutor) -> "Future[Prepared]":
+def _begin(source: Source, max_pixels: int, pool: ThreadPoolExecutor) -> "Future[Prepared]":
     if _size(source.content) > _SMALL:
-        return pool.submit(_prepare_one, source)
+        return pool.submit(_prepare_one, source, max_pixels)
     done: Future[Prepared] = Future()
-    done.set_result(_prepare_one(source))
+    done.set_result(_prepare_one(source, max_pixels))
     return done
 
 
@@ -91,11 +98,38 @@ def _size(content: Path | bytes) -> int:
         return 0  # reading it will say what is wrong
 
 
-def _prepare_one(source: Source) -> Prepared:
+def _prepare_one(source: Source, max_pixels: int) -> Prepared:
     try:
-        return source, prepare(read_picture(source.content))
+        with OpenPicture(source.content, max_pixels) as picture, _MEMORY.taken(picture.cost):
+            return source, prepare(as_grey(picture.decode()))
     except PictureError as error:
         return source, error
+
+
+class _Memory:
+    """Lets threads wait until there is memory for what they are about to do."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, cost: int) -> Iterator[None]:
+        """Waits for so many bytes, or for all, if that is less."""
+        cost = min(cost, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= cost)
+            self._free -= cost
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += cost
+                self._changed.notify_all()
+
+
+_MEMORY = _Memory(PIXEL * MAX_PIXELS)
+"""What all pictures that are being decoded take together; a larger one is decoded alone."""
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:
