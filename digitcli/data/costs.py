@@ -34,8 +34,8 @@ _WHOLE = {"WEBP": 18, "AVIF": 24, "JPEG2000": 30}
 """Bytes a pixel of decoders that hold the whole picture several times over: measured, and for the
 last two more than that, for depths that were not."""
 
-_SLOW = 100
-"""What a pixel counts for that is decoded in Python, in bytes: it takes a microsecond."""
+_SLOW = 200
+"""What a pixel counts for that is decoded in Python, in bytes: it takes a microsecond or two."""
 
 _LARGEST_ICON = 2**21
 """Bytes of an icon, and pixels of a picture in it: ICO files are decoded when they are opened."""

@@ -44,10 +44,16 @@ _WORK = 45
 _BASE = 2**20
 """Bytes that any picture may cost: a small one in a costly format, with all that comes with it."""
 
+_ABSURD = 2**34
+"""Bytes that nobody is advised to allow: sixteen gigabytes."""
+
 _MOST_HEAD = 32 * 2**20
 """Bytes read until the size of a picture is known: previews, profiles, texts."""
 
-_MOST_READS = 1_000_000
+_MOST_JPEG_HEAD = 8 * 2**20
+"""The same of a JPEG, whose parts of one kind are joined one by one, in quadratic time."""
+
+_MOST_READS = 400_000
 """Reads that a picture's decoder may ask for, who takes 64 kB of pixels at a time; a file of more
 parts is made to keep its reader busy."""
 
@@ -81,11 +87,11 @@ class OpenPicture:
     def __init__(self, source: Path | bytes, max_pixels: int) -> None:
         try:
             raw = io.BytesIO(source) if isinstance(source, bytes) else open_plain(source)
+            self._file = _CountedReader(raw)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
             raise PictureError(
                 f"cannot read it: {reason(error)}", "check the path and its permissions"
             ) from error
-        self._file = _CountedReader(raw)
         try:
             with _faults(self._file):
                 self._image, self.cost = _opened(self._file, max_pixels)
@@ -97,6 +103,7 @@ class OpenPicture:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._image.close()  # an error on its way to be told would keep it in memory
         self._file.close()
 
     def decode(self) -> Image.Image:
@@ -106,10 +113,11 @@ class OpenPicture:
             PictureError: It is damaged.
         """
         with _faults(self._file):
-            image = self._image
-            del self._image  # what is not reduced is large, and goes when this returns
-            image.load()
-            return _upright(image, _reduced(image))
+            self._image.load()
+            picture = _upright(self._image, _reduced(self._image))
+            if picture is not self._image:
+                self._image.close()
+            return picture
 
 
 def read_stream(stream: BinaryIO, max_pixels: int) -> bytes:
@@ -128,7 +136,7 @@ class _CountedReader(io.BufferedReader):
         super().__init__(raw)
         self.size = self.seek(0, os.SEEK_END)
         self.seek(0)
-        self.left: float = _MOST_HEAD
+        self.left: float = math.inf
         self._reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -179,8 +187,10 @@ def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int]:
     if file.size > limit:
         Image.open(io.BytesIO(file.read(4096)), formats=FORMATS)  # raises if it is no picture
         raise _too_large(f"it has {file.size:,} bytes, more than {limit:,}", file.size)
-    if file.peek(4).startswith(b"\0\0\1\0"):
+    head = file.peek(4)
+    if head.startswith(b"\0\0\1\0"):
         check_icon(file)
+    file.left = _MOST_JPEG_HEAD if head.startswith(b"\xff\xd8") else _MOST_HEAD
     image = Image.open(file, formats=FORMATS)
     file.left = math.inf
     pixels = pixels_of(image)
@@ -206,9 +216,8 @@ def _plain(cost: int) -> int:
 
 
 def _too_large(problem: str, cost: int) -> PictureError:
-    return PictureError(
-        problem, f"scale it down, or give 'digitcli predict' --max-pixels {_plain(cost)}"
-    )
+    more = f", or give 'digitcli predict' --max-pixels {_plain(cost)}" if cost < _ABSURD else ""
+    return PictureError(problem, f"scale it down{more}")
 
 
 def _upright(image: Image.Image, reduced: Image.Image) -> Image.Image:

@@ -1,5 +1,7 @@
 """Reading and preparing many pictures at once, in parallel and in order."""
 
+import contextlib
+import ctypes
 import itertools
 import os
 import threading
@@ -7,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def prepare_all(
     Yields:
         Batches of sources with their digits, or with what is wrong with them.
     """
+    _give_memory_back()
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     waiting: deque[Future[Prepared]] = deque()
@@ -103,6 +105,8 @@ def _prepare_one(source: Source, max_pixels: int) -> Prepared:
         with OpenPicture(source.content, max_pixels) as picture, _MEMORY.taken(picture.cost):
             return source, prepare(as_grey(picture.decode()))
     except PictureError as error:
+        # what led to it would keep the picture in memory until the error is told
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return source, error
 
 
@@ -113,7 +117,7 @@ class _Memory:
         self._size = self._free = size
         self._changed = threading.Condition()
 
-    @contextmanager
+    @contextlib.contextmanager
     def taken(self, cost: int) -> Iterator[None]:
         """Waits for so many bytes, or for all, if that is less."""
         cost = min(cost, self._size)
@@ -130,6 +134,23 @@ class _Memory:
 
 _MEMORY = _Memory(PIXEL * MAX_PIXELS)
 """What all pictures that are being decoded take together; a larger one is decoded alone."""
+
+
+def _give_memory_back() -> None:
+    """Has large pieces of memory go back to the system when they are freed.
+
+    The GNU C library keeps for every thread what that has freed, in pieces of up to 32 MB, and
+    the more pictures there were, the more it keeps. Other libraries have no such setting.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_PIECE)
+
+
+_M_MMAP_THRESHOLD = -3
+"""As malloc.h has it; mallopt(3) says what it does."""
+
+_LARGE_PIECE = 4 * 2**20
+"""Bytes; a photo is reduced to about a million pixels of four."""
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:
