@@ -207,6 +207,8 @@ def _check(path: Path, metadata: Metadata) -> None:
 
 
 _SINCE_VERSION_1: dict[str, Any] = {
+    "nesterov": False,
+    "schedule": "constant",
     "optimizer": "sgd",
     "weight_decay": 0.0,
     "batch_norm": False,
@@ -214,7 +216,7 @@ _SINCE_VERSION_1: dict[str, Any] = {
     "outliers": 0.0,
     "temperature": 1.0,
 }
-"""What recipes have come to tell since format version 1, as it was then."""
+"""What recipes have come to tell since the first of format version 1, as it was then."""
 
 
 def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
