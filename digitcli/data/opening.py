@@ -5,13 +5,15 @@ decoder busy for an hour. So a picture is opened in two steps: its head is read,
 decoding takes at most; and it is decoded only if that is within the limit.
 """
 
+import contextlib
+import ctypes
+import functools
 import io
 import logging
 import math
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -154,7 +156,7 @@ class _CountedReader(io.BufferedReader):
         raise io.UnsupportedOperation("fileno")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _faults(file: _CountedReader) -> Iterator[None]:
     """Tells what goes wrong in Pillow, whose readers raise anything on damaged files."""
     try:
@@ -192,6 +194,8 @@ def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int]:
         check_icon(file)
     file.left = _MOST_JPEG_HEAD if head.startswith(b"\xff\xd8") else _MOST_HEAD
     image = Image.open(file, formats=FORMATS)
+    if image.format == "TIFF":
+        _silence_libtiff()
     file.left = math.inf
     pixels = pixels_of(image)
     if not pixels:
@@ -213,6 +217,17 @@ def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int]:
 def _plain(cost: int) -> int:
     """Says how many pixels may be decoded where this cost is allowed."""
     return -(-(cost - _BASE) // PIXEL)
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Keeps libtiff from printing what is wrong on standard error, where it can be told to."""
+    from PIL import _imaging
+
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
 
 
 def _too_large(problem: str, cost: int) -> PictureError:
