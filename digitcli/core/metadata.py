@@ -116,11 +116,13 @@ def parse_metadata(path: Path, document: str) -> Metadata:
     """
     try:
         values = parse_json(document)
+        if not isinstance(values, dict):
+            raise ValueError(f"it is {told(values)}, not an object")  # noqa: TRY301, TRY004
     except ValueError as error:
         raise CheckpointError(
             f"the metadata of {path} cannot be read ({error})", TRAIN_AGAIN
         ) from error
-    version = values.get("format_version") if isinstance(values, dict) else None
+    version = values.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {told(version)}, this digitcli reads up to "
@@ -128,7 +130,9 @@ def parse_metadata(path: Path, document: str) -> Metadata:
             "upgrade with 'pip install --upgrade digitcli'",
         )
     try:
-        if _typed(version, int, "format_version") == 1:
+        if _typed(version, int, "format_version") < 1:
+            raise ValueError(f"format_version is {told(version)}, which never was")  # noqa: TRY301
+        if version == 1:
             values = _from_version_1(values)
         metadata = _record(values, Metadata, "the document")
     except (DigitcliError, ValueError, KeyError, TypeError) as error:
