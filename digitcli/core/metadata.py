@@ -20,6 +20,10 @@ HIDDEN = (512, 256, 128, 64)
 MOST_CLASSES = 100
 """More than digits and letters make, and few enough for every table to hold them all."""
 
+_LARGEST_MEAN = 1e6
+"""What normalisation may take away and, or one over it, divide by: float32 holds what comes of it,
+whose pixels are of 0 to 1."""
+
 LONGEST_CLASS = 40
 """Characters of a class's name."""
 
@@ -170,7 +174,7 @@ def told(value: Any) -> str:
 
 def _check(path: Path, metadata: Metadata) -> None:
     """Checks what values say together, and whether they are possible."""
-    if not metadata.std > 0:
+    if abs(metadata.mean) > _LARGEST_MEAN or not 1 / _LARGEST_MEAN < metadata.std < _LARGEST_MEAN:
         raise CheckpointError(
             f"the normalisation in {path} is impossible (mean {metadata.mean}, "
             f"standard deviation {metadata.std})",

@@ -41,7 +41,8 @@ def as_grey(image: Image.Image) -> Grey:
         if not np.isfinite((lowest, highest)).all():
             raise PictureError("it holds values that are no numbers", "save it as PNG")
         if image.mode == "F" or lowest < 0 or highest > 65535:
-            return (values - lowest) / np.float32(max(highest - lowest, 1e-30))
+            wide = values.astype(np.float64)  # the range may be more than float32 holds
+            return ((wide - lowest) / max(highest - lowest, 1e-30)).astype(np.float32)
         return values / np.float32(65535 if highest > 255 else 255)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _on_paper(image.convert("RGBA"))

@@ -162,9 +162,9 @@ class Worker:
             process.start()
             theirs.close()
             items += self._received(pipe)
-            if self._left:
-                hangs = process.is_alive() and not pipe.poll(0)
-                process.kill()
+            process.join(2)
+            hangs = process.is_alive()
+            process.kill()
             process.join()
             if self._left:
                 what = "never ended" if hangs else f"died with {process.exitcode}"

@@ -1,5 +1,6 @@
 """Real files in every form that digitcli reads, and ways to break them."""
 
+import copy
 import io
 import json
 import random
@@ -203,7 +204,7 @@ def _change(value: Any, chance: random.Random) -> None:
     elif way < 0.4 and isinstance(value, list):
         value *= chance.choice((2, 100))
     else:
-        value[key] = chance.choice(_STRANGE)
+        value[key] = copy.deepcopy(chance.choice(_STRANGE))
 
 
 _DEEP: list[Any] = []
