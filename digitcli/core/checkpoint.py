@@ -120,8 +120,9 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
             if not start:
                 raise CheckpointError(f"the checkpoint {path} is empty", TRAIN_AGAIN)
             length = int.from_bytes(start, "little")
-            if length > _LARGEST_HEADER or 8 + length > size:
-                raise _damaged(path, f"a header of {length:,} bytes in {size:,}")
+            most = max(0, min(size - 8, _LARGEST_HEADER))
+            if length > most:
+                raise _damaged(path, f"a header of {length:,} bytes, where {most:,} may be")
             if size > _LARGEST_FILE:
                 raise _damaged(path, f"{size:,} bytes are too many for a checkpoint")
             data = start + file.read(_LARGEST_FILE)
