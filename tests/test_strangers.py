@@ -20,7 +20,7 @@ from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoin
 from digitcli.core.errors import CheckpointError
 from digitcli.core.inference import probabilities
 from digitcli.core.lookup import OWN_PLACES
-from digitcli.core.metadata import MOST_CLASSES
+from digitcli.core.metadata import MOST_CLASSES, MOST_READINGS, LossPoint
 
 
 def parts(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
@@ -272,3 +272,16 @@ def test_safetensors_of_others_are_told_apart(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "other"
     safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, path, {"format": "pt"})
     assert "not one that digitcli wrote" in refused(run, path)
+
+
+def test_as_many_readings_as_a_checkpoint_holds_come_back(
+    run: Run, trained: Checkpoint, checkpoint: Path
+) -> None:
+    readings = tuple(LossPoint(99, i, 1 / 3e5) for i in range(MOST_READINGS))
+    save_checkpoint(
+        checkpoint, replace(trained, metadata=replace(trained.metadata, losses=readings))
+    )
+    assert load_checkpoint(checkpoint).metadata.losses == readings
+    result = run("train", "--dataset", "optdigits", "--epochs", "2000", "--log-every", "1")
+    assert result.exit_code == 2
+    assert "182,000 readings of the loss are more than the 100,000" in result.stderr

@@ -24,6 +24,9 @@ _LARGEST_MEAN = 1e6
 """What normalisation may take away and, or one over it, divide by: float32 holds what comes of it,
 whose pixels are of 0 to 1."""
 
+MOST_READINGS = 100_000
+"""Readings of the loss and epochs of a run; they take 7 of the 8 MiB that a header may have."""
+
 LONGEST_CLASS = 40
 """Characters of a class's name."""
 
@@ -97,6 +100,20 @@ class Metadata:
     data_checksums: dict[str, str]
     versions: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+
+
+def check_readings(count: int) -> None:
+    """Makes sure, before a run, that a checkpoint can hold what will be read of its loss.
+
+    Raises:
+        DigitcliError: It cannot.
+    """
+    if count > MOST_READINGS:
+        raise DigitcliError(
+            f"{count:,} readings of the loss are more than the {MOST_READINGS:,} that a checkpoint "
+            "holds",
+            "give a larger --log-every",
+        )
 
 
 def library_versions() -> dict[str, str]:

@@ -17,7 +17,14 @@ from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.errors import DigitcliError
-from digitcli.core.metadata import EpochPoint, LossPoint, Metadata, layer_sizes, library_versions
+from digitcli.core.metadata import (
+    EpochPoint,
+    LossPoint,
+    Metadata,
+    check_readings,
+    layer_sizes,
+    library_versions,
+)
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.recipes import Recipe
@@ -101,6 +108,7 @@ def train(
     optimizer = optimizer_for(recipe, parameters)
     batches = Batches(data, recipe, device)
     steps = recipe.epochs * len(batches)
+    check_readings(recipe.epochs * (len(batches) // log_every + 1))
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
     losses: list[LossPoint] = []
