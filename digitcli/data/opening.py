@@ -135,9 +135,9 @@ class _CountedReader(io.BufferedReader):
     """
 
     def __init__(self, raw: io.RawIOBase | io.BytesIO) -> None:
+        self.size = raw.seek(0, os.SEEK_END)
+        raw.seek(0)
         super().__init__(raw)
-        self.size = self.seek(0, os.SEEK_END)
-        self.seek(0)
         self.left: float = math.inf
         self._reads = 0
 

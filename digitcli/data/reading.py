@@ -117,10 +117,14 @@ class _Memory:
         self._size = self._free = size
         self._changed = threading.Condition()
 
+    def taken(self, cost: int) -> contextlib.AbstractContextManager[None]:
+        """Waits for so many bytes, or for all, if that is less; for a few it does not wait."""
+        if cost < _FEW:
+            return contextlib.nullcontext()
+        return self._taken(min(cost, self._size))
+
     @contextlib.contextmanager
-    def taken(self, cost: int) -> Iterator[None]:
-        """Waits for so many bytes, or for all, if that is less."""
-        cost = min(cost, self._size)
+    def _taken(self, cost: int) -> Iterator[None]:
         with self._changed:
             self._changed.wait_for(lambda: self._free >= cost)
             self._free -= cost
@@ -131,6 +135,9 @@ class _Memory:
                 self._free += cost
                 self._changed.notify_all()
 
+
+_FEW = 2**20
+"""Bytes that are not worth the waiting."""
 
 _MEMORY = _Memory(PIXEL * MAX_PIXELS)
 """What all pictures that are being decoded take together; a larger one is decoded alone."""
