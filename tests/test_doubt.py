@@ -74,7 +74,13 @@ def test_a_blank_picture_has_no_digit(run: Run) -> None:
     for flags in ([], ["--json"], ["--quiet"]):
         result = run("predict", "blank.png", *flags)
         assert result.exit_code == 1
-        assert result.stdout == ""
+        if "--json" in flags:
+            value = json.loads(result.stdout)
+            assert value["path"] == "blank.png"
+            assert value["error"] == "the picture is blank"
+            assert "digit" not in value
+        else:
+            assert result.stdout == ""
         assert result.stderr.splitlines() == [
             "digitcli: error: blank.png: the picture is blank; "
             "draw a digit, dark on light or light on dark"

@@ -1,12 +1,14 @@
 """What a checkpoint says of itself: one JSON document, checked when it is read."""
 
+import functools
 import json
+import math
 import sys
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
-
-import numpy as np
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.recipes import TEMPERATURES, Deformation, Recipe
@@ -15,6 +17,19 @@ FORMAT_VERSION = 2
 INPUTS = 28 * 28
 HIDDEN = (512, 256, 128, 64)
 """Widths of the lesson's hidden layers."""
+
+MOST_CLASSES = 100
+"""More than digits and letters make, and few enough for every table to hold them all."""
+
+_LARGEST_MEAN = 1e6
+"""What normalisation may take away and, or one over it, divide by: float32 holds what comes of it,
+whose pixels are of 0 to 1."""
+
+MOST_READINGS = 100_000
+"""Readings of the loss and epochs of a run; they take 7 of the 8 MiB that a header may have."""
+
+LONGEST_CLASS = 40
+"""Characters of a class's name."""
 
 TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
 
@@ -88,6 +103,20 @@ class Metadata:
     format_version: int = FORMAT_VERSION
 
 
+def check_readings(count: int) -> None:
+    """Makes sure, before a run, that a checkpoint can hold what will be read of its loss.
+
+    Raises:
+        DigitcliError: It cannot.
+    """
+    if count > MOST_READINGS:
+        raise DigitcliError(
+            f"{count:,} readings of the loss are more than the {MOST_READINGS:,} that a checkpoint "
+            "holds",
+            "give a larger --log-every",
+        )
+
+
 def library_versions() -> dict[str, str]:
     """Returns the versions that a result may depend on, of those packages already imported."""
     packages = ["digitcli", "torch", "numpy"]
@@ -108,42 +137,62 @@ def parse_metadata(path: Path, document: str) -> Metadata:
         CheckpointError: It cannot be read, is from a newer version, or a value is impossible.
     """
     try:
-        values = json.loads(document)
-        version = values["format_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"the metadata of {path} cannot be read", TRAIN_AGAIN) from error
+        values = parse_json(document)
+        if not isinstance(values, dict):
+            raise ValueError(f"it is {told(values)}, not an object")  # noqa: TRY301, TRY004
+    except ValueError as error:
+        raise CheckpointError(
+            f"the metadata of {path} cannot be read ({error})", TRAIN_AGAIN
+        ) from error
+    version = values.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {version}, this digitcli reads up to {FORMAT_VERSION}",
+            f"{path} has format version {told(version)}, this digitcli reads up to "
+            f"{FORMAT_VERSION}",
             "upgrade with 'pip install --upgrade digitcli'",
         )
     try:
-        if typed(version, int) == 1:
+        if typed(version, int, "format_version") < 1:
+            raise ValueError(f"format_version is {told(version)}, which never was")  # noqa: TRY301
+        if version == 1:
             values = _from_version_1(values)
-        metadata = Metadata(
-            layer_sizes=tuple(typed(size, int) for size in values["layer_sizes"]),
-            classes=tuple(typed(name, str) for name in values["classes"]),
-            mean=typed(values["mean"], float),
-            std=typed(values["std"], float),
-            dataset=typed(values["dataset"], str),
-            recipe=record(values["recipe"], Recipe),
-            epochs=typed(values["epochs"], int),
-            seed=typed(values["seed"], int),
-            device=typed(values["device"], str),
-            losses=tuple(record(point, LossPoint) for point in values["losses"]),
-            accuracies=tuple(record(point, EpochPoint) for point in values["accuracies"]),
-            scored_on=typed(values["scored_on"], str),
-            temperature=typed(values["temperature"], float),
-            command=typed(values["command"], str),
-            data_checksums=texts(values["data_checksums"]),
-            versions=texts(values["versions"]),
-            format_version=typed(values["format_version"], int),
-        )
-    except (DigitcliError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        metadata = record(values, Metadata, "the document")
+    except (DigitcliError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"the metadata of {path} is incomplete or of the wrong type ({error})", TRAIN_AGAIN
         ) from error
-    if not (np.isfinite(metadata.mean) and np.isfinite(metadata.std) and metadata.std > 0):
+    _check(path, metadata)
+    return metadata
+
+
+def parse_json(text: str) -> Any:
+    """Reads JSON from a stranger.
+
+    Raises:
+        ValueError: It is no JSON as its standard has it, is nested too deep, or holds a number
+            that is too long.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number of JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def told(value: Any) -> str:
+    """Names a value of JSON in a message, whatever its size and its depth."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _check(path: Path, metadata: Metadata) -> None:
+    """Checks what values say together, and whether they are possible."""
+    if abs(metadata.mean) > _LARGEST_MEAN or not 1 / _LARGEST_MEAN < metadata.std < _LARGEST_MEAN:
         raise CheckpointError(
             f"the normalisation in {path} is impossible (mean {metadata.mean}, "
             f"standard deviation {metadata.std})",
@@ -158,23 +207,34 @@ def parse_metadata(path: Path, document: str) -> Metadata:
         )
     if metadata.scored_on not in ("test", "validation"):
         raise CheckpointError(
-            f"{path} was scored on {metadata.scored_on!r:.40}, neither test nor validation",
+            f"{path} was scored on {told(metadata.scored_on)}, neither test nor validation",
             TRAIN_AGAIN,
         )
-    expected = layer_sizes(len(metadata.classes))
-    if len(metadata.classes) < 2 or metadata.layer_sizes != expected:
+    names = metadata.classes
+    if not 2 <= len(names) <= MOST_CLASSES:
         raise CheckpointError(
-            f"{path} is for other layer sizes: {'-'.join(map(str, metadata.layer_sizes))} with "
-            f"{len(metadata.classes)} classes, not {'-'.join(map(str, expected[:-1]))} and one "
-            "output per class",
+            f"{path} has {len(names):,} classes, not 2 to {MOST_CLASSES}", TRAIN_AGAIN
+        )
+    for i, name in enumerate(names):
+        if not 1 <= len(name) <= LONGEST_CLASS or name in names[:i]:
+            raise CheckpointError(
+                f"the class {told(name)} in {path} is nameless, is named as another, or has a name "
+                f"of more than {LONGEST_CLASS} characters",
+                TRAIN_AGAIN,
+            )
+    expected = layer_sizes(len(names))
+    if metadata.layer_sizes != expected:
+        sizes = "-".join(map(str, metadata.layer_sizes[: len(expected) + 1]))
+        raise CheckpointError(
+            f"{path} is for other layer sizes: {sizes} with {len(names)} classes, not "
+            f"{'-'.join(map(str, expected[:-1]))} and one output per class",
             TRAIN_AGAIN,
         )
-    if len(set(metadata.classes)) < len(metadata.classes):
-        raise CheckpointError(f"{path} has two classes of one name", TRAIN_AGAIN)
-    return metadata
 
 
 _SINCE_VERSION_1: dict[str, Any] = {
+    "nesterov": False,
+    "schedule": "constant",
     "optimizer": "sgd",
     "weight_decay": 0.0,
     "batch_norm": False,
@@ -182,15 +242,16 @@ _SINCE_VERSION_1: dict[str, Any] = {
     "outliers": 0.0,
     "temperature": 1.0,
 }
-"""What recipes have come to tell since format version 1, as it was then."""
+"""What recipes have come to tell since the first of format version 1, as it was then."""
 
 
 def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     """Adds to a document of format version 1 what has come to be told since."""
-    recipe = {**_SINCE_VERSION_1, **values["recipe"]}
+    if not isinstance(values.get("recipe"), dict):
+        raise TypeError(f"recipe is {told(values.get('recipe'))}, not an object")
     return {
         **values,
-        "recipe": recipe,
+        "recipe": {**_SINCE_VERSION_1, **values["recipe"]},
         "scored_on": "test",
         "temperature": 1.0,
         "command": "",
@@ -199,26 +260,76 @@ def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def texts(values: Any) -> dict[str, str]:
-    """Reads a mapping of texts from JSON; raises TypeError if it holds anything else."""
-    return {typed(name, str): typed(value, str) for name, value in values.items()}
+_LONGEST_TEXT = 10_000
+"""Characters; the longest there is, a command line, has some hundred."""
+
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
-def typed(value: Any, kind: type[_T]) -> _T:
-    """Reads a value of a type from JSON; raises TypeError if it is of another."""
-    if kind is float and type(value) is int:
-        return cast("_T", float(value))  # JSON has one kind of number
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{value!r:.40} is not of type {kind.__name__}")
-    return value
-
-
-def record(values: Any, kind: type[_T]) -> _T:
-    """Builds a dataclass from JSON, checking each field's type; one may hold another."""
-    types = get_type_hints(kind)
+def record(values: Any, kind: type[_T], name: str) -> _T:
+    """Builds a dataclass from a JSON object that holds its fields and nothing else."""
+    if not isinstance(values, dict):
+        raise TypeError(f"{name} is {told(values)}, not an object")
+    types = _types_of(cast("Hashable", kind))
+    if unknown := sorted(values.keys() - types.keys()):
+        raise TypeError(f"{name} holds an unknown entry {told(unknown[0])}")
+    if missing := sorted(types.keys() - values.keys()):
+        raise TypeError(f"{name} lacks {missing[0]}")
     return kind(
-        **{
-            name: (record if is_dataclass(type_) else typed)(values[name], type_)
-            for name, type_ in types.items()
-        }
+        **{field: read_value(values[field], type_, field) for field, type_ in types.items()}
     )
+
+
+@functools.cache
+def _types_of(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def read_value(value: Any, type_: Any, name: str) -> Any:
+    """Reads a value of the type of a field: plain, a record, or a tuple or dictionary of such.
+
+    Args:
+        value: What JSON held.
+        type_: A type, or one "or None".
+        name: What the value is called where it is told of.
+
+    Raises:
+        TypeError: It is of another type.
+        ValueError: It is larger than such values are.
+    """
+    if is_dataclass(type_):
+        return record(value, cast("type[Any]", type_), name)
+    of = get_args(type_)
+    if get_origin(type_) is UnionType:
+        return None if value is None else read_value(value, of[0], name)
+    if get_origin(type_) is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{name} is {told(value)}, not a list")
+        return tuple(read_value(item, of[0], f"an item of {name}") for item in value)
+    if get_origin(type_) is dict:
+        if not isinstance(value, dict):
+            raise TypeError(f"{name} is {told(value)}, not an object")
+        return {
+            typed(key, of[0], f"a key of {name}"): read_value(item, of[1], f"an item of {name}")
+            for key, item in value.items()
+        }
+    return typed(value, type_, name)
+
+
+def typed(value: Any, kind: type, name: str) -> Any:
+    """Reads a plain value; raises TypeError or ValueError as ``read_value`` does."""
+    if kind is float and type(value) is int and abs(value) < 2**63:
+        value = float(value)  # JSON has one kind of number
+    given = type(value)  # and no other that it is a kind of, as True is of a whole number
+    if given is not kind:
+        raise TypeError(f"{name} is {told(value)}, not {_KINDS[kind]}")
+    if kind is str:
+        value.encode()  # half a character, as JSON can spell it, raises a ValueError
+        fits = len(value) <= _LONGEST_TEXT
+    elif kind is float:
+        fits = math.isfinite(value)
+    else:
+        fits = abs(value) < 2**63
+    if not fits:
+        raise ValueError(f"{name} is too large: {told(value)}")
+    return value

@@ -1,7 +1,10 @@
 """Reading and preparing many pictures at once, in parallel and in order."""
 
+import contextlib
+import ctypes
 import itertools
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,8 +16,10 @@ from threading import Semaphore
 import numpy as np
 
 from digitcli.core.errors import PictureError
+from digitcli.data.costs import MAX_PIXELS, PIXEL
+from digitcli.data.opening import OpenPicture
 from digitcli.data.paper import Grey
-from digitcli.data.pictures import read_picture
+from digitcli.data.pictures import as_grey
 from digitcli.data.prepare import Digit, prepare
 
 _WAITING = 256
@@ -46,17 +51,21 @@ class Source:
 Prepared = tuple[Source, Digit | PictureError]
 
 
-def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
+def prepare_all(
+    sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS
+) -> Iterator[list[Prepared]]:
     """Prepares pictures, large ones in parallel, and yields them in the order they were given.
 
     Args:
         sources: Drawn from only as far as pictures are needed. None among them says that the next
             may be long in coming, so that nothing is kept back for it.
+        max_pixels: Pixels that may be decoded of a picture; see ``OpenPicture``.
 
     Yields:
         Batches of sources with their digits, or with what is wrong with them. What was given as
         content and not as a file is no longer in its source.
     """
+    _give_memory_back()
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     room = Semaphore(2 * (os.cpu_count() or 1))
@@ -66,7 +75,7 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
     try:
         for source in itertools.chain(sources, [None]):
             if source is not None:
-                waiting.append(_begin(source, pool, room))
+                waiting.append(_begin(source, max_pixels, pool, room))
             while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
                 if batch and (len(batch) == _WAITING or not waiting[0].done()):
                     yield batch
@@ -81,22 +90,25 @@ def prepare_all(sources: Iterable[Source | None]) -> Iterator[list[Prepared]]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(source: Source, pool: ThreadPoolExecutor, room: Semaphore) -> "Future[Prepared]":
+def _begin(
+    source: Source, max_pixels: int, pool: ThreadPoolExecutor, room: Semaphore
+) -> "Future[Prepared]":
     """Prepares a small picture at once, and has a large one prepared.
 
     Args:
         source: The picture.
+        max_pixels: Pixels that may be decoded of it.
         pool: Where large ones are prepared.
         room: For those whose pixels or content wait in memory.
     """
     if _size(source.content) <= _SMALL:
         done: Future[Prepared] = Future()
-        done.set_result(_prepare_one(source))
+        done.set_result(_prepare_one(source, max_pixels))
         return done
     if isinstance(source.content, Path):
-        return pool.submit(_prepare_one, source)
+        return pool.submit(_prepare_one, source, max_pixels)
     room.acquire()
-    begun = pool.submit(_prepare_one, source)
+    begun = pool.submit(_prepare_one, source, max_pixels)
     begun.add_done_callback(lambda _: room.release())
     return begun
 
@@ -114,18 +126,73 @@ def _size(content: Path | bytes | Grey | PictureError) -> int:
         return 0  # reading it will say what is wrong
 
 
-def _prepare_one(source: Source) -> Prepared:
+def _prepare_one(source: Source, max_pixels: int) -> Prepared:
     rest = source if isinstance(source.content, Path) else replace(source, content=b"")
     try:
-        return rest, prepare(_grey(source.content))
+        return rest, _digit(source.content, max_pixels)
     except PictureError as error:
+        # what led to it would keep the picture in memory until the error is told
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return rest, error
 
 
-def _grey(content: Path | bytes | Grey | PictureError) -> Grey:
+def _digit(content: Path | bytes | Grey | PictureError, max_pixels: int) -> Digit:
     if isinstance(content, PictureError):
         raise content
-    return content if isinstance(content, np.ndarray) else read_picture(content)
+    if isinstance(content, np.ndarray):
+        return prepare(content)
+    with OpenPicture(content, max_pixels) as picture, _MEMORY.taken(picture.cost):
+        return prepare(as_grey(picture.decode()))
+
+
+class _Memory:
+    """Lets threads wait until there is memory for what they are about to do."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    def taken(self, cost: int) -> contextlib.AbstractContextManager[None]:
+        """Waits for so many bytes, or for all, if that is less; for a few it does not wait."""
+        if cost < _FEW:
+            return contextlib.nullcontext()
+        return self._taken(min(cost, self._size))
+
+    @contextlib.contextmanager
+    def _taken(self, cost: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= cost)
+            self._free -= cost
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += cost
+                self._changed.notify_all()
+
+
+_FEW = 2**20
+"""Bytes that are not worth the waiting."""
+
+_MEMORY = _Memory(PIXEL * MAX_PIXELS)
+"""What all pictures that are being decoded take together; a larger one is decoded alone."""
+
+
+def _give_memory_back() -> None:
+    """Has large pieces of memory go back to the system when they are freed.
+
+    The GNU C library keeps for every thread what that has freed, in pieces of up to 32 MB, and
+    the more pictures there were, the more it keeps. Other libraries have no such setting.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_PIECE)
+
+
+_M_MMAP_THRESHOLD = -3
+"""As malloc.h has it; mallopt(3) says what it does."""
+
+_LARGE_PIECE = 4 * 2**20
+"""Bytes; a photo is reduced to about a million pixels of four."""
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:
