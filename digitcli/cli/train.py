@@ -1,6 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +15,18 @@ from digitcli.cli.options import (
     Mirrors,
     examples,
     file,
+    folder,
     recipe_names,
 )
 from digitcli.cli.settings import LOG_EVERY, SEED, command_of, new_settings
 from digitcli.core.lookup import LATEST
 
 if TYPE_CHECKING:
+    from digitcli.core.metrics import RunLog
+    from digitcli.core.observers import Observer
     from digitcli.core.resume import Settings, TrainingState
     from digitcli.core.saving import RunWriter
+    from digitcli.report.curve import Curve
 
 EXAMPLES = examples(
     "digitcli train",
@@ -32,6 +37,7 @@ EXAMPLES = examples(
     "digitcli train --validation 10000 --lr 0.02",
     "digitcli train --lr 0.05 --output fast.safetensors",
     "digitcli train --resume",
+    "digitcli train --log-dir runs/1 --plot curve.png",
     "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
 )
 
@@ -116,6 +122,23 @@ def train(
         Path,
         typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
     ] = LATEST,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            parser=folder,
+            metavar="FOLDER",
+            help="Write metrics.csv and metrics.jsonl as it goes, and with the extra tensorboard "
+            "its events.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Draw loss and accuracy as PNG or SVG, after every epoch; needs the extra plot.",
+        ),
+    ] = None,
     device: Device = "auto",
     mirror: Mirrors = None,
     data_dir: DataDir,
@@ -127,7 +150,9 @@ def train(
     learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
     Other data sets bring their own settings.
     """
+    from digitcli.core.metrics import RunLog
     from digitcli.core.saving import CompleteError, RunWriter
+    from digitcli.report.curve import Curve
 
     flags = {
         "dataset": dataset,
@@ -142,7 +167,8 @@ def train(
     }
     given = {name: value for name, value in flags.items() if value is not None}
     writer = RunWriter(output)
-    with writer.alone():
+    with ExitStack() as stack:
+        stack.enter_context(writer.alone())
         try:
             interrupted = writer.interrupted(resume=resume, given=given)
         except CompleteError as complete:
@@ -150,12 +176,15 @@ def train(
 
             print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
+        log = None if log_dir is None else stack.enter_context(RunLog(log_dir).alone())
         _run(
             writer,
             new_settings(given) if interrupted is None else interrupted.settings,
             interrupted,
             device=device,
             save_every=save_every,
+            log=log,
+            curve=None if plot is None else Curve(plot),
             source=(data_dir, mirror or []),
             as_json=json,
         )
@@ -168,6 +197,8 @@ def _run(
     *,
     device: str,
     save_every: int | None,
+    log: "RunLog | None",
+    curve: "Curve | None",
     source: tuple[Path, list[str]],
     as_json: bool,
 ) -> None:
@@ -207,6 +238,16 @@ def _run(
             outliers=bool(recipe.outliers),
         )
     display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
+    # First the log, which no saved state may be ahead of; and what is shown after it was saved.
+    observers: list[Observer] = [writer, display]
+    if curve is not None:
+        curve.begin(data, recipe)
+        observers.insert(1, curve)
+    if log is not None:
+        if interrupted is None and log.exists():
+            print_note(f"{visible(str(log.lines))} and {log.table.name} are replaced")
+        log.begin(data, recipe, interrupted)
+        observers.insert(0, log)
     try:
         with StopWish() as stop, display.live():
             result = train_network(
@@ -215,16 +256,20 @@ def _run(
                 seed=settings.seed,
                 log_every=settings.log_every,
                 device=torch_device,
-                # written before it is shown, so that what is shown is safe
-                observers=[writer, display],
+                observers=observers,
                 command=interrupted.command if interrupted else command_of(settings),
                 resume=interrupted,
                 save_every=save_every,
                 stop=stop,
             )
     except StoppedError as stopped:
-        where = [] if writer.output == LATEST else ["--output", str(writer.output)]
-        command = shlex.join(["digitcli", "train", "--resume", *where])
+        places = {
+            "--output": None if writer.output == LATEST else writer.output,
+            "--log-dir": log and log.folder,
+            "--plot": curve and curve.path,
+        }
+        words = [word for option in places.items() if option[1] for word in map(str, option)]
+        command = shlex.join(["digitcli", "train", "--resume", *words])
         raise StoppedError(
             stopped.problem, f"go on with '{command}'", exit_code=stopped.exit_code
         ) from None

@@ -13,7 +13,7 @@ from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
-from digitcli.core.metadata import EpochPoint, LossPoint, Metadata, layer_sizes, library_versions
+from digitcli.core.metadata import EpochPoint, Metadata, layer_sizes, library_versions
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.observers import EpochResult, Observer
 from digitcli.core.optimizers import optimizer_for
@@ -88,10 +88,9 @@ def train(
 
                 run.on_step(loss)
                 if run.batch % log_every == 0:
-                    point = LossPoint(epoch, run.batch, run.mean_loss(log_every))
-                    run.losses.append(point)
+                    reading = run.read_loss(log_every)
                     for observer in observers:
-                        observer.on_loss(point)
+                        observer.on_loss(reading)
                 if run.batch % _BATCHES_PER_REPORT == 0 or run.batch == len(batches):
                     for observer in observers:
                         observer.on_batches(epoch, run.batch)
