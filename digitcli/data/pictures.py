@@ -53,6 +53,16 @@ def read_picture(source: Path | bytes) -> Grey:
         NotAPictureError: Its content is no picture.
         PictureError: It is missing, empty, damaged or too large.
     """
+    return as_grey(read_upright(source))
+
+
+def read_upright(source: Path | bytes) -> Image.Image:
+    """Reads a picture in its own colours, upright; a large one reduced.
+
+    Raises:
+        NotAPictureError: Its content is no picture.
+        PictureError: It is missing, empty, damaged or too large.
+    """
     try:
         data = source if isinstance(source, bytes) else _read_file(source)
     except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
@@ -79,7 +89,7 @@ def read_picture(source: Path | bytes) -> Grey:
         raise PictureError("it has too many pixels", "scale it down first") from error
     except Exception as error:  # Pillow's readers raise anything on damaged files
         raise PictureError(f"it is damaged ({error})", "save it again, or take another") from error
-    return _grey(upright)
+    return upright
 
 
 def grey_of(image: Image.Image) -> Grey:
@@ -95,7 +105,7 @@ def grey_of(image: Image.Image) -> Grey:
         upright.load()
     except Exception as error:  # as above
         raise PictureError(f"it is damaged ({error})", "save it again, or take another") from error
-    return _grey(upright)
+    return as_grey(upright)
 
 
 def _read_file(path: Path) -> bytes:
@@ -117,7 +127,8 @@ def _reduced(image: Image.Image) -> Image.Image:
     return image.reduce(factor)
 
 
-def _grey(image: Image.Image) -> Grey:
+def as_grey(image: Image.Image) -> Grey:
+    """Brings a decoded picture of any mode to grey, as ``read_picture`` says."""
     if image.mode.startswith(("I", "F")):  # 16 and 32 bits per pixel
         values = np.asarray(image, dtype=np.float32)
         lowest, highest = float(values.min()), float(values.max())
