@@ -22,8 +22,8 @@ from digitcli.core.checkpoint import load_checkpoint
 from digitcli.core.errors import CheckpointError, StoppedError
 from digitcli.core.locks import only_one
 from digitcli.core.lookup import LATEST
-from digitcli.core.metadata import LossPoint, record
-from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.metadata import record
+from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
 from digitcli.core.resume import load_state, save_state, state_path
@@ -72,7 +72,7 @@ class Interrupter(Observer):
     def __init__(self, batches: int, signals: tuple[signal.Signals, ...]) -> None:
         self.left, self.signals = batches, signals
 
-    def on_loss(self, _: LossPoint) -> None:
+    def on_loss(self, _: LossReading) -> None:
         self.left -= 1
         if self.left == 0:
             for number in self.signals:
@@ -216,7 +216,7 @@ def interrupted(run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPat
     """A run that was stopped in its second epoch, under the name that is the default."""
     interrupter = Interrupter(3, (signal.SIGTERM,))
     with monkeypatch.context() as patched:
-        patched.setattr(RunWriter, "on_loss", lambda _, point: interrupter.on_loss(point))
+        patched.setattr(RunWriter, "on_loss", lambda _, reading: interrupter.on_loss(reading))
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 3)
     assert result.exit_code == 143
     assert result.stderr.splitlines()[-1] == (

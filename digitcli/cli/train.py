@@ -1,10 +1,9 @@
 """``digitcli train``: train the lesson's network."""
 
 import shlex
-from contextlib import nullcontext
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,17 +15,20 @@ from digitcli.cli.options import (
     Mirrors,
     examples,
     file,
+    folder,
     recipe_names,
 )
+from digitcli.cli.settings import LOG_EVERY, SEED, command_of, new_settings
 from digitcli.core.lookup import LATEST
 
 if TYPE_CHECKING:
+    from digitcli.core.batches import TrainingData
+    from digitcli.core.metrics import RunLog
+    from digitcli.core.observers import Observer
+    from digitcli.core.recipes import Recipe
     from digitcli.core.resume import Settings, TrainingState
     from digitcli.core.saving import RunWriter
-
-_DATASET, _SEED, _LOG_EVERY = "mnist", 0, 300
-_OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
-"""What of a recipe there are options for."""
+    from digitcli.report.curve import Curve
 
 EXAMPLES = examples(
     "digitcli train",
@@ -37,6 +39,7 @@ EXAMPLES = examples(
     "digitcli train --validation 10000 --lr 0.02",
     "digitcli train --lr 0.05 --output fast.safetensors",
     "digitcli train --resume",
+    "digitcli train --log-dir runs/1 --plot curve.png",
     "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
 )
 
@@ -86,7 +89,7 @@ def train(
             min=0,
             max=2**32 - 1,
             metavar="N",
-            show_default=str(_SEED),
+            show_default=str(SEED),
             help="Decides the initial weights, the order of the pictures, and which are held out.",
         ),
     ] = None,
@@ -95,7 +98,7 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            show_default=str(_LOG_EVERY),
+            show_default=str(LOG_EVERY),
             help="Batches between readings of the running loss.",
         ),
     ] = None,
@@ -121,6 +124,23 @@ def train(
         Path,
         typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
     ] = LATEST,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            parser=folder,
+            metavar="FOLDER",
+            help="Write metrics.csv and metrics.jsonl as it goes, and with the extra tensorboard "
+            "its events.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Draw loss and accuracy as PNG or SVG, after every epoch; needs the extra plot.",
+        ),
+    ] = None,
     device: Device = "auto",
     mirror: Mirrors = None,
     data_dir: DataDir,
@@ -132,8 +152,10 @@ def train(
     learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
     Other data sets bring their own settings.
     """
+    from digitcli.core.metrics import RunLog
     from digitcli.core.ranks import own_rank
     from digitcli.core.saving import CompleteError, RunWriter
+    from digitcli.report.curve import Curve
 
     flags = {
         "dataset": dataset,
@@ -148,7 +170,10 @@ def train(
     }
     given = {name: value for name, value in flags.items() if value is not None}
     writer = RunWriter(output)
-    with writer.alone() if own_rank().is_first else nullcontext():
+    is_first = own_rank().is_first
+    with ExitStack() as stack:
+        if is_first:
+            stack.enter_context(writer.alone())
         try:
             interrupted = writer.interrupted(resume=resume, given=given)
         except CompleteError as complete:
@@ -156,40 +181,20 @@ def train(
 
             print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
+        log = None
+        if log_dir is not None and is_first:
+            log = stack.enter_context(RunLog(log_dir).alone())
         _run(
             writer,
-            _new_settings(given) if interrupted is None else interrupted.settings,
+            new_settings(given) if interrupted is None else interrupted.settings,
             interrupted,
             device=device,
             save_every=save_every,
+            log=log,
+            curve=None if plot is None else Curve(plot),
             source=(data_dir, mirror or []),
             as_json=json,
         )
-
-
-def _new_settings(given: dict[str, Any]) -> "Settings":
-    """Completes what was given by what is usual, and by what the recipe says.
-
-    Raises:
-        DigitcliError: There is no such data set or recipe, or a value is impossible.
-    """
-    from digitcli.core.recipes import find_recipe
-    from digitcli.core.resume import Settings
-    from digitcli.data.datasets import find_dataset
-
-    dataset = given.get("dataset", _DATASET)
-    find_dataset(dataset)
-    recipe = find_recipe(given.get("recipe"), dataset)
-    chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
-    if chosen != recipe:
-        chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
-    return Settings(
-        dataset=dataset,
-        validation=given.get("validation"),
-        recipe=chosen,
-        seed=given.get("seed", _SEED),
-        log_every=given.get("log_every", _LOG_EVERY),
-    )
 
 
 def _run(
@@ -199,6 +204,8 @@ def _run(
     *,
     device: str,
     save_every: int | None,
+    log: "RunLog | None",
+    curve: "Curve | None",
     source: tuple[Path, list[str]],
     as_json: bool,
 ) -> None:
@@ -233,10 +240,13 @@ def _run(
             seed=settings.seed,
             outliers=bool(recipe.outliers),
         )
+    display = TrainingDisplay()  # which shows nothing
+    observers: list[Observer] = []
     if rank.is_first:
         display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
-    else:
-        display = TrainingDisplay()  # which shows nothing
+        _begin(log, curve, data, recipe, interrupted)
+        # First the log, which no saved state may be ahead of; what is shown after it was saved.
+        observers = [each for each in (log, writer, curve, display) if each is not None]
     try:
         with StopWish(patient=rank.size > 1) as stop, join(torch_device) as world, display.live():
             result = train_network(
@@ -245,17 +255,21 @@ def _run(
                 seed=settings.seed,
                 log_every=settings.log_every,
                 device=torch_device,
-                # written before it is shown, so that what is shown is safe
-                observers=[writer, display] if rank.is_first else [],
-                command=interrupted.command if interrupted else _command(settings),
+                observers=observers,
+                command=interrupted.command if interrupted else command_of(settings),
                 resume=interrupted,
                 save_every=save_every,
                 stop=stop,
                 world=world,
             )
     except StoppedError as stopped:
-        where = [] if writer.output == LATEST else ["--output", str(writer.output)]
-        command = shlex.join(["digitcli", "train", "--resume", *where])
+        places = {
+            "--output": None if writer.output == LATEST else writer.output,
+            "--log-dir": log and log.folder,
+            "--plot": curve and curve.path,
+        }
+        words = [word for option in places.items() if option[1] for word in map(str, option)]
+        command = shlex.join(["digitcli", "train", "--resume", *words])
         raise StoppedError(
             stopped.problem, f"go on with '{command}'", exit_code=stopped.exit_code
         ) from None
@@ -270,6 +284,23 @@ def _run(
     display.on_done(result, writer.output)
 
 
+def _begin(
+    log: "RunLog | None",
+    curve: "Curve | None",
+    data: "TrainingData",
+    recipe: "Recipe",
+    interrupted: "TrainingState | None",
+) -> None:
+    from digitcli.console.streams import print_note, visible
+
+    if curve is not None:
+        curve.begin(data, recipe)
+    if log is not None:
+        if interrupted is None and log.exists():
+            print_note(f"{visible(str(log.lines))} and {log.table.name} are replaced")
+        log.begin(data, recipe, interrupted)
+
+
 def _note_differences(then: dict[str, str], now: dict[str, str]) -> None:
     from digitcli.console.streams import print_note, visible
 
@@ -278,25 +309,3 @@ def _note_differences(then: dict[str, str], now: dict[str, str]) -> None:
             f"{name} was {visible(then[name])} so far, now {now.get(name)}: the weights may come "
             "out different by rounding"
         )
-
-
-def _command(settings: "Settings") -> str:
-    """Writes down all that decides what is in a checkpoint, and nothing else.
-
-    Where the file goes, and what computes it, are left out: equal runs make equal files.
-    """
-    from digitcli.core.recipes import find_recipe
-
-    chosen, named = settings.recipe, find_recipe(settings.recipe.name, settings.dataset)
-    words = ["digitcli", "train", "--recipe", named.name]
-    if settings.dataset != _DATASET:
-        words += ["--dataset", settings.dataset]
-    for name in _OVERRIDES:
-        if getattr(chosen, name) != getattr(named, name):
-            words += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
-    if settings.validation is not None:
-        words += ["--validation", str(settings.validation)]
-    words += ["--seed", str(settings.seed)]
-    if settings.log_every != _LOG_EVERY:
-        words += ["--log-every", str(settings.log_every)]
-    return shlex.join(words)

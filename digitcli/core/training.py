@@ -16,7 +16,6 @@ from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
 from digitcli.core.metadata import (
     EpochPoint,
-    LossPoint,
     Metadata,
     check_readings,
     layer_sizes,
@@ -103,9 +102,7 @@ def train(
 
                 run.on_step(loss)
                 if run.batch % log_every == 0:
-                    point = LossPoint(epoch, run.batch, run.mean_loss(log_every))
-                    run.losses.append(point)
-                    everyone.on_loss(point)
+                    everyone.on_loss(run.read_loss(log_every))
                 if run.batch % _BATCHES_PER_REPORT == 0 or run.batch == len(batches):
                     everyone.on_batches(epoch, run.batch)
                 amid = run.batch < len(batches)

@@ -29,8 +29,22 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Grey:
         NotAPictureError: Its content is no picture.
         PictureError: It is missing, empty, damaged or too large.
     """
+    return as_grey(read_upright(source, max_pixels))
+
+
+def read_upright(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Reads a picture in its own colours, upright; a large one reduced.
+
+    Args:
+        source: A file, or a file's content.
+        max_pixels: Pixels that may be decoded.
+
+    Raises:
+        NotAPictureError: Its content is no picture.
+        PictureError: It is missing, empty, damaged or too large.
+    """
     with OpenPicture(source, max_pixels) as picture:
-        return as_grey(picture.decode())
+        return picture.decode()
 
 
 def grey_of(image: Image.Image) -> Grey:
