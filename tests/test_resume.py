@@ -22,10 +22,10 @@ from digitcli.core.checkpoint import load_checkpoint
 from digitcli.core.errors import CheckpointError, StoppedError
 from digitcli.core.locks import only_one
 from digitcli.core.lookup import LATEST
-from digitcli.core.metadata import record
 from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
+from digitcli.core.records import read_record
 from digitcli.core.resume import load_state, save_state, state_path
 from digitcli.core.saving import RunWriter
 from digitcli.core.stopping import StopWish
@@ -132,7 +132,7 @@ def test_a_run_stopped_time_and_again_makes_the_same_file(
 def test_a_recipe_is_written_alike_after_it_was_read(recipe: Recipe) -> None:
     """The storm of kills found resumed runs with 8.0 in their metadata where others had 8."""
     text = json.dumps(asdict(recipe))
-    assert json.dumps(asdict(record(json.loads(text), Recipe, "recipe"))) == text
+    assert json.dumps(asdict(read_record(json.loads(text), Recipe, "recipe"))) == text
 
 
 def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:

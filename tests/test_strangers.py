@@ -141,6 +141,8 @@ def test_a_name_that_stands_twice_counts_once(run: Run, checkpoint: Path) -> Non
         ({"more": 1}, "the document holds an unknown entry 'more'"),
         ({"versions": [["torch", "2"]]}, "versions is a list, not an object"),
         ({"format_version": -1}, "format_version is -1, which never was"),
+        ({"format_version": True}, "format_version is True, not a whole number"),
+        ({"format_version": 1.0}, "format_version is 1.0, not a whole number"),
         ({"format_version": 2.0}, "format_version is 2.0, not a whole number"),
         ({"format_version": 10**4000}, "has format version 1000000000"),
     ],

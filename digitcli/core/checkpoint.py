@@ -22,8 +22,9 @@ import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, reason
 from digitcli.core.files import check_writable, write_atomically
-from digitcli.core.metadata import TRAIN_AGAIN, Metadata, parse_json, parse_metadata, told
+from digitcli.core.metadata import TRAIN_AGAIN, Metadata, parse_metadata
 from digitcli.core.plainfile import NotPlainError, open_plain
+from digitcli.core.records import parse_json, told
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 

@@ -1,17 +1,13 @@
 """What a checkpoint says of itself: one JSON document, checked when it is read."""
 
-import functools
-import json
-import math
 import sys
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any
 
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.recipes import TEMPERATURES, Deformation, Recipe
+from digitcli.core.records import parse_json, read_record, told
 
 FORMAT_VERSION = 2
 INPUTS = 28 * 28
@@ -32,8 +28,6 @@ LONGEST_CLASS = 40
 """Characters of a class's name."""
 
 TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
-
-_T = TypeVar("_T")
 
 
 def layer_sizes(classes: int) -> tuple[int, ...]:
@@ -152,42 +146,17 @@ def parse_metadata(path: Path, document: str) -> Metadata:
             "upgrade with 'pip install --upgrade digitcli'",
         )
     try:
-        if typed(version, int, "format_version") < 1:
+        if type(version) is int and version < 1:
             raise ValueError(f"format_version is {told(version)}, which never was")  # noqa: TRY301
-        if version == 1:
+        if type(version) is int and version == 1:  # True and 1.0 are equal to it
             values = _from_version_1(values)
-        metadata = record(values, Metadata, "the document")
+        metadata = read_record(values, Metadata, "the document")
     except (DigitcliError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"the metadata of {path} is incomplete or of the wrong type ({error})", TRAIN_AGAIN
         ) from error
     _check(path, metadata)
     return metadata
-
-
-def parse_json(text: str) -> Any:
-    """Reads JSON from a stranger.
-
-    Raises:
-        ValueError: It is no JSON as its standard has it, is nested too deep, or holds a number
-            that is too long.
-    """
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no number of JSON")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-
-
-def told(value: Any) -> str:
-    """Names a value of JSON in a message, whatever its size and its depth."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _check(path: Path, metadata: Metadata) -> None:
@@ -258,78 +227,3 @@ def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
         "data_checksums": {},
         "format_version": FORMAT_VERSION,
     }
-
-
-_LONGEST_TEXT = 10_000
-"""Characters; the longest there is, a command line, has some hundred."""
-
-_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-
-
-def record(values: Any, kind: type[_T], name: str) -> _T:
-    """Builds a dataclass from a JSON object that holds its fields and nothing else."""
-    if not isinstance(values, dict):
-        raise TypeError(f"{name} is {told(values)}, not an object")
-    types = _types_of(cast("Hashable", kind))
-    if unknown := sorted(values.keys() - types.keys()):
-        raise TypeError(f"{name} holds an unknown entry {told(unknown[0])}")
-    if missing := sorted(types.keys() - values.keys()):
-        raise TypeError(f"{name} lacks {missing[0]}")
-    return kind(
-        **{field: read_value(values[field], type_, field) for field, type_ in types.items()}
-    )
-
-
-@functools.cache
-def _types_of(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def read_value(value: Any, type_: Any, name: str) -> Any:
-    """Reads a value of the type of a field: plain, a record, or a tuple or dictionary of such.
-
-    Args:
-        value: What JSON held.
-        type_: A type, or one "or None".
-        name: What the value is called where it is told of.
-
-    Raises:
-        TypeError: It is of another type.
-        ValueError: It is larger than such values are.
-    """
-    if is_dataclass(type_):
-        return record(value, cast("type[Any]", type_), name)
-    of = get_args(type_)
-    if get_origin(type_) is UnionType:
-        return None if value is None else read_value(value, of[0], name)
-    if get_origin(type_) is tuple:
-        if not isinstance(value, list):
-            raise TypeError(f"{name} is {told(value)}, not a list")
-        return tuple(read_value(item, of[0], f"an item of {name}") for item in value)
-    if get_origin(type_) is dict:
-        if not isinstance(value, dict):
-            raise TypeError(f"{name} is {told(value)}, not an object")
-        return {
-            typed(key, of[0], f"a key of {name}"): read_value(item, of[1], f"an item of {name}")
-            for key, item in value.items()
-        }
-    return typed(value, type_, name)
-
-
-def typed(value: Any, kind: type, name: str) -> Any:
-    """Reads a plain value; raises TypeError or ValueError as ``read_value`` does."""
-    if kind is float and type(value) is int and abs(value) < 2**63:
-        value = float(value)  # JSON has one kind of number
-    given = type(value)  # and no other that it is a kind of, as True is of a whole number
-    if given is not kind:
-        raise TypeError(f"{name} is {told(value)}, not {_KINDS[kind]}")
-    if kind is str:
-        value.encode()  # half a character, as JSON can spell it, raises a ValueError
-        fits = len(value) <= _LONGEST_TEXT
-    elif kind is float:
-        fits = math.isfinite(value)
-    else:
-        fits = abs(value) < 2**63
-    if not fits:
-        raise ValueError(f"{name} is too large: {told(value)}")
-    return value

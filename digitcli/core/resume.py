@@ -18,8 +18,9 @@ import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, DigitcliError, reason
 from digitcli.core.files import write_atomically
-from digitcli.core.metadata import EpochPoint, LossPoint, read_value, typed
+from digitcli.core.metadata import EpochPoint, LossPoint
 from digitcli.core.recipes import Recipe
+from digitcli.core.records import parse_json, read_value
 
 STATE_VERSION = 1
 
@@ -137,8 +138,8 @@ def load_state(path: Path) -> TrainingState:
 
 def _parse(path: Path, document: str) -> dict[str, Any]:
     try:
-        values = json.loads(document)
-        version = typed(values["state_version"], int, "state_version")
+        values = parse_json(document)
+        version = read_value(values["state_version"], int, "state_version")
         parsed = None if version > STATE_VERSION else _parse_values(values)
     except (DigitcliError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
             RecursionError) as error:  # fmt: skip
