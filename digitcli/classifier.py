@@ -16,6 +16,7 @@ from digitcli.core.errors import PictureError
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.lookup import CHECKPOINT_VARIABLE, find_checkpoint
 from digitcli.core.metadata import Metadata
+from digitcli.data.costs import MAX_PIXELS
 from digitcli.data.inputs import PictureLike, as_source
 from digitcli.data.prepare import Digit, prepare
 from digitcli.data.reading import Prepare, Source, prepare_all
@@ -151,17 +152,18 @@ class Classifier:
                 yield answer
 
     def predict_sources(
-        self, sources: Iterable[Source | None]
+        self, sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS
     ) -> Iterator[tuple[Source, Prediction | PictureError]]:
         """Reads the digits in pictures with names, as the command line does.
 
         Args:
             sources: As ``digitcli.data.reading.prepare_all`` takes them.
+            max_pixels: Pixels that may be decoded of a picture.
 
         Yields:
             Each source with its answer or its fault, in their order.
         """
-        for batch in prepare_all(sources, self.prepare):
+        for batch in prepare_all(sources, max_pixels, self.prepare):
             digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(self._answer(digits))
             for source, digit in batch:

@@ -82,7 +82,8 @@ def test_a_blank_picture_has_no_digit(run: Run) -> None:
     for flags in ([], ["--json"], ["--quiet"]):
         result = run("predict", "blank.png", *flags)
         assert result.exit_code == 1
-        assert result.stdout == ""
+        told = '{"path": "blank.png", "digit": null, "error": "the picture is blank"}\n'
+        assert result.stdout == (told if flags == ["--json"] else "")
         assert result.stderr.splitlines() == [
             "digitcli: error: blank.png: the picture is blank; "
             "draw a digit, dark on light or light on dark"

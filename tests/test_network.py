@@ -18,7 +18,7 @@ from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.metadata import EpochPoint, LossPoint, layer_sizes
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
-from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe, usual_recipe
 from digitcli.core.softmax import softmax
@@ -72,8 +72,8 @@ class Recorder(Observer):
     def on_batches(self, epoch: int, batch: int) -> None:
         self.batches.append((epoch, batch))
 
-    def on_loss(self, point: LossPoint) -> None:
-        self.losses.append(point)
+    def on_loss(self, reading: LossReading) -> None:
+        self.losses.append(reading.point)
 
     def on_epoch(self, state: EpochResult) -> None:
         self.epochs.append(state.checkpoint.metadata.accuracies[-1])

@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def start(trained: Checkpoint) -> Start:
-    return Start(trained, "sha256:of a file")
+    return Start(trained, "sha256:of a file", "trained")
 
 
 def data_of(classes: str = "0123456789", mean: float = 0.1307, std: float = 0.3081) -> TrainingData:

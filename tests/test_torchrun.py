@@ -93,7 +93,7 @@ def test_a_signal_saves_and_one_process_goes_on(
 
 
 def test_a_worker_that_dies_ends_the_run(program: list[str], small_mnist: SmallMnist) -> None:
-    flags = ("--epochs", "100000", "--mirror", str(small_mnist.folder))
+    flags = ("--epochs", "5000", "--mirror", str(small_mnist.folder))
     process = subprocess.Popen(
         [*TORCHRUN, *program[1:], "train", *flags],
         stdout=subprocess.PIPE,

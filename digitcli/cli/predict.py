@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from digitcli.cli.options import CheckpointFile, Json, examples, file
+from digitcli.data.costs import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from digitcli.classifier import Prediction
+    from digitcli.core.errors import PictureError
     from digitcli.data.reading import Prepare, Source
+    from digitcli.report.gallery import Gallery
 
 EXAMPLES = examples(
     "digitcli predict digit.png",
@@ -22,6 +26,7 @@ EXAMPLES = examples(
     "curl -s https://example.org/7.png | digitcli predict --quiet -",
     "digitcli predict *.jpg --min-probability 0.9",
     "digitcli predict photo.jpg --show-steps steps.png",
+    "digitcli predict scans/ --report report.html",
     "find . -name '*.png' -print0 | digitcli predict --files-from -",
 )
 
@@ -61,6 +66,23 @@ def predict(
             parser=file, metavar="FILE", help="Draw how the one picture was prepared, step by step."
         ),
     ] = None,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Refuse pictures of more pixels, or that cost as much memory; 100 million take "
+            "400 MB.",
+        ),
+    ] = MAX_PIXELS,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Write a page that shows the pictures and their answers, report.html say.",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar="", help="Print the digit alone.")
     ] = False,
@@ -73,50 +95,58 @@ def predict(
     fitted into 20x20 pixels, and centred by mass in 28x28.
     """
     from digitcli.classifier import Classifier
-    from digitcli.console.errors import print_error
     from digitcli.console.prediction import PredictionDisplay
+    from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import (
         BlankPictureError,
         DigitcliError,
-        NotAPictureError,
         PictureError,
     )
+    from digitcli.data.finding import is_passed_over
+    from digitcli.data.reading import Source
 
     if json and quiet:
         raise DigitcliError("--json and --quiet exclude each other", "give one of them")
     _check_sources(images or [], files_from)
     if show_steps is not None:
         _check_steps(images or [], files_from, show_steps)
+    gallery = _gallery(report, min_probability)
     classifier = Classifier.load(checkpoint)
     answered = failed = blank = doubtful = 0
     folders: dict[str, int] = {}  # and the number of pictures found in each
 
-    def report(name: str, error: PictureError) -> None:
+    def fail(source: Source, error: PictureError) -> None:
         nonlocal failed, blank
-        print_error(error.of(name))
+        display.show_failure(source.name, error)
+        gallery.add(source, error)
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
     with PredictionDisplay(
         classifier.path, as_json=json, quiet=quiet, top=top, minimum=min_probability
     ) as display:
-        sources = _sources(images or [], files_from, folders)
-        for source, answer in classifier.predict_sources(sources):
+        sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
+        for source, answer in classifier.predict_sources(sources, max_pixels):
             if source.folder is not None:
-                if isinstance(answer, NotAPictureError):
+                if is_passed_over(source.name, answer):
                     continue
                 folders[source.folder] += 1
             if isinstance(answer, PictureError):
-                report(source.name, answer)
+                fail(source, answer)
                 continue
             answered += 1
             doubtful += not answer.reaches(min_probability)
             display.show(source.name, answer)
+            gallery.add(source, answer)
+        for folder, found in folders.items():
+            if not found:
+                fault = PictureError("there are no pictures in it", "name another folder")
+                fail(Source(folder, fault), fault)
     if show_steps is not None and images:
-        _draw_steps(images[0], show_steps, classifier.prepare)
-    for folder, found in folders.items():
-        if not found:
-            report(folder, PictureError("there are no pictures in it", "name another folder"))
+        _draw_steps(images[0], show_steps, max_pixels, classifier.prepare)
+    gallery.write(classifier.path)
+    if report is not None and not quiet:
+        print_note(f"wrote the report {visible(str(report))}")
     if failed and not answered and not blank:
         return 2
     return 1 if failed or doubtful else 0
@@ -147,7 +177,28 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     check_destination(path)
 
 
-def _draw_steps(image: str, path: Path, prepare: "Prepare") -> None:
+class _NoGallery:
+    """Stands in where no report is wanted."""
+
+    def watch(self, sources: "Iterator[Source | None]") -> "Iterator[Source | None]":
+        return sources
+
+    def add(self, source: "Source", answer: "Prediction | PictureError") -> None:
+        pass
+
+    def write(self, checkpoint: Path) -> None:
+        pass
+
+
+def _gallery(path: Path | None, minimum: float) -> "Gallery | _NoGallery":
+    if path is None:
+        return _NoGallery()
+    from digitcli.report.gallery import Gallery  # what draws pages takes time to import
+
+    return Gallery(path, minimum)
+
+
+def _draw_steps(image: str, path: Path, max_pixels: int, prepare: "Prepare") -> None:
     """Draws how a picture is prepared, as far as that goes."""
     from digitcli.core.errors import PictureError
     from digitcli.data.pictures import read_picture
@@ -155,23 +206,24 @@ def _draw_steps(image: str, path: Path, prepare: "Prepare") -> None:
 
     steps = Steps()
     with contextlib.suppress(PictureError):  # what is wrong was told with the answer
-        prepare(read_picture(Path(image)), steps)
+        prepare(read_picture(Path(image), max_pixels), steps)
     if steps:
         steps.save(path)
 
 
 def _sources(
-    images: list[str], files_from: str | None, folders: dict[str, int]
+    images: list[str], files_from: str | None, folders: dict[str, int], max_pixels: int
 ) -> "Iterator[Source | None]":
     """Yields each picture's name and content; notes in ``folders`` those that it searches."""
-    from digitcli.data.pictures import find_files
+    from digitcli.data.finding import find_files
+    from digitcli.data.opening import read_stream
     from digitcli.data.reading import Source, read_names
 
     for image in itertools.chain(images, read_names(_blocks(files_from)) if files_from else ()):
         if image is None:
             yield None
         elif image == "-":
-            yield Source(image, sys.stdin.buffer.read())
+            yield Source(image, read_stream(sys.stdin.buffer, max_pixels))
         elif os.path.isdir(image):  # noqa: PTH112  Path's raises on a name that is too long
             folders[image] = 0
             for path in find_files(Path(image)):

@@ -29,7 +29,7 @@ def find_start(name: str) -> "Start":
     from digitcli.core.lookup import find_own
     from digitcli.core.start import load_start
 
-    return load_start(find_own() if name == PRETRAINED else Path(name))
+    return load_start(find_own() if name == PRETRAINED else Path(name), name)
 
 
 def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
@@ -72,14 +72,14 @@ def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
     )
 
 
-def command_of(settings: "Settings", start_name: str | None) -> str:
+def command_of(settings: "Settings", start: "Start | None") -> str:
     """Writes down all that decides what is in a checkpoint, and nothing else.
 
     Where the file goes, and what computes it, are left out: equal runs make equal files.
 
     Args:
         settings: What decides it.
-        start_name: What ``--from`` was given.
+        start: The weights that it starts from, if it does.
     """
     from digitcli.core.recipes import find_recipe
 
@@ -87,8 +87,8 @@ def command_of(settings: "Settings", start_name: str | None) -> str:
     words = ["digitcli", "train", "--recipe", named.name]
     if settings.dataset != DATASET:
         words += ["--dataset", settings.dataset]
-    if start_name is not None:
-        words += ["--from", start_name]
+    if start is not None:
+        words += ["--from", start.name]
     for name in _OVERRIDES:
         if getattr(chosen, name) != getattr(named, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]

@@ -1,12 +1,13 @@
 """``digitcli train``: train the lesson's network."""
 
 import shlex
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from digitcli.cli.beginning import begin_watching, tell_beginning
 from digitcli.cli.options import (
     DATASET_OPTION,
     DataDir,
@@ -15,6 +16,7 @@ from digitcli.cli.options import (
     Mirrors,
     examples,
     file,
+    folder,
     recipe_names,
 )
 from digitcli.cli.settings import (
@@ -28,9 +30,12 @@ from digitcli.cli.settings import (
 from digitcli.core.lookup import LATEST
 
 if TYPE_CHECKING:
+    from digitcli.core.metrics import RunLog
+    from digitcli.core.observers import Observer
     from digitcli.core.resume import Settings, TrainingState
     from digitcli.core.saving import RunWriter
     from digitcli.core.start import Start
+    from digitcli.report.curve import Curve
 
 EXAMPLES = examples(
     "digitcli train",
@@ -42,6 +47,7 @@ EXAMPLES = examples(
     "digitcli train --validation 10000 --lr 0.02",
     "digitcli train --lr 0.05 --output fast.safetensors",
     "digitcli train --resume",
+    "digitcli train --log-dir runs/1 --plot curve.png",
     "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
 )
 
@@ -136,6 +142,23 @@ def train(
         Path,
         typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
     ] = LATEST,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            parser=folder,
+            metavar="FOLDER",
+            help="Write metrics.csv and metrics.jsonl as it goes, and with the extra tensorboard "
+            "its events.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Draw loss and accuracy as PNG or SVG, after every epoch; needs the extra plot.",
+        ),
+    ] = None,
     device: Device = "auto",
     mirror: Mirrors = None,
     data_dir: DataDir,
@@ -147,8 +170,10 @@ def train(
     learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
     Other data sets bring their own settings.
     """
+    from digitcli.core.metrics import RunLog
     from digitcli.core.ranks import own_rank
     from digitcli.core.saving import CompleteError, RunWriter
+    from digitcli.report.curve import Curve
 
     start = find_start(start_from) if start_from is not None else None
     flags = {
@@ -165,7 +190,10 @@ def train(
     }
     given = {name: value for name, value in flags.items() if value is not None}
     writer = RunWriter(output)
-    with writer.alone() if own_rank().is_first else nullcontext():
+    is_first = own_rank().is_first
+    with ExitStack() as stack:
+        if is_first:
+            stack.enter_context(writer.alone())
         try:
             interrupted = writer.interrupted(resume=resume, given=given)
         except CompleteError as complete:
@@ -173,13 +201,18 @@ def train(
 
             print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
+        log = None
+        if log_dir is not None and is_first:
+            log = stack.enter_context(RunLog(log_dir).alone())
         _run(
             writer,
             new_settings(given, start) if interrupted is None else interrupted.settings,
             interrupted,
-            start=(start_from, start) if interrupted is None else (None, None),
+            start=start if interrupted is None else None,
             device=device,
             save_every=save_every,
+            log=log,
+            curve=None if plot is None else Curve(plot),
             source=(data_dir, mirror or []),
             as_json=json,
         )
@@ -190,14 +223,15 @@ def _run(
     settings: "Settings",
     interrupted: "TrainingState | None",
     *,
-    start: "tuple[str | None, Start | None]",
+    start: "Start | None",
     device: str,
     save_every: int | None,
+    log: "RunLog | None",
+    curve: "Curve | None",
     source: tuple[Path, list[str]],
     as_json: bool,
 ) -> None:
     from digitcli.console.download import DownloadDisplay
-    from digitcli.console.streams import print_note, visible
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
     from digitcli.core.errors import DivergedError, StoppedError
@@ -210,18 +244,11 @@ def _run(
     from digitcli.data.training_data import load_training_data
 
     recipe, rank = settings.recipe, own_rank()
-    start_name, weights = start
     torch_device = local_device(choose_device(device))
     if rank.is_first:
-        if interrupted is not None:
-            print_note(f"going on {interrupted.place}")
-            _note_differences(interrupted.machine, machine(torch_device, recipe, rank))
-        elif writer.output.exists():
-            print_note(f"{visible(str(writer.output))} will be replaced after the first epoch")
-        if weights is not None and settings.classes != weights.classes:
-            print_note(f"{visible(str(start_name))} has other classes, the output layer is new")
-        if recipe.outliers:
-            print_note("pictures of no digit are made, which the recipe trains with too")
+        tell_beginning(
+            settings, interrupted, start, writer.output, machine(torch_device, recipe, rank)
+        )
     with DownloadDisplay() as progress:
         data = load_training_data(
             settings.dataset,
@@ -231,10 +258,13 @@ def _run(
             outliers=bool(recipe.outliers),
             classes=settings.classes,
         )
+    display = TrainingDisplay()  # which shows nothing
+    observers: list[Observer] = []
     if rank.is_first:
         display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
-    else:
-        display = TrainingDisplay()  # which shows nothing
+        begin_watching(log, curve, data, recipe, interrupted)
+        # First the log, which no saved state may be ahead of; what is shown after it was saved.
+        observers = [each for each in (log, writer, curve, display) if each is not None]
     try:
         with StopWish(patient=rank.size > 1) as stop, join(torch_device) as world, display.live():
             result = train_network(
@@ -243,18 +273,22 @@ def _run(
                 seed=settings.seed,
                 log_every=settings.log_every,
                 device=torch_device,
-                # written before it is shown, so that what is shown is safe
-                observers=[writer, display] if rank.is_first else [],
-                command=interrupted.command if interrupted else command_of(settings, start_name),
-                start=weights,
+                observers=observers,
+                command=interrupted.command if interrupted else command_of(settings, start),
+                start=start,
                 resume=interrupted,
                 save_every=save_every,
                 stop=stop,
                 world=world,
             )
     except StoppedError as stopped:
-        where = [] if writer.output == LATEST else ["--output", str(writer.output)]
-        command = shlex.join(["digitcli", "train", "--resume", *where])
+        places = {
+            "--output": None if writer.output == LATEST else writer.output,
+            "--log-dir": log and log.folder,
+            "--plot": curve and curve.path,
+        }
+        words = [word for option in places.items() if option[1] for word in map(str, option)]
+        command = shlex.join(["digitcli", "train", "--resume", *words])
         raise StoppedError(
             stopped.problem, f"go on with '{command}'", exit_code=stopped.exit_code
         ) from None
@@ -267,13 +301,3 @@ def _run(
             exit_code=diverged.exit_code,
         ) from None
     display.on_done(result, writer.output)
-
-
-def _note_differences(then: dict[str, str], now: dict[str, str]) -> None:
-    from digitcli.console.streams import print_note, visible
-
-    for name in sorted(name for name in then if now.get(name) != then[name]):
-        print_note(
-            f"{name} was {visible(then[name])} so far, now {now.get(name)}: the weights may come "
-            "out different by rounding"
-        )

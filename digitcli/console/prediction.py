@@ -1,5 +1,7 @@
 """Shows predictions: the picture beside its bars on a terminal, tab-separated lines elsewhere."""
 
+import base64
+import os
 import sys
 import time
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.console.errors import print_error
 from digitcli.console.streams import (
     error_console,
     has_colour,
@@ -20,6 +23,7 @@ from digitcli.console.streams import (
     print_weights,
     visible,
 )
+from digitcli.core.errors import PictureError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -83,6 +87,12 @@ class PredictionDisplay:
         if self._counts:
             self._show_count()
 
+    def show_failure(self, name: str, error: PictureError) -> None:
+        """Tells what is wrong with a picture, on standard error and in its line of JSON."""
+        if self._as_json:
+            print_json({**_named(name), "digit": None, "error": error.problem})
+        print_error(error.of(name))
+
     def _show_count(self) -> None:
         if self._progress is None and time.monotonic() - self._started > _MOMENT:
             self._progress = _counter()
@@ -120,7 +130,7 @@ def _as_json(
     path: str, answer: str, prediction: "Prediction", checkpoint: Path, top: int | None
 ) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "path": path,
+        **_named(path),
         "digit": _digit(answer),
         "probability": prediction.probability,
         "probabilities": list(prediction.probabilities.values()),
@@ -133,6 +143,15 @@ def _as_json(
             for label, probability in prediction.ranking[:top]
         ]
     return value
+
+
+def _named(path: str) -> dict[str, str]:
+    """Names a picture, and where its name is no text, which JSON holds, by its bytes as well."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"path": path, "path_base64": base64.b64encode(os.fsencode(path)).decode()}
+    return {"path": path}
 
 
 def _digit(name: str) -> int | str:

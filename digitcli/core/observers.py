@@ -9,6 +9,19 @@ from digitcli.core.resume import TrainingState
 
 
 @dataclass(frozen=True)
+class LossReading:
+    """The running mean loss, amid an epoch.
+
+    Attributes:
+        point: The loss, and where it was read.
+        seconds: Time spent in the epochs' steps so far, without evaluation.
+    """
+
+    point: LossPoint
+    seconds: float
+
+
+@dataclass(frozen=True)
 class EpochResult:
     """What a run has come to after an epoch.
 
@@ -31,7 +44,7 @@ class Observer:
     def on_batches(self, epoch: int, batch: int) -> None:
         """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
 
-    def on_loss(self, point: LossPoint) -> None:
+    def on_loss(self, reading: LossReading) -> None:
         """The running mean loss was read."""
 
     def on_epoch(self, result: EpochResult) -> None:
@@ -52,10 +65,10 @@ class Observers(Observer):
         for observer in self._each:
             observer.on_batches(epoch, batch)
 
-    def on_loss(self, point: LossPoint) -> None:
+    def on_loss(self, reading: LossReading) -> None:
         """See ``Observer``."""
         for observer in self._each:
-            observer.on_loss(point)
+            observer.on_loss(reading)
 
     def on_epoch(self, result: EpochResult) -> None:
         """See ``Observer``."""

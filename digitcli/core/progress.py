@@ -12,6 +12,7 @@ from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.errors import CheckpointError, DivergedError
 from digitcli.core.metadata import EpochPoint, LossPoint, library_versions
 from digitcli.core.model import MLP
+from digitcli.core.observers import LossReading
 from digitcli.core.optimizers import Optimizer
 from digitcli.core.ranks import Rank
 from digitcli.core.recipes import Recipe
@@ -40,7 +41,7 @@ class Progress:
         order: In which the epoch goes through the pictures, int64 (pictures,).
         losses: The running losses so far.
         accuracies: A point per epoch that is over.
-        seconds: Time spent in steps.
+        seconds: Time spent in steps, until the last pause.
     """
 
     def __init__(self, model: MLP, optimizer: Optimizer, batches: Batches, world: World) -> None:
@@ -72,6 +73,16 @@ class Progress:
         self._batch_losses[self.batch] = loss.detach()
         self.batch += 1
 
+    def read_loss(self, count: int) -> LossReading:
+        """Reads the mean loss of the epoch's last batches, for the record.
+
+        Raises:
+            DivergedError: See ``mean_loss``.
+        """
+        point = LossPoint(self.epoch, self.batch, self.mean_loss(count))
+        self.losses.append(point)
+        return LossReading(point, self.elapsed)
+
     def mean_loss(self, count: int) -> float:
         """Returns the mean loss of the epoch's last batches, and waits for the device to know it.
 
@@ -84,9 +95,14 @@ class Progress:
             raise self._diverged()
         return mean
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent in steps until now, while an epoch is under way."""
+        return self.seconds + time.perf_counter() - self._started
+
     def pause(self) -> None:
         """What follows is not part of the steps' time; the device has done them."""
-        self.seconds += time.perf_counter() - self._started
+        self.seconds = self.elapsed
         self._started = time.perf_counter()
 
     def finish(self, point: EpochPoint) -> None:

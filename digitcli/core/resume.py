@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, DigitcliError, reason
 from digitcli.core.files import write_atomically
-from digitcli.core.metadata import EpochPoint, LossPoint, record, texts, typed
+from digitcli.core.metadata import EpochPoint, LossPoint
 from digitcli.core.recipes import Recipe
+from digitcli.core.records import parse_json, read_value
 
 STATE_VERSION = 2
 
@@ -151,8 +152,8 @@ def load_state(path: Path) -> TrainingState:
 
 def _parse(path: Path, document: str) -> dict[str, Any]:
     try:
-        values = json.loads(document)
-        version = typed(values["state_version"], int)
+        values = parse_json(document)
+        version = read_value(values["state_version"], int, "state_version")
         if version == 1:
             values = _from_version_1(values)
         parsed = None if version > STATE_VERSION else _parse_values(values)
@@ -179,24 +180,18 @@ def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_values(values: dict[str, Any]) -> dict[str, Any]:
-    settings = record(values["settings"], Settings)
-    epoch, batch = typed(values["epoch"], int), typed(values["batch"], int)
-    if not (1 <= epoch <= settings.recipe.epochs and batch >= 0):
-        raise ValueError(f"no run is at epoch {epoch}, batch {batch}")
-    accuracies = tuple(record(point, EpochPoint) for point in values["accuracies"])
-    if len(accuracies) != epoch - 1:
-        raise ValueError("its epochs and its accuracies are not as many")
-    return {
-        "settings": settings,
-        "checksums": texts(values["checksums"]),
-        "machine": texts(values["machine"]),
-        "command": typed(values["command"], str),
-        "epoch": epoch,
-        "batch": batch,
-        "seconds": typed(values["seconds"], float),
-        "losses": tuple(record(point, LossPoint) for point in values["losses"]),
-        "accuracies": accuracies,
+    types = get_type_hints(TrainingState)
+    parsed = {
+        name: read_value(values[name], type_, name)
+        for name, type_ in types.items()
+        if name != "tensors"
     }
+    epoch, batch, epochs = parsed["epoch"], parsed["batch"], parsed["settings"].recipe.epochs
+    if not (1 <= epoch <= epochs and batch >= 0):
+        raise ValueError(f"no run is at epoch {epoch}, batch {batch}")
+    if len(parsed["accuracies"]) != epoch - 1:
+        raise ValueError("its epochs and its accuracies are not as many")
+    return parsed
 
 
 def named(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:

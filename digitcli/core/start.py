@@ -27,10 +27,12 @@ class Start:
     Attributes:
         checkpoint: Holds them.
         checksum: Of its file, as "sha256:...".
+        name: What the user calls it.
     """
 
     checkpoint: Checkpoint
     checksum: str
+    name: str
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -47,8 +49,12 @@ class Start:
         return self.classes if set(classes) <= set(self.classes) else classes
 
 
-def load_start(path: Path) -> Start:
+def load_start(path: Path, name: str) -> Start:
     """Reads a checkpoint to start from.
+
+    Args:
+        path: Where it is.
+        name: What the user calls it.
 
     Raises:
         CheckpointError: It cannot be read; see ``load_checkpoint``.
@@ -61,7 +67,7 @@ def load_start(path: Path) -> Start:
         raise CheckpointError(error.problem, _NAME_ANOTHER) from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {reason(error)}", _NAME_ANOTHER) from error
-    return Start(checkpoint, f"sha256:{checksum}")
+    return Start(checkpoint, f"sha256:{checksum}", name)
 
 
 @torch.no_grad()

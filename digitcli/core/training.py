@@ -14,7 +14,13 @@ from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
-from digitcli.core.metadata import EpochPoint, LossPoint, Metadata, layer_sizes, library_versions
+from digitcli.core.metadata import (
+    EpochPoint,
+    Metadata,
+    check_readings,
+    layer_sizes,
+    library_versions,
+)
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.observers import EpochResult, Observer, Observers
 from digitcli.core.optimizers import optimizer_for
@@ -74,6 +80,7 @@ def train(
     optimizer = optimizer_for(recipe, parameters)
     batches = Batches(data, recipe, device, world)
     steps = recipe.epochs * len(batches)
+    check_readings(steps // log_every + recipe.epochs)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
     everyone = Observers(observers)
@@ -98,16 +105,13 @@ def train(
 
                 run.on_step(loss)
                 if run.batch % log_every == 0:
-                    point = LossPoint(epoch, run.batch, run.mean_loss(log_every))
-                    run.losses.append(point)
-                    everyone.on_loss(point)
+                    everyone.on_loss(run.read_loss(log_every))
                 if run.batch % _BATCHES_PER_REPORT == 0 or run.batch == len(batches):
                     everyone.on_batches(epoch, run.batch)
                 amid = run.batch < len(batches)
                 if amid and _is_time_to_save(run.batch, save_every, stop, world):
                     run.pause()
-                    now = run.save(settings, checksums, command)
-                    everyone.on_state(now)
+                    everyone.on_state(now := run.save(settings, checksums, command))
                     _stop_if_wished(stop, now, world)
             mean_loss = run.mean_loss(len(batches))  # waits for the device
             run.pause()

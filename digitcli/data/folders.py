@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from digitcli.core.errors import DatasetError, PictureError, reason
-from digitcli.data.pictures import find_files
+from digitcli.core.metadata import LONGEST_CLASS, MOST_CLASSES
+from digitcli.data.finding import find_files
 from digitcli.data.reading import Source, prepare_all
 from digitcli.data.split import Split
 
@@ -55,8 +56,18 @@ def find_classes(path: Path) -> tuple[str, ...]:
             "class needs one",
             "put the pictures of each class into a folder that is named as the class is",
         )
+    if len(names) > MOST_CLASSES:
+        raise DatasetError(
+            f"{path} has {len(names):,} folders in it, more than {MOST_CLASSES} classes",
+            "leave some out",
+        )
     for name in names:
         _check_text(name)
+        if len(name) > LONGEST_CLASS:
+            raise DatasetError(
+                f"the name of the folder {name} has more than {LONGEST_CLASS} characters",
+                "shorten it",
+            )
     return tuple(sorted(names, key=_natural))
 
 

@@ -1,12 +1,16 @@
 """Reading and preparing many pictures at once, in parallel and in order."""
 
+import contextlib
+import ctypes
 import itertools
 import os
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Semaphore
 from typing import Protocol
@@ -14,8 +18,10 @@ from typing import Protocol
 import numpy as np
 
 from digitcli.core.errors import PictureError
+from digitcli.data.costs import MAX_PIXELS, PIXEL
+from digitcli.data.opening import OpenPicture
 from digitcli.data.paper import Grey
-from digitcli.data.pictures import read_picture
+from digitcli.data.pictures import as_grey
 from digitcli.data.prepare import Digit, Watch, prepare
 
 _WAITING = 256
@@ -28,23 +34,27 @@ _SMALL = 32 * 1024
 """Bytes up to which a file is decoded faster than it is handed to a thread and back."""
 
 
+Content = Path | bytes | Grey | PictureError
+"""A file, a file's content, a picture in grey as ``read_picture`` gives it, or what is wrong."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a picture comes from.
 
     Attributes:
         name: What it is called in the results.
-        content: A file, a file's content, a picture in grey as ``read_picture`` gives it, or what
-            is wrong with it.
+        content: What is to be read.
         folder: The folder it was found in, as the user named it; None if it was named itself.
     """
 
     name: str
-    content: Path | bytes | Grey | PictureError
+    content: Content
     folder: str | None = None
 
 
 Prepared = tuple[Source, Digit | PictureError]
+_Read = Callable[[Content], Digit]
 
 
 class Prepare(Protocol):
@@ -56,19 +66,22 @@ class Prepare(Protocol):
 
 
 def prepare_all(
-    sources: Iterable[Source | None], prepare: Prepare = prepare
+    sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS, prepare: Prepare = prepare
 ) -> Iterator[list[Prepared]]:
     """Prepares pictures, large ones in parallel, and yields them in the order they were given.
 
     Args:
         sources: Drawn from only as far as pictures are needed. None among them says that the next
             may be long in coming, so that nothing is kept back for it.
+        max_pixels: Pixels that may be decoded of a picture; see ``OpenPicture``.
         prepare: How.
 
     Yields:
         Batches of sources with their digits, or with what is wrong with them. What was given as
         content and not as a file is no longer in its source.
     """
+    _give_memory_back()
+    read = partial(_digit, max_pixels, prepare)
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     room = Semaphore(2 * (os.cpu_count() or 1))
@@ -78,7 +91,7 @@ def prepare_all(
     try:
         for source in itertools.chain(sources, [None]):
             if source is not None:
-                waiting.append(_begin(source, prepare, pool, room))
+                waiting.append(_begin(source, read, pool, room))
             while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
                 if batch and (len(batch) == _WAITING or not waiting[0].done()):
                     yield batch
@@ -94,29 +107,29 @@ def prepare_all(
 
 
 def _begin(
-    source: Source, prepare: Prepare, pool: ThreadPoolExecutor, room: Semaphore
+    source: Source, read: _Read, pool: ThreadPoolExecutor, room: Semaphore
 ) -> "Future[Prepared]":
     """Prepares a small picture at once, and has a large one prepared.
 
     Args:
         source: The picture.
-        prepare: How.
+        read: Makes a digit of what is in it.
         pool: Where large ones are prepared.
         room: For those whose pixels or content wait in memory.
     """
     if _size(source.content) <= _SMALL:
         done: Future[Prepared] = Future()
-        done.set_result(_prepare_one(source, prepare))
+        done.set_result(_prepare_one(source, read))
         return done
     if isinstance(source.content, Path):
-        return pool.submit(_prepare_one, source, prepare)
+        return pool.submit(_prepare_one, source, read)
     room.acquire()
-    begun = pool.submit(_prepare_one, source, prepare)
+    begun = pool.submit(_prepare_one, source, read)
     begun.add_done_callback(lambda _: room.release())
     return begun
 
 
-def _size(content: Path | bytes | Grey | PictureError) -> int:
+def _size(content: Content) -> int:
     if isinstance(content, bytes):
         return len(content)
     if isinstance(content, np.ndarray):
@@ -129,18 +142,73 @@ def _size(content: Path | bytes | Grey | PictureError) -> int:
         return 0  # reading it will say what is wrong
 
 
-def _prepare_one(source: Source, prepare: Prepare) -> Prepared:
+def _prepare_one(source: Source, read: _Read) -> Prepared:
     rest = source if isinstance(source.content, Path) else replace(source, content=b"")
     try:
-        return rest, prepare(_grey(source.content))
+        return rest, read(source.content)
     except PictureError as error:
+        # what led to it would keep the picture in memory until the error is told
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return rest, error
 
 
-def _grey(content: Path | bytes | Grey | PictureError) -> Grey:
+def _digit(max_pixels: int, prepare: Prepare, content: Content) -> Digit:
     if isinstance(content, PictureError):
         raise content
-    return content if isinstance(content, np.ndarray) else read_picture(content)
+    if isinstance(content, np.ndarray):
+        return prepare(content)
+    with OpenPicture(content, max_pixels) as picture, _MEMORY.taken(picture.cost):
+        return prepare(as_grey(picture.decode()))
+
+
+class _Memory:
+    """Lets threads wait until there is memory for what they are about to do."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    def taken(self, cost: int) -> contextlib.AbstractContextManager[None]:
+        """Waits for so many bytes, or for all, if that is less; for a few it does not wait."""
+        if cost < _FEW:
+            return contextlib.nullcontext()
+        return self._taken(min(cost, self._size))
+
+    @contextlib.contextmanager
+    def _taken(self, cost: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= cost)
+            self._free -= cost
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += cost
+                self._changed.notify_all()
+
+
+_FEW = 2**20
+"""Bytes that are not worth the waiting."""
+
+_MEMORY = _Memory(PIXEL * MAX_PIXELS)
+"""What all pictures that are being decoded take together; a larger one is decoded alone."""
+
+
+def _give_memory_back() -> None:
+    """Has large pieces of memory go back to the system when they are freed.
+
+    The GNU C library keeps for every thread what that has freed, in pieces of up to 32 MB, and
+    the more pictures there were, the more it keeps. Other libraries have no such setting.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_PIECE)
+
+
+_M_MMAP_THRESHOLD = -3
+"""As malloc.h has it; mallopt(3) says what it does."""
+
+_LARGE_PIECE = 4 * 2**20
+"""Bytes; a photo is reduced to about a million pixels of four."""
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:

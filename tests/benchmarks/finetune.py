@@ -118,7 +118,10 @@ def measure(wild: Path, seeds: int) -> None:
     halves = halves_of(wild)
     no_digits = make_outliers(test.images, test.labels, seed=99)
     lesson = learned(training, LESSON, None, seed=0)
-    starts = {"own": load_start(find_own()), "lesson": Start(lesson, "sha256:")}
+    starts = {
+        "own": load_start(find_own(), "pretrained"),
+        "lesson": Start(lesson, "sha256:", "lesson"),
+    }
 
     def tell(start: str, half: int, seed: int | None, checkpoint: Checkpoint) -> None:
         other = halves[1 - half]
@@ -167,7 +170,7 @@ def choose() -> None:
     some, others = shown.part(order[:100]), shown.part(order[200:1000])
     known = mnist("train")
     kept = known.part(np.random.default_rng(1).permutation(len(known))[:10_000])
-    start = load_start(find_own())
+    start = load_start(find_own(), "pretrained")
     show(what="own weights", optdigits=score(start.checkpoint, others).accuracy,
          mnist=score(start.checkpoint, kept).accuracy)  # fmt: skip
     for what, recipe in candidates():
