@@ -29,7 +29,8 @@ def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Grey:
         NotAPictureError: Its content is no picture.
         PictureError: It is missing, empty, damaged or too large.
     """
-    return as_grey(read_upright(source, max_pixels))
+    with OpenPicture(source, max_pixels) as picture:
+        return as_grey(picture.decode())
 
 
 def read_upright(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -44,7 +45,7 @@ def read_upright(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Im
         PictureError: It is missing, empty, damaged or too large.
     """
     with OpenPicture(source, max_pixels) as picture:
-        return picture.decode()
+        return picture.decode().copy()  # the picture itself is closed with its file
 
 
 def grey_of(image: Image.Image) -> Grey:
