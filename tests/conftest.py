@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,12 +93,17 @@ def start(program: list[str]) -> Start:
 def launch(program: list[str]) -> Launch:
     """Starts a command as a process of its own, and does not wait for it."""
 
+    def heed() -> None:  # whatever nohup or a shell in the background had the tests ignore
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
     def call(*arguments: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [*program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed,  # noqa: PLW1509  nobody else has threads here
         )
 
     return call

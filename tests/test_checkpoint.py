@@ -261,3 +261,9 @@ def test_metadata_that_is_no_document(tmp_path: Path, document: str) -> None:
     safetensors.numpy.save_file({"a": np.zeros(1, np.float32)}, path, {"digitcli": document})
     with pytest.raises(CheckpointError, match="metadata"):
         load_checkpoint(path)
+
+
+def test_weights_come_in_the_order_of_the_layers(checkpoint: Path) -> None:
+    """An export wrote another file each time: safetensors gives tensors in no fixed order."""
+    names = [f"l{layer}.{part}" for layer in range(1, 6) for part in ("weight", "bias")]
+    assert list(load_checkpoint(checkpoint).weights) == names

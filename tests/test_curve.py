@@ -88,7 +88,7 @@ def test_a_missing_library_is_named_before_training(
     result = run("train", "--dataset", "optdigits", "--plot", "curve.png")
     assert result.exit_code == 2
     assert result.stderr == (
-        "digitcli: curves are drawn with matplotlib, and matplotlib cannot be imported; "
+        "digitcli: error: curves are drawn with matplotlib, and matplotlib cannot be imported; "
         "run pip install 'digitcli[plot]'\n"
     )
     assert not Path("curve.png").exists()

@@ -98,7 +98,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{path} holds nan or infinity in {name}", TRAIN_AGAIN)
     _check_reach(path, tensors, metadata)
-    return Checkpoint(tensors, metadata)
+    # safetensors gives them in another order each time
+    return Checkpoint({name: tensors[name] for name in _expected_shapes(metadata)}, metadata)
 
 
 _LARGEST_HEADER = 8 * 2**20
