@@ -1,6 +1,5 @@
 """The digits in pictures, read by a checkpoint: for programs, and for digitcli's own commands."""
 
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,16 +11,19 @@ import numpy.typing as npt
 from digitcli.answers import Box, PlacedDigit, Prediction, Reading
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.doubt import doubt
-from digitcli.core.errors import BlankPictureError, PictureError
+from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.lookup import CHECKPOINT_VARIABLE, find_checkpoint
 from digitcli.core.metadata import Metadata
+from digitcli.data.costs import MAX_PIXELS
 from digitcli.data.inputs import PictureLike, as_source
-from digitcli.data.lattice import read_page
+from digitcli.data.lattice import Found, read_page
+from digitcli.data.opening import reduction
 from digitcli.data.paper import Grey
-from digitcli.data.prepare import Digit, prepare
+from digitcli.data.prepare import Digit, Prepare, prepare
 from digitcli.data.reading import Source, prepare_all
 from digitcli.data.splitting import find_parts
+from digitcli.data.whole import WHOLE, prepare_whole
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
 
@@ -73,6 +75,11 @@ class Classifier:
         """What the checkpoint says of itself."""
         return self._checkpoint.metadata
 
+    @property
+    def prepare(self) -> Prepare:
+        """How pictures are brought to the form of those that the network was trained on."""
+        return prepare_whole if self.metadata.dataset in WHOLE else prepare
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}.load({str(self.path)!r})"
 
@@ -110,17 +117,18 @@ class Classifier:
         return _of_many(self.predict_sources, pictures)
 
     def predict_sources(
-        self, sources: Iterable[Source | None]
+        self, sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS
     ) -> Iterator[tuple[Source, Prediction | PictureError]]:
         """Reads the digits in pictures with names, as the command line does.
 
         Args:
             sources: As ``digitcli.data.reading.prepare_all`` takes them.
+            max_pixels: Pixels that may be decoded of a picture.
 
         Yields:
             Each source with its answer or its fault, in their order.
         """
-        for batch in prepare_all(sources, lambda _, grey: prepare(grey)):
+        for batch in prepare_all(sources, self.prepare, max_pixels):
             digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(self._answer(digits))
             for source, digit in batch:
@@ -138,6 +146,7 @@ class Classifier:
         Raises:
             PictureError: As ``predict`` does.
             TypeError: ``picture`` is of no type that a picture can be in.
+            CheckpointError: The network was trained on pictures that are read as a whole.
         """
         (answer,) = self.read_many([picture])
         if isinstance(answer, PictureError):
@@ -149,26 +158,40 @@ class Classifier:
         return _of_many(self.read_sources, pictures)
 
     def read_sources(
-        self, sources: Iterable[Source | None]
+        self, sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS
     ) -> Iterator[tuple[Source, Reading | PictureError]]:
-        """Reads all digits in pictures with names, as ``predict_sources`` reads one in each."""
-        return itertools.chain.from_iterable(prepare_all(sources, self._reading))
+        """Reads all digits in pictures with names, as ``predict_sources`` reads one in each.
 
-    def _reading(self, source: Source, grey: Grey) -> Reading:
-        page = find_parts(grey)
-        width, height = source.full_size
-        scale = round(max(width, height) / max(grey.shape))  # large pictures were reduced
-        digits = []
-        down, aside = page.sheet.corner
-        for found in read_page(page, self.probabilities, self.classes):
-            top, bottom = (scale * (side + down) for side in found.box[::2])
-            left, right = (scale * (side + aside) for side in found.box[1::2])
-            prediction = self._prediction(Digit(found.picture), found.probabilities.tolist())
-            box = Box(left, top, min(right, width), min(bottom, height))
-            digits.append(PlacedDigit(prediction, box, found.row))
-        if not digits:
+        Raises:
+            CheckpointError: The network was trained on pictures that are read as a whole.
+        """
+        if self.metadata.dataset in WHOLE:
+            raise CheckpointError(
+                f"the weights {self.path} were trained on {self.metadata.dataset}, whose pictures "
+                "cannot be taken apart",
+                "read one thing in each, or give other weights by --checkpoint",
+            )
+        for batch in prepare_all(sources, self._find, max_pixels):
+            for source, found in batch:
+                if isinstance(found, PictureError):
+                    yield source, found
+                else:
+                    yield source, Reading(tuple(self._placed(digit, source) for digit in found))
+
+    def _find(self, grey: Grey) -> list[Found]:
+        found = read_page(find_parts(grey), self.probabilities, self.classes)
+        if not found:
             raise BlankPictureError
-        return Reading(tuple(digits))
+        return found
+
+    def _placed(self, found: Found, source: Source) -> PlacedDigit:
+        width, height = source.size
+        scale = reduction(source.size)
+        top, left, bottom, right = (scale * side for side in found.box)
+        prediction = self._prediction(Digit(found.picture), found.probabilities.tolist())
+        return PlacedDigit(
+            prediction, Box(left, top, min(right, width), min(bottom, height)), found.row
+        )
 
     def _answer(self, digits: list[Digit]) -> list[Prediction]:
         if not digits:
@@ -182,7 +205,7 @@ class Classifier:
             label=self.classes[row.index(probability)],
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
-            warning=doubt(digit.picture, digit.others, probability),
+            warning=doubt(digit.picture, digit.others, probability, self.classes),
             others=digit.others,
             picture=digit.picture,
         )

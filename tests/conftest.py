@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import hypothesis
@@ -20,7 +21,7 @@ from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
 from digitcli.core.training import train
-from digitcli.data import mnist
+from digitcli.data import archives
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -58,7 +59,8 @@ def server(small_mnist: SmallMnist) -> Iterator[FaultyServer]:
 @pytest.fixture
 def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in this process, the small data set standing in for MNIST."""
-    monkeypatch.setattr(mnist, "FILES", small_mnist.files)
+    small = replace(archives.FILE_SETS["mnist"], files=small_mnist.files)
+    monkeypatch.setitem(archives.FILE_SETS, "mnist", small)
     runner = CliRunner()
 
     def call(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002
@@ -91,12 +93,17 @@ def start(program: list[str]) -> Start:
 def launch(program: list[str]) -> Launch:
     """Starts a command as a process of its own, and does not wait for it."""
 
+    def heed() -> None:  # whatever nohup or a shell in the background had the tests ignore
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
     def call(*arguments: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [*program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed,  # noqa: PLW1509  nobody else has threads here
         )
 
     return call

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcli.data.mnist import IdxFile
+from digitcli.data.archives import DataFile
 from digitcli.data.prepare import prepare
 
 
@@ -99,7 +99,7 @@ class SmallMnist:
     """Four archives as a mirror would serve them, and what their checksums are."""
 
     folder: Path
-    files: tuple[IdxFile, ...]
+    files: tuple[DataFile, ...]
 
 
 def write_small_mnist(folder: Path, *, train: int = 600, test: int = 200) -> SmallMnist:
@@ -113,7 +113,7 @@ def write_small_mnist(folder: Path, *, train: int = 600, test: int = 200) -> Sma
             archive = gzip.compress(extracted, mtime=0)
             name = f"{prefix}-{kind}-ubyte"
             (folder / f"{name}.gz").write_bytes(archive)
-            files.append(IdxFile(name, md5(extracted), md5(archive)))
+            files.append(DataFile(name, md5(archive), md5(extracted)))
     return SmallMnist(folder, tuple(files))
 
 

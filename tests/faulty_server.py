@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _gated(self, body: bytes) -> None:
         self._start(len(body))
         self.wfile.write(body[:100])
-        self.server.gate.wait(60)
+        self.server.gate.wait(600)
         self.wfile.write(body[100:])
 
     def _redirect(self, body: bytes) -> None:  # noqa: ARG002

@@ -40,6 +40,26 @@ def test_what_is_doubted() -> None:
     assert doubt(block, 0, 0.99) is None
 
 
+def test_other_classes_than_digits_are_doubted_by_their_probability_alone() -> None:
+    full = np.full((28, 28), 255, np.uint8)
+    assert doubt(full, 0, 0.99, ("Bag", "Coat")) is None
+    assert doubt(full, 0, 0.59, ("Bag", "Coat")) == "the answer is unsure"
+    assert "2 separate shapes" in (doubt(full, 1, 0.99, ("A", "B")) or "")
+    assert "too full of ink" in (doubt(full, 0, 0.99, ("3", "5")) or "")
+
+
+def test_a_filled_shape_is_doubted_unless_the_answer_is_sure() -> None:
+    y, x = np.mgrid[:28, :28] - 13.5
+    ellipse = (255 * ((x / 5) ** 2 + (y / 10) ** 2 < 1)).astype(np.uint8)  # which looks like a 1
+    assert doubt(ellipse, 0, 0.9) == "it is a filled shape rather than strokes"
+    assert doubt(ellipse, 0, 0.995) is None
+    stroke = (255 * ((np.abs(x) < 3) & (np.abs(y) < 10))).astype(np.uint8)
+    assert doubt(stroke, 0, 0.9) is None
+    ring = (255 * (np.abs(np.hypot(x, y) - 7) < 2.5)).astype(np.uint8)
+    assert doubt(ring, 0, 0.9) is None
+    assert doubt(np.zeros((28, 28), np.uint8), 0, 0.9) is None
+
+
 @pytest.mark.usefixtures("checkpoint")
 def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
     save_digit(Path("3.png"), 3)
@@ -62,7 +82,8 @@ def test_a_blank_picture_has_no_digit(run: Run) -> None:
     for flags in ([], ["--json"], ["--quiet"]):
         result = run("predict", "blank.png", *flags)
         assert result.exit_code == 1
-        assert result.stdout == ""
+        told = '{"path": "blank.png", "digit": null, "error": "the picture is blank"}\n'
+        assert result.stdout == (told if flags == ["--json"] else "")
         assert result.stderr.splitlines() == [
             "digitcli: error: blank.png: the picture is blank; "
             "draw a digit, dark on light or light on dark"

@@ -47,8 +47,9 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
 def test_inference_imports_neither_torch_nor_what_it_does_not_draw_with(tmp_path: Path) -> None:
     picture = tmp_path / "5.png"
     draw_digit(5).save(picture)
-    assert not modules_of("predict", picture) & (HEAVY | {"rich"})
+    assert not modules_of("predict", picture) & (HEAVY | {"rich", "jinja2"})
     assert not modules_of("predict", picture, "--json") & (HEAVY | {"rich"})
+    assert not modules_of("predict", picture, "--report", tmp_path / "x.html") & (HEAVY | {"rich"})
     assert not modules_of("inspect-softmax", picture, "--target", "5") & (HEAVY | {"rich"})
     assert not modules_of("inspect-softmax", "--logits", "2,1,0.1") & (HEAVY | {"rich", "PIL"})
 
@@ -96,6 +97,8 @@ def test_shell_completion_offers_commands_and_values() -> None:
         ).stdout
 
     assert complete("digitcli in") == "inspect-softmax\n"
-    assert complete("digitcli train --dataset ") == "mnist\noptdigits\n"
+    assert complete("digitcli train --dataset ").split() == [
+        *("mnist", "fashion-mnist", "kmnist", "qmnist", "usps", "optdigits", "folder:")
+    ]
     assert complete("digitcli export --format ") == "onnx\npt2\nnpz\n"
     assert "--min-accuracy" in complete("digitcli eval --min")

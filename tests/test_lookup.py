@@ -219,7 +219,7 @@ def test_a_broken_installation(trained: Checkpoint, tmp_path: Path) -> None:
     assert done.stdout.split("\t")[1] == "4"
 
 
-def test_the_packages_bring_the_weights(tmp_path: Path) -> None:
+def test_the_packages_bring_the_weights_and_the_pages(tmp_path: Path) -> None:
     """Goes the whole way: repository, sdist, wheel, a folder of packages, an answer."""
 
     def build(kind: str, source: Path) -> Path:
@@ -235,7 +235,9 @@ def test_the_packages_bring_the_weights(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "digitcli" / "py.typed").is_file()
     weights = tmp_path / "site" / "digitcli" / "pretrained.safetensors"
     assert weights.read_bytes() == (ROOT / "checkpoints/pretrained.safetensors").read_bytes()
-    done = run_in(tmp_path / "site", "predict", save_digit(Path("7.png"), 7), "--json")
+    flags = ("--json", "--report", "report.html")
+    done = run_in(tmp_path / "site", "predict", save_digit(Path("7.png"), 7), *flags)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == note(weights, own=True)
+    assert done.stderr == note(weights, own=True) + "digitcli: wrote the report report.html\n"
+    assert "7.png" in (tmp_path / "report.html").read_text()
     assert json.loads(done.stdout)["checkpoint"] == str(weights)

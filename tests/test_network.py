@@ -18,9 +18,9 @@ from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.metadata import EpochPoint, LossPoint, layer_sizes
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
-from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.optimizers import optimizer_for
-from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe
+from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe, usual_recipe
 from digitcli.core.softmax import softmax
 from digitcli.core.training import train
 
@@ -49,8 +49,8 @@ def test_the_network_is_the_lessons() -> None:
     assert shapes["l5.weight"] == (10, 64)
     assert len(shapes) == 10
     assert Recipe("lesson", epochs=10, batch_size=64, lr=0.01, momentum=0.5) == LESSON
-    assert find_recipe(None, "mnist") is LESSON
-    assert find_recipe("quick", "mnist") is QUICK
+    assert usual_recipe("mnist") is LESSON
+    assert find_recipe("quick") is QUICK
 
 
 def test_one_cycle_climbs_and_falls_to_nothing() -> None:
@@ -72,8 +72,8 @@ class Recorder(Observer):
     def on_batches(self, epoch: int, batch: int) -> None:
         self.batches.append((epoch, batch))
 
-    def on_loss(self, point: LossPoint) -> None:
-        self.losses.append(point)
+    def on_loss(self, reading: LossReading) -> None:
+        self.losses.append(reading.point)
 
     def on_epoch(self, state: EpochResult) -> None:
         self.epochs.append(state.checkpoint.metadata.accuracies[-1])
@@ -176,7 +176,7 @@ def test_the_updates_are_those_of_torchs_classes(
 
 def test_batch_norm_folds_into_the_plain_network() -> None:
     torch.manual_seed(0)
-    model = MLP((20, 16, 12, 5), batch_norm=True)
+    model = MLP((20, 16, 12, 5), batch_norm=torch.nn.BatchNorm1d)
     for _ in range(300):  # so that the running mean and variance are not those of the start
         model(3 + 2 * torch.randn(64, 20))
     for norm in model.norms:

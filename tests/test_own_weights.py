@@ -15,7 +15,8 @@ from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward
 from digitcli.core.lookup import OWN_PLACES
 from digitcli.core.recipes import BEST
-from digitcli.data.mnist import FILES, read_split
+from digitcli.data.archives import FILE_SETS
+from digitcli.data.mnist import read_split
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def test_they_say_how_they_came_about(own: Checkpoint) -> None:
     assert metadata.epochs == len(metadata.accuracies) == BEST.epochs
     assert (metadata.dataset, metadata.scored_on) == ("mnist", "test")
     assert metadata.temperature == BEST.temperature
-    assert metadata.data_checksums == {file.name: f"md5:{file.md5}" for file in FILES}
+    assert metadata.data_checksums == {
+        file.name: f"md5:{file.md5}" for file in FILE_SETS["mnist"].files
+    }
     assert metadata.versions.keys() >= {"digitcli", "torch", "numpy", "python"}
     assert sum(weight.size for weight in own.weights.values()) == 575_050
 

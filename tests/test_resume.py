@@ -6,7 +6,7 @@ import resource
 import shlex
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from digitcli.core.checkpoint import load_checkpoint
 from digitcli.core.errors import CheckpointError, StoppedError
 from digitcli.core.locks import only_one
 from digitcli.core.lookup import LATEST
-from digitcli.core.metadata import LossPoint
-from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.recipes import BEST, QUICK, Recipe
+from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
+from digitcli.core.records import read_record
 from digitcli.core.resume import load_state, save_state, state_path
 from digitcli.core.saving import RunWriter
 from digitcli.core.stopping import StopWish
@@ -71,7 +72,7 @@ class Interrupter(Observer):
     def __init__(self, batches: int, signals: tuple[signal.Signals, ...]) -> None:
         self.left, self.signals = batches, signals
 
-    def on_loss(self, _: LossPoint) -> None:
+    def on_loss(self, _: LossReading) -> None:
         self.left -= 1
         if self.left == 0:
             for number in self.signals:
@@ -127,6 +128,13 @@ def test_a_run_stopped_time_and_again_makes_the_same_file(
     assert names_in(".") == ["parts", "whole"]
 
 
+@pytest.mark.parametrize("recipe", DIGITCLIS_OWN.values(), ids=DIGITCLIS_OWN.keys())
+def test_a_recipe_is_written_alike_after_it_was_read(recipe: Recipe) -> None:
+    """The storm of kills found resumed runs with 8.0 in their metadata where others had 8."""
+    text = json.dumps(asdict(recipe))
+    assert json.dumps(asdict(read_record(json.loads(text), Recipe, "recipe"))) == text
+
+
 def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:
     recipe = RECIPES["everything"]
     whole, killed = RunWriter(Path("whole")), RunWriter(Path("killed"))
@@ -171,7 +179,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     output = "a name with spaces"
     mirror = ("--mirror", small_mnist.folder)
     assert start("train", *FLAGS, *mirror, "--output", "whole").returncode == 0
-    process = launch("train", *FLAGS, "--output", output, "--epochs", 100000)
+    process = launch("train", *FLAGS, "--output", output, "--epochs", 5000)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.readline()
@@ -208,7 +216,7 @@ def interrupted(run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPat
     """A run that was stopped in its second epoch, under the name that is the default."""
     interrupter = Interrupter(3, (signal.SIGTERM,))
     with monkeypatch.context() as patched:
-        patched.setattr(RunWriter, "on_loss", lambda _, point: interrupter.on_loss(point))
+        patched.setattr(RunWriter, "on_loss", lambda _, reading: interrupter.on_loss(reading))
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 3)
     assert result.exit_code == 143
     assert result.stderr.splitlines()[-1] == (
@@ -336,7 +344,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], object], str
     "a batch before the epoch": (lambda _, v: v.update(batch=-1), "no run is at epoch 2, batch -1"),
     "an epoch beyond the run": (lambda _, v: v.update(epoch=4), "no run is at epoch 4, batch 5"),
     "epochs without accuracies": (lambda _, v: v.update(accuracies=[]), "not as many"),
-    "a newer version": (lambda _, v: v.update(state_version=2), "version 2, this digitcli reads"),
+    "a newer version": (lambda _, v: v.update(state_version=3), "version 3, this digitcli reads"),
     "no settings": (lambda _, v: v.pop("settings"), "incomplete or of the wrong type"),
     "a text for a number": (lambda _, v: v.update(batch="5"), "incomplete or of the wrong type"),
 }

@@ -68,6 +68,7 @@ def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
             "optimizer": "sgd",
             "weight_decay": 0,
             "batch_norm": False,
+            "frozen": 0,
             "deformation": {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0},
             "outliers": 0,
             "temperature": 1,
@@ -120,9 +121,9 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
     run("download", "--mirror", small_mnist.folder)
     asked = []
 
-    def watched(data_dir: Path, split: str) -> Split | None:
+    def watched(data_dir: Path, split: str, dataset: str) -> Split | None:
         asked.append(split)
-        return read_split(data_dir, split)
+        return read_split(data_dir, split, dataset)
 
     monkeypatch.setattr(datasets, "read_split", watched)
     result = run("train", *FLAGS, "--validation", 60, "--seed", 4)
@@ -186,7 +187,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--batch-size", "0"], "--batch-size"),
         (["--batch-size", "601"], "601 is more than the 600 training pictures"),
         (["--recipe", "slow"], "there is no recipe 'slow'; choose lesson, quick, best, optdigits"),
-        (["--dataset", "cifar"], "there is no data set 'cifar'; choose mnist or optdigits"),
+        (["--dataset", "cifar"], "there is no data set 'cifar'; choose mnist, fashion-mnist, "),
         (["--device", "gpu"], "there is no device 'gpu'"),
         (["--log-every", "0"], "--log-every"),
         (["--validation", "0"], "--validation"),

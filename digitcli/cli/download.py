@@ -1,4 +1,4 @@
-"""``digitcli download``: bring MNIST to this machine."""
+"""``digitcli download``: bring a data set to this machine."""
 
 from typing import Annotated
 
@@ -10,6 +10,7 @@ EXAMPLES = examples(
     "digitcli download",
     "digitcli download --mirror /media/usb/mnist",
     "digitcli download --mirror https://mirror.example/mnist --mirror /srv/mnist",
+    "digitcli download --dataset fashion-mnist",
     "digitcli download --force --json",
 )
 
@@ -26,14 +27,16 @@ def download(
 ) -> None:
     """Download a data set, check it against its published MD5 sums, and mend what is damaged."""
     from digitcli.console.download import DownloadDisplay, show_download
+    from digitcli.data import download as downloading
+    from digitcli.data.archives import FILE_SETS
     from digitcli.data.datasets import find_dataset
-    from digitcli.data.download import download_mnist
-    from digitcli.data.mnist import raw_folder
 
     find_dataset(dataset)
-    if dataset != "mnist":
+    if dataset not in FILE_SETS:
         show_download(dataset, None, [], as_json=json)
         return
     with DownloadDisplay() as display:
-        reports = download_mnist(data_dir, mirror or [], force=force, progress=display)
-    show_download(dataset, raw_folder(data_dir), reports, as_json=json)
+        reports = downloading.download(
+            dataset, data_dir, mirror or [], force=force, progress=display
+        )
+    show_download(dataset, FILE_SETS[dataset].folder(data_dir), reports, as_json=json)

@@ -1,5 +1,6 @@
 """``digitcli eval``: measure a checkpoint on labelled pictures."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,12 +14,14 @@ from digitcli.cli.options import (
     Json,
     Mirrors,
     examples,
+    file,
 )
 
 EXAMPLES = examples(
     "digitcli eval",
     "digitcli eval --split train --checkpoint fast.safetensors",
     "digitcli eval --min-accuracy 0.97 || echo 'not good enough'",
+    "digitcli eval --report report.html",
     "digitcli eval --json | jq .accuracy",
 )
 
@@ -36,6 +39,14 @@ def evaluate(
             help="Exit with 1 if the accuracy is below this, in 0..1.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Write a page with charts and the worst mistakes, report.html say.",
+        ),
+    ] = None,
     checkpoint: CheckpointFile = None,
     device: Device = "auto",
     mirror: Mirrors = None,
@@ -50,6 +61,11 @@ def evaluate(
 
     Without --dataset, on the data set that it was trained on.
     """
+    if report is not None:
+        from digitcli.report.page import check_page
+
+        check_page(report)
+
     from digitcli.core.checkpoint import load_checkpoint
     from digitcli.core.lookup import find_checkpoint
     from digitcli.data.datasets import Source, find_dataset
@@ -60,15 +76,31 @@ def evaluate(
 
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
-    from digitcli.console.streams import print_note
+    from digitcli.console.streams import print_note, visible
     from digitcli.core import evaluation
     from digitcli.core.device import choose_device
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:
-        pictures = chosen.load(split, Source(data_dir, mirror or [], progress))
+        pictures = chosen.load(
+            split, Source(data_dir, mirror or [], progress), loaded.metadata.classes
+        )
     result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
     show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
+    if report is not None:
+        from digitcli.report.evaluation import write_evaluation
+
+        write_evaluation(
+            report,
+            result,
+            loaded.metadata,
+            images=pictures.images,
+            labels=pictures.labels,
+            dataset=chosen.name,
+            split=split,
+            checkpoint=path,
+        )
+        print_note(f"wrote the report {visible(str(report))}")
     if min_accuracy is not None and result.accuracy < min_accuracy:
         print_note(f"the accuracy {result.accuracy:.4f} is below {min_accuracy:g}")
         return 1

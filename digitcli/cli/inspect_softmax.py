@@ -147,9 +147,12 @@ def _read(classifier: "Classifier", image: str) -> "Prediction":
     """Reads a picture, and says as ``predict`` does where it is perhaps not of one digit."""
     from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import PictureError
+    from digitcli.data.costs import MAX_PIXELS
+    from digitcli.data.opening import read_stream
     from digitcli.data.reading import Source
 
-    source = Source(image, sys.stdin.buffer.read() if image == "-" else Path(image))
+    content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
+    source = Source(image, content)
     ((_, answer),) = classifier.predict_sources([source])
     if isinstance(answer, PictureError):
         raise answer.of(image)

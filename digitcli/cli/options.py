@@ -32,8 +32,9 @@ def folder(name: str | Path) -> Path:
 
 def _dataset_names() -> list[str]:
     from digitcli.data.datasets import DATASETS
+    from digitcli.data.folders import PREFIX
 
-    return list(DATASETS)
+    return [*DATASETS, PREFIX]
 
 
 def _split_names() -> list[str]:
@@ -76,7 +77,7 @@ Mirrors = Annotated[
         envvar="DIGITCLI_MIRROR",
         metavar="SOURCE",
         show_default="torchvision's list",
-        help="A folder or address with MNIST's four files; several are tried in turn.",
+        help="A folder or address with the data set's archives; several are tried in turn.",
     ),
 ]
 
@@ -105,7 +106,8 @@ DATASET_OPTION = typer.Option(
     "--dataset",
     metavar="NAME",
     autocompletion=_dataset_names,
-    help="mnist, or optdigits, which comes with scikit-learn and needs no network.",
+    help="mnist, fashion-mnist, kmnist, qmnist, usps; optdigits, which comes with scikit-learn and "
+    "needs no network; or folder:PATH, a folder of pictures for each class.",
 )
 
 SPLIT_OPTION = typer.Option(

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digitcli.cli.options import CheckpointFile, Json, examples, file
+from digitcli.data.costs import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from digitcli.answers import Prediction, Reading
     from digitcli.classifier import Classifier
+    from digitcli.core.errors import PictureError
+    from digitcli.data.prepare import Prepare
     from digitcli.data.reading import Source
+    from digitcli.report.gallery import Gallery
 
 EXAMPLES = examples(
     "digitcli predict digit.png",
@@ -24,6 +29,7 @@ EXAMPLES = examples(
     "digitcli predict *.jpg --min-probability 0.9",
     "digitcli predict --split postcode.jpg --json | jq .text",
     "digitcli predict photo.jpg --show-steps steps.png",
+    "digitcli predict scans/ --report report.html",
     "find . -name '*.png' -print0 | digitcli predict --files-from -",
 )
 
@@ -73,6 +79,23 @@ def predict(
             help="Draw how the one picture was prepared, or where --split found its digits.",
         ),
     ] = None,
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Refuse pictures of more pixels, or that cost as much memory; 100 million take "
+            "400 MB.",
+        ),
+    ] = MAX_PIXELS,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Write a page that shows the pictures and their answers, report.html say.",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar="", help="Print the answer alone.")
     ] = False,
@@ -85,26 +108,29 @@ def predict(
     fitted into 20x20 pixels, and centred by mass in 28x28.
     """
     from digitcli.classifier import Classifier
-    from digitcli.console.errors import print_error
     from digitcli.console.prediction import AnswerDisplay, PredictionDisplay
     from digitcli.console.reading import ReadingDisplay
+    from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import (
         BlankPictureError,
-        NotAPictureError,
         PictureError,
     )
+    from digitcli.data.finding import is_passed_over
+    from digitcli.data.reading import Source
 
     _check_forms(json=json, quiet=quiet, split=split, top=top)
     _check_sources(images or [], files_from)
     if show_steps is not None:
         _check_steps(images or [], files_from, show_steps)
+    gallery = _gallery(report, min_probability)
     classifier = Classifier.load(checkpoint)
     answered = failed = blank = doubtful = 0
     folders: dict[str, int] = {}  # and the number of pictures found in each
 
-    def report(name: str, error: PictureError) -> None:
+    def fail(source: Source, error: PictureError) -> None:
         nonlocal failed, blank
-        print_error(error.of(name))
+        display.show_failure(source.name, error)
+        gallery.add(source, error)
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
@@ -114,30 +140,35 @@ def predict(
         if split
         else PredictionDisplay(classifier.path, **given, top=top)
     )
+    read: Callable[..., Iterator[tuple[Source, Any]]] = (
+        classifier.read_sources if split else classifier.predict_sources
+    )
     with of_kind as display:
-        sources = _sources(images or [], files_from, folders)
-        read: Callable[..., Iterator[tuple[Source, Any]]] = (
-            classifier.read_sources if split else classifier.predict_sources
-        )
-        for source, answer in read(sources):
+        sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
+        for source, answer in read(sources, max_pixels):
             if source.folder is not None:
-                if isinstance(answer, NotAPictureError):
+                if is_passed_over(source.name, answer):
                     continue
                 folders[source.folder] += 1
             if isinstance(answer, PictureError):
-                report(source.name, answer)
+                fail(source, answer)
                 continue
             answered += 1
             doubtful += not answer.reaches(min_probability)
             display.show(source.name, answer)
+            gallery.add(source, answer)
+        for folder, found in folders.items():
+            if not found:
+                fault = PictureError("there are no pictures in it", "name another folder")
+                fail(Source(folder, fault), fault)
     if show_steps is not None and images:
         if split:
-            _draw_places(classifier, images[0], show_steps)
+            _draw_places(classifier, images[0], show_steps, max_pixels)
         else:
-            _draw_steps(images[0], show_steps)
-    for folder, found in folders.items():
-        if not found:
-            report(folder, PictureError("there are no pictures in it", "name another folder"))
+            _draw_steps(images[0], show_steps, max_pixels, classifier.prepare)
+    gallery.write(classifier.path)
+    if report is not None and not quiet:
+        print_note(f"wrote the report {visible(str(report))}")
     if failed and not answered and not blank:
         return 2
     return 1 if failed or doubtful else 0
@@ -179,50 +210,75 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     check_destination(path)
 
 
-def _draw_steps(image: str, path: Path) -> None:
+class _NoGallery:
+    """Stands in where no report is wanted."""
+
+    def watch(self, sources: "Iterator[Source | None]") -> "Iterator[Source | None]":
+        return sources
+
+    def add(self, source: "Source", answer: "Prediction | Reading | PictureError") -> None:
+        pass
+
+    def write(self, checkpoint: Path) -> None:
+        pass
+
+
+def _gallery(path: Path | None, minimum: float) -> "Gallery | _NoGallery":
+    if path is None:
+        return _NoGallery()
+    from digitcli.report.gallery import Gallery  # what draws pages takes time to import
+
+    return Gallery(path, minimum)
+
+
+def _draw_steps(image: str, path: Path, max_pixels: int, prepare: "Prepare") -> None:
     """Draws how a picture is prepared, as far as that goes."""
     from digitcli.core.errors import PictureError
     from digitcli.data.pictures import read_picture
-    from digitcli.data.prepare import prepare
     from digitcli.data.steps import Steps
 
     steps = Steps()
     with contextlib.suppress(PictureError):  # what is wrong was told with the answer
-        prepare(read_picture(Path(image)), steps)
+        prepare(read_picture(Path(image), max_pixels), steps)
     if steps:
         steps.save(path)
 
 
-def _draw_places(classifier: "Classifier", image: str, path: Path) -> None:
+def _draw_places(classifier: "Classifier", image: str, path: Path, max_pixels: int) -> None:
     """Draws where the digits of a picture were found, if it can be read."""
-    from digitcli.core.errors import BlankPictureError, PictureError
+    from digitcli.answers import Reading
+    from digitcli.core.errors import PictureError
     from digitcli.data.marked import Mark, draw_marks
-    from digitcli.data.pictures import full_size, read_picture
+    from digitcli.data.pictures import read_picture
+    from digitcli.data.reading import Source
     from digitcli.data.steps import save_drawing
 
-    marks = []
     with contextlib.suppress(PictureError):  # what is wrong was told with the answer
-        grey = read_picture(Path(image))
-        with contextlib.suppress(BlankPictureError):
-            for digit in classifier.read(image).digits:
-                answer = digit.prediction
-                caption = f"{answer.label} {answer.probability:.1%}"
-                marks.append(Mark(digit.box, caption, answer.picture))
-        save_drawing(draw_marks(grey, full_size(Path(image)), marks), path)
+        grey = read_picture(Path(image), max_pixels)
+        source = Source(image, Path(image))
+        ((source, answer),) = classifier.read_sources([source], max_pixels)
+        digits = answer.digits if isinstance(answer, Reading) else ()
+        marks = [
+            Mark(digit.box, f"{read.label} {read.probability:.1%}", read.picture)
+            for digit in digits
+            for read in [digit.prediction]
+        ]
+        save_drawing(draw_marks(grey, source.size, marks), path)
 
 
 def _sources(
-    images: list[str], files_from: str | None, folders: dict[str, int]
+    images: list[str], files_from: str | None, folders: dict[str, int], max_pixels: int
 ) -> "Iterator[Source | None]":
     """Yields each picture's name and content; notes in ``folders`` those that it searches."""
-    from digitcli.data.pictures import find_files
+    from digitcli.data.finding import find_files
+    from digitcli.data.opening import read_stream
     from digitcli.data.reading import Source, read_names
 
     for image in itertools.chain(images, read_names(_blocks(files_from)) if files_from else ()):
         if image is None:
             yield None
         elif image == "-":
-            yield Source(image, sys.stdin.buffer.read())
+            yield Source(image, read_stream(sys.stdin.buffer, max_pixels))
         elif os.path.isdir(image):  # noqa: PTH112  Path's raises on a name that is too long
             folders[image] = 0
             for path in find_files(Path(image)):

@@ -1,12 +1,13 @@
 """``digitcli train``: train the lesson's network."""
 
 import shlex
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from digitcli.cli.beginning import begin_watching, tell_beginning
 from digitcli.cli.options import (
     DATASET_OPTION,
     DataDir,
@@ -15,17 +16,26 @@ from digitcli.cli.options import (
     Mirrors,
     examples,
     file,
+    folder,
     recipe_names,
+)
+from digitcli.cli.settings import (
+    LOG_EVERY,
+    PRETRAINED,
+    SEED,
+    command_of,
+    find_start,
+    new_settings,
 )
 from digitcli.core.lookup import LATEST
 
 if TYPE_CHECKING:
+    from digitcli.core.metrics import RunLog
+    from digitcli.core.observers import Observer
     from digitcli.core.resume import Settings, TrainingState
     from digitcli.core.saving import RunWriter
-
-_DATASET, _SEED, _LOG_EVERY = "mnist", 0, 300
-_OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
-"""What of a recipe there are options for."""
+    from digitcli.core.start import Start
+    from digitcli.report.curve import Curve
 
 EXAMPLES = examples(
     "digitcli train",
@@ -33,9 +43,11 @@ EXAMPLES = examples(
     "digitcli train --recipe quick",
     "digitcli train --recipe best",
     "digitcli train --dataset optdigits",
+    "digitcli train --dataset folder:mine --from pretrained",
     "digitcli train --validation 10000 --lr 0.02",
     "digitcli train --lr 0.05 --output fast.safetensors",
     "digitcli train --resume",
+    "digitcli train --log-dir runs/1 --plot curve.png",
     "digitcli train --seed 1 --json | jq -r 'select(.event == \"epoch\").accuracy'",
 )
 
@@ -49,7 +61,17 @@ def train(
             metavar="NAME",
             autocompletion=recipe_names,
             show_default="the data set's",
-            help="lesson, quick (98 % in 3 epochs), best or optdigits; other options override it.",
+            help="lesson, quick (98 % in 3 epochs), best, optdigits (for small sets), finetune or "
+            "transfer (for --from); other options override it.",
+        ),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            show_default="random weights",
+            help=f"Start from the weights of a checkpoint; '{PRETRAINED}' are digitcli's own.",
         ),
     ] = None,
     epochs: Annotated[
@@ -85,7 +107,7 @@ def train(
             min=0,
             max=2**32 - 1,
             metavar="N",
-            show_default=str(_SEED),
+            show_default=str(SEED),
             help="Decides the initial weights, the order of the pictures, and which are held out.",
         ),
     ] = None,
@@ -94,7 +116,7 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            show_default=str(_LOG_EVERY),
+            show_default=str(LOG_EVERY),
             help="Batches between readings of the running loss.",
         ),
     ] = None,
@@ -120,6 +142,23 @@ def train(
         Path,
         typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
     ] = LATEST,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            parser=folder,
+            metavar="FOLDER",
+            help="Write metrics.csv and metrics.jsonl as it goes, and with the extra tensorboard "
+            "its events.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Draw loss and accuracy as PNG or SVG, after every epoch; needs the extra plot.",
+        ),
+    ] = None,
     device: Device = "auto",
     mirror: Mirrors = None,
     data_dir: DataDir,
@@ -131,8 +170,12 @@ def train(
     learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
     Other data sets bring their own settings.
     """
+    from digitcli.core.metrics import RunLog
+    from digitcli.core.ranks import own_rank
     from digitcli.core.saving import CompleteError, RunWriter
+    from digitcli.report.curve import Curve
 
+    start = find_start(start_from) if start_from is not None else None
     flags = {
         "dataset": dataset,
         "recipe": recipe,
@@ -141,12 +184,16 @@ def train(
         "lr": lr,
         "momentum": momentum,
         "validation": validation,
+        "from": start.checksum if start else None,
         "seed": seed,
         "log_every": log_every,
     }
     given = {name: value for name, value in flags.items() if value is not None}
     writer = RunWriter(output)
-    with writer.alone():
+    is_first = own_rank().is_first
+    with ExitStack() as stack:
+        if is_first:
+            stack.enter_context(writer.alone())
         try:
             interrupted = writer.interrupted(resume=resume, given=given)
         except CompleteError as complete:
@@ -154,40 +201,21 @@ def train(
 
             print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
+        log = None
+        if log_dir is not None and is_first:
+            log = stack.enter_context(RunLog(log_dir).alone())
         _run(
             writer,
-            _new_settings(given) if interrupted is None else interrupted.settings,
+            new_settings(given, start) if interrupted is None else interrupted.settings,
             interrupted,
+            start=start if interrupted is None else None,
             device=device,
             save_every=save_every,
+            log=log,
+            curve=None if plot is None else Curve(plot),
             source=(data_dir, mirror or []),
             as_json=json,
         )
-
-
-def _new_settings(given: dict[str, Any]) -> "Settings":
-    """Completes what was given by what is usual, and by what the recipe says.
-
-    Raises:
-        DigitcliError: There is no such data set or recipe, or a value is impossible.
-    """
-    from digitcli.core.recipes import find_recipe
-    from digitcli.core.resume import Settings
-    from digitcli.data.datasets import find_dataset
-
-    dataset = given.get("dataset", _DATASET)
-    find_dataset(dataset)
-    recipe = find_recipe(given.get("recipe"), dataset)
-    chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
-    if chosen != recipe:
-        chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
-    return Settings(
-        dataset=dataset,
-        validation=given.get("validation"),
-        recipe=chosen,
-        seed=given.get("seed", _SEED),
-        log_every=given.get("log_every", _LOG_EVERY),
-    )
 
 
 def _run(
@@ -195,38 +223,32 @@ def _run(
     settings: "Settings",
     interrupted: "TrainingState | None",
     *,
+    start: "Start | None",
     device: str,
     save_every: int | None,
+    log: "RunLog | None",
+    curve: "Curve | None",
     source: tuple[Path, list[str]],
     as_json: bool,
 ) -> None:
     from digitcli.console.download import DownloadDisplay
-    from digitcli.console.streams import print_note, visible
-    from digitcli.console.training import training_display
+    from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
     from digitcli.core.errors import DivergedError, StoppedError
     from digitcli.core.progress import machine
+    from digitcli.core.ranks import own_rank
     from digitcli.core.stopping import StopWish
     from digitcli.core.training import train as train_network
+    from digitcli.core.world import join, local_device
     from digitcli.data.datasets import Source
     from digitcli.data.training_data import load_training_data
 
-    recipe = settings.recipe
-    torch_device = choose_device(device)
-    if interrupted is not None:
-        print_note(f"going on {interrupted.place}")
-        now = machine(torch_device, recipe)
-        for name in sorted(
-            name for name, then in interrupted.machine.items() if now.get(name) != then
-        ):
-            print_note(
-                f"{name} was {visible(interrupted.machine[name])} so far, now {now.get(name)}: "
-                "the weights may come out different by rounding"
-            )
-    elif writer.output.exists():
-        print_note(f"{visible(str(writer.output))} will be replaced after the first epoch")
-    if recipe.outliers:
-        print_note("pictures of no digit are made, which the recipe trains with too")
+    recipe, rank = settings.recipe, own_rank()
+    torch_device = local_device(choose_device(device))
+    if rank.is_first:
+        tell_beginning(
+            settings, interrupted, start, writer.output, machine(torch_device, recipe, rank)
+        )
     with DownloadDisplay() as progress:
         data = load_training_data(
             settings.dataset,
@@ -234,26 +256,39 @@ def _run(
             validation=settings.validation,
             seed=settings.seed,
             outliers=bool(recipe.outliers),
+            classes=settings.classes,
         )
-    display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
+    display = TrainingDisplay()  # which shows nothing
+    observers: list[Observer] = []
+    if rank.is_first:
+        display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
+        begin_watching(log, curve, data, recipe, interrupted)
+        # First the log, which no saved state may be ahead of; what is shown after it was saved.
+        observers = [each for each in (log, writer, curve, display) if each is not None]
     try:
-        with StopWish() as stop, display.live():
+        with StopWish(patient=rank.size > 1) as stop, join(torch_device) as world, display.live():
             result = train_network(
                 data,
                 recipe,
                 seed=settings.seed,
                 log_every=settings.log_every,
                 device=torch_device,
-                # written before it is shown, so that what is shown is safe
-                observers=[writer, display],
-                command=interrupted.command if interrupted else _command(settings),
+                observers=observers,
+                command=interrupted.command if interrupted else command_of(settings, start),
+                start=start,
                 resume=interrupted,
                 save_every=save_every,
                 stop=stop,
+                world=world,
             )
     except StoppedError as stopped:
-        where = [] if writer.output == LATEST else ["--output", str(writer.output)]
-        command = shlex.join(["digitcli", "train", "--resume", *where])
+        places = {
+            "--output": None if writer.output == LATEST else writer.output,
+            "--log-dir": log and log.folder,
+            "--plot": curve and curve.path,
+        }
+        words = [word for option in places.items() if option[1] for word in map(str, option)]
+        command = shlex.join(["digitcli", "train", "--resume", *words])
         raise StoppedError(
             stopped.problem, f"go on with '{command}'", exit_code=stopped.exit_code
         ) from None
@@ -266,25 +301,3 @@ def _run(
             exit_code=diverged.exit_code,
         ) from None
     display.on_done(result, writer.output)
-
-
-def _command(settings: "Settings") -> str:
-    """Writes down all that decides what is in a checkpoint, and nothing else.
-
-    Where the file goes, and what computes it, are left out: equal runs make equal files.
-    """
-    from digitcli.core.recipes import find_recipe
-
-    chosen, named = settings.recipe, find_recipe(settings.recipe.name, settings.dataset)
-    words = ["digitcli", "train", "--recipe", named.name]
-    if settings.dataset != _DATASET:
-        words += ["--dataset", settings.dataset]
-    for name in _OVERRIDES:
-        if getattr(chosen, name) != getattr(named, name):
-            words += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
-    if settings.validation is not None:
-        words += ["--validation", str(settings.validation)]
-    words += ["--seed", str(settings.seed)]
-    if settings.log_every != _LOG_EVERY:
-        words += ["--log-every", str(settings.log_every)]
-    return shlex.join(words)

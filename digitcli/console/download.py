@@ -111,7 +111,8 @@ def show_download(
             }
         )
     elif folder is None:
-        print_line(f"{dataset} comes with scikit-learn; there is nothing to download")
+        origin = "comes with scikit-learn" if dataset == "optdigits" else "is on this machine"
+        print_line(f"{visible(dataset)} {origin}; there is nothing to download")
     elif all(report.source is None for report in reports):
         print_line(f"{dataset} is in {visible(str(folder))}, complete and sound")
     else:

@@ -2,7 +2,7 @@
 
 import sys
 
-from digitcli.console.streams import error_console, is_terminal, visible
+from digitcli.console.streams import error_console, is_terminal, speaker, visible
 
 
 def print_error(error: Exception | str) -> None:
@@ -14,4 +14,4 @@ def print_error(error: Exception | str) -> None:
         line = Text.assemble(("error: ", "bold red"), text)
         error_console().print(line, soft_wrap=True)
     else:
-        print(f"digitcli: error: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{speaker()}: error: {text}", file=sys.stderr, flush=True)  # noqa: T201

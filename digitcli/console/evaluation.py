@@ -17,8 +17,8 @@ from digitcli.console.streams import (
 from digitcli.core.calibration import Calibration, Coverage
 from digitcli.core.evaluation import Evaluation
 
-_WIDTH = 62
-"""Columns that the confusion matrix of ten classes takes."""
+_CELL = 5
+"""Columns that a count in the confusion matrix takes at least."""
 
 _BAR_WIDTH = 15
 
@@ -51,7 +51,7 @@ def show_evaluation(
             }
         )
     elif is_terminal(sys.stdout):
-        console = output_console(at_least=_WIDTH)
+        console = output_console(at_least=_matrix_width(evaluation))
         _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
         console.print(_class_table(evaluation))
         console.print(_confusion_table(evaluation))
@@ -63,7 +63,7 @@ def show_evaluation(
 
 def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> None:
     print_line(f"checkpoint\t{visible(str(checkpoint))}")
-    print_line(f"dataset\t{dataset}\nsplit\t{split}\ncount\t{evaluation.count}")
+    print_line(f"dataset\t{visible(dataset)}\nsplit\t{split}\ncount\t{evaluation.count}")
     print_line(f"temperature\t{evaluation.temperature:g}")
     print_line(f"loss\t{evaluation.loss:.4f}")
     print_line(f"accuracy\t{evaluation.accuracy:.4f}")
@@ -98,7 +98,8 @@ def _known(share: float | None) -> str:
 def _print_summary(console: "Console", evaluation: Evaluation, what: str, checkpoint: Path) -> None:
     from rich.text import Text
 
-    console.print(Text(f"{visible(str(checkpoint))} on {what}", style="dim"), soft_wrap=True)
+    text = f"{visible(str(checkpoint))} on {visible(what)}"
+    console.print(Text(text, style="dim"), soft_wrap=True)
     right = round(evaluation.accuracy * evaluation.count)
     console.print(
         Text.assemble(
@@ -133,6 +134,14 @@ def _class_table(evaluation: Evaluation) -> "Table":
     return table
 
 
+def _matrix_width(evaluation: Evaluation) -> int:
+    """Returns how many columns the confusion matrix takes: its names, its counts, its margins."""
+    from rich.cells import cell_len
+
+    widths = [cell_len(visible(score.name)) for score in evaluation.per_class]
+    return max(widths) + 1 + sum(max(width, _CELL) for width in widths) + len(widths)
+
+
 def _confusion_table(evaluation: Evaluation) -> "Table":
     """Rows are what a picture is, columns what it was taken for; mistakes glow by their share."""
     from rich import box
@@ -143,14 +152,14 @@ def _confusion_table(evaluation: Evaluation) -> "Table":
     table = Table(
         box=box.SIMPLE_HEAD,
         header_style="bold cyan",
-        title="rows: the digit, columns: what it was taken for",
+        title="rows: what it is, columns: what it was taken for",
         title_style="dim",
         title_justify="left",
         padding=0,
     )
     table.add_column("")
     for name in names:
-        table.add_column(Text(name), justify="right", min_width=5)
+        table.add_column(Text(name), justify="right", min_width=_CELL)
     matrix = evaluation.confusion_matrix
     mistakes = matrix.copy()
     for i in range(len(names)):

@@ -1,15 +1,18 @@
 """Shows predictions: the picture beside its bars on a terminal, tab-separated lines elsewhere."""
 
+import base64
+import os
 import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from digitcli.answers import UNSURE
+from digitcli.console.errors import print_error
 from digitcli.console.streams import (
     error_console,
     has_colour,
@@ -22,6 +25,7 @@ from digitcli.console.streams import (
     print_weights,
     visible,
 )
+from digitcli.core.errors import PictureError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -46,6 +50,9 @@ class AnswerDisplay(ABC, Generic[Answer]):
         quiet: The answer alone, and nothing of the checkpoint.
         minimum: What an answer has to reach so as not to be ``?``; see ``Prediction.reaches``.
     """
+
+    _key: ClassVar[str]
+    """What the answer is called in JSON."""
 
     def __init__(self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float) -> None:
         self._checkpoint = checkpoint
@@ -76,6 +83,12 @@ class AnswerDisplay(ABC, Generic[Answer]):
         if self._counts:
             self._show_count()
 
+    def show_failure(self, name: str, error: PictureError) -> None:
+        """Tells what is wrong with a picture, on standard error and in its line of JSON."""
+        if self._as_json:
+            print_json({**named(name), self._key: None, "error": error.problem})
+        print_error(error.of(name))
+
     @abstractmethod
     def _print(self, path: str, answer: Answer) -> None:
         """Prints an answer in the form that is wanted."""
@@ -100,6 +113,8 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
         minimum: See there.
         top: This many of the most probable classes, in place of the best (lines) or all (bars).
     """
+
+    _key = "digit"
 
     def __init__(
         self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float, top: int | None
@@ -146,7 +161,7 @@ def _as_json(
     path: str, answer: str, prediction: "Prediction", checkpoint: Path, top: int | None
 ) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "path": path,
+        **named(path),
         "digit": digit_as_json(answer),
         "probability": prediction.probability,
         "probabilities": list(prediction.probabilities.values()),
@@ -159,6 +174,15 @@ def _as_json(
             for label, probability in prediction.ranking[:top]
         ]
     return value
+
+
+def named(path: str) -> dict[str, str]:
+    """Names a picture, and where its name is no text, which JSON holds, by its bytes as well."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"path": path, "path_base64": base64.b64encode(os.fsencode(path)).decode()}
+    return {"path": path}
 
 
 def digit_as_json(name: str) -> int | str:

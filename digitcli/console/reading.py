@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from digitcli.answers import UNSURE, PlacedDigit, Reading
-from digitcli.console.prediction import AnswerDisplay, digit_as_json, half_blocks
+from digitcli.console.prediction import AnswerDisplay, digit_as_json, half_blocks, named
 from digitcli.console.streams import has_colour, print_json, print_line, visible
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 class ReadingDisplay(AnswerDisplay[Reading]):
     """Prints the strings of pictures of several digits."""
+
+    _key = "text"
 
     def _print(self, path: str, answer: Reading) -> None:
         text = answer.sure_text(self._minimum)
@@ -28,7 +30,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
 
     def _json(self, path: str, text: str, reading: Reading) -> dict[str, Any]:
         return {
-            "path": path,
+            **named(path),
             "text": text,
             "probability": reading.probability,
             "digits": [

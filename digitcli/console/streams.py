@@ -86,8 +86,25 @@ def unwritable_output(error: OSError) -> DigitcliError:
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as one line of JSON on standard output."""
-    print_line(json.dumps(value, allow_nan=False))
+    """Prints a value as one line of JSON on standard output.
+
+    Bytes of a name that are no text are spelled out: JSON has a form for them, halves of
+    characters, that not every reader accepts.
+    """
+    line = json.dumps(value, allow_nan=False)
+    if "\\ud" in line:  # a half, or two that make a whole
+        line = json.dumps(_in_whole_characters(value), allow_nan=False)
+    print_line(line)
+
+
+def _in_whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _in_whole_characters(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_whole_characters(item) for item in value]
+    return value
 
 
 def print_weights(path: Path) -> None:
@@ -99,4 +116,10 @@ def print_weights(path: Path) -> None:
 def print_note(text: str) -> None:
     """Prints a diagnostic line on standard error; results do not wait for somebody to read it."""
     with contextlib.suppress(OSError):
-        print(f"digitcli: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{speaker()}: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def speaker() -> str:
+    """Names the program, and which of several processes it is, for lines on standard error."""
+    number = os.environ.get("RANK", "0")
+    return "digitcli" if number == "0" else f"digitcli [rank {visible(number)}]"

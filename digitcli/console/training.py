@@ -17,8 +17,7 @@ from digitcli.console.streams import (
     visible,
 )
 from digitcli.core.batches import TrainingData
-from digitcli.core.metadata import LossPoint
-from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.recipes import Recipe
 from digitcli.core.resume import TrainingState
 
@@ -62,8 +61,8 @@ def training_display(
 
 
 class _JsonLines(TrainingDisplay):
-    def on_loss(self, point: LossPoint) -> None:
-        print_json({"event": "loss", **asdict(point)})
+    def on_loss(self, reading: LossReading) -> None:
+        print_json({"event": "loss", **asdict(reading.point)})
 
     def on_epoch(self, result: EpochResult) -> None:
         metadata = result.checkpoint.metadata
@@ -99,7 +98,8 @@ def _summary(result: EpochResult, path: Path) -> dict[str, Any]:
 
 
 class _PlainLines(TrainingDisplay):
-    def on_loss(self, point: LossPoint) -> None:
+    def on_loss(self, reading: LossReading) -> None:
+        point = reading.point
         print_line(f"epoch {point.epoch}  batch {point.batch}  loss {point.loss:.3f}")
 
     def on_epoch(self, result: EpochResult) -> None:
@@ -189,9 +189,9 @@ class _WithBar(TrainingDisplay):
     def on_batches(self, epoch: int, batch: int) -> None:
         self.bar.move(epoch, batch)
 
-    def on_loss(self, point: LossPoint) -> None:
-        self.bar.show_loss(point.loss)
-        self.results.on_loss(point)
+    def on_loss(self, reading: LossReading) -> None:
+        self.bar.show_loss(reading.point.loss)
+        self.results.on_loss(reading)
 
     def on_epoch(self, result: EpochResult) -> None:
         # large batches are fewer in an epoch than between two losses
@@ -213,7 +213,8 @@ class _Table(TrainingDisplay):
             self.columns["temperature"] = 13
         self.started = False
 
-    def on_loss(self, point: LossPoint) -> None:
+    def on_loss(self, reading: LossReading) -> None:
+        point = reading.point
         self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}")
 
     def on_epoch(self, result: EpochResult) -> None:

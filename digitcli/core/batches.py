@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from digitcli.core.deform import Deformer
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import normalised
 from digitcli.core.recipes import Recipe
+from digitcli.core.world import ALONE, World
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -55,6 +57,22 @@ class TrainingData:
         return len(self.scored_labels) if self.scored_on == "validation" else None
 
 
+class Batch(NamedTuple):
+    """A process's part of a batch.
+
+    Attributes:
+        x: Pictures, float32 (part + outliers, 784), the outliers last.
+        y: Labels of those before them, int64 (part,).
+        share: How much of the batch's pictures this is, 1 for one process.
+        outlier_share: How much of its outliers.
+    """
+
+    x: Tensor
+    y: Tensor
+    share: float
+    outlier_share: float
+
+
 class Batches:
     """The training pictures of a run, batch by batch.
 
@@ -65,12 +83,16 @@ class Batches:
         data: Holds the pictures.
         recipe: How many a batch, deformed how, and with how many outliers.
         device: Where they live.
+        world: The processes that share each batch. Each draws all that is random about the whole.
 
     Raises:
-        DigitcliError: The batches do not fit the data.
+        DigitcliError: The batches do not fit the data, or the processes.
     """
 
-    def __init__(self, data: TrainingData, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self, data: TrainingData, recipe: Recipe, device: torch.device, world: World = ALONE
+    ) -> None:
+        self._world = world
         self.pictures = len(data.train_images)
         self._size, self._device = recipe.batch_size, device
         if self._size > self.pictures:
@@ -83,7 +105,18 @@ class Batches:
                 f"the recipe {recipe.name} needs outliers, and the data has none",
                 "make some with digitcli.data.outliers",
             )
+        if self._size % world.size:
+            raise DigitcliError(
+                f"{world.size} processes cannot share a batch of {self._size} evenly",
+                f"give --batch-size {math.ceil(self._size / world.size) * world.size}, or start "
+                "another number of processes",
+            )
         last = self.pictures % self._size or self._size
+        if last < world.size:
+            raise DigitcliError(
+                f"{world.size} processes cannot share the last batch of an epoch, of {last}",
+                f"give another --batch-size than {self._size}",
+            )
         if recipe.batch_norm and last == 1 and not recipe.outliers:
             raise DigitcliError(
                 "a batch is a single picture, which cannot be normalised",
@@ -107,7 +140,7 @@ class Batches:
         """Draws the order of an epoch: int64 (pictures,), on the CPU."""
         return torch.randperm(self.pictures)
 
-    def in_order(self, order: Tensor, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, order: Tensor, done: int = 0) -> Iterator[Batch]:
         """Goes once through all pictures.
 
         Args:
@@ -115,13 +148,20 @@ class Batches:
             done: Batches to pass over, without a draw.
 
         Yields:
-            Pictures, float32 (batch + outliers, 784), the outliers last; and the labels of those
-            before them, int64 (batch,).
+            This process's part of each batch.
         """
-        for picked in order[done * self._size :].to(self._device).split(self._size):
-            x, y = self._x[picked], self._y[picked]
+        world = self._world
+        for picked in order[done * self._size :].split(self._size):
+            mine = torch.arange(len(picked))[world.part(len(picked))]
+            here = picked[mine].to(self._device)
+            x, y = self._x[here], self._y[here]
+            count, outliers = len(picked), 0
             if self._outliers is not None:
-                some = max(1, round(self._share * len(y)))
-                drawn = torch.randint(len(self._outliers), (some,)).to(self._device)
-                x = torch.cat([x, self._outliers[drawn]])
-            yield (x if self._deform is None else self._deform(x)), y
+                outliers = max(1, round(self._share * count))
+                drawn = torch.randint(len(self._outliers), (outliers,))
+                others = torch.arange(outliers)[world.part(outliers)]
+                x = torch.cat([x, self._outliers[drawn[others].to(self._device)]])
+                mine = torch.cat([mine, count + others])
+            if self._deform is not None:
+                x = self._deform(x, self._deform.draw(count + outliers).of(mine))
+            yield Batch(x, y, len(y) / count, (len(x) - len(y)) / outliers if outliers else 0.0)

@@ -1,5 +1,6 @@
 """Whether probabilities mean what they say: calibration, coverage, and the temperature for both."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,6 +116,26 @@ def coverage(
         accuracy = float(right[kept].mean()) if count else None
         rows.append(Coverage(minimum, count, count / len(probabilities), accuracy))
     return tuple(rows)
+
+
+_Z = 1.96
+"""Standard deviations to either side that hold 95 % of a normal distribution."""
+
+
+def likely_range(right: int, count: int) -> tuple[float, float]:
+    """Returns how far chance may have moved a share: its interval of 95 % confidence, in 0..1.
+
+    The interval is Wilson's ("Probable Inference, the Law of Succession, and Statistical
+    Inference", 1927), which holds for few answers too, and where all are right.
+
+    Args:
+        right: Answers that are right.
+        count: Answers, at least one.
+    """
+    share, spread = right / count, _Z**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:

@@ -7,9 +7,10 @@ give equal files.
 """
 
 import json
-import stat
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ import safetensors.numpy
 from digitcli.core.errors import CheckpointError, reason
 from digitcli.core.files import check_writable, write_atomically
 from digitcli.core.metadata import TRAIN_AGAIN, Metadata, parse_metadata
+from digitcli.core.plainfile import NotPlainError, open_plain
+from digitcli.core.records import parse_json, told
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
@@ -72,42 +75,79 @@ def _unwritable(path: Path, error: OSError) -> CheckpointError:
 def load_checkpoint(path: Path) -> Checkpoint:
     """Reads a checkpoint and checks everything in it before it is used.
 
+    A file from a stranger cannot run code, cannot make its reader wait, and costs no more memory
+    than twice its size, which is limited, and what ``_LARGEST_HEADER`` bytes of JSON turn into.
+
     Raises:
         CheckpointError: The file is missing, empty, not a safetensors file, not digitcli's, from
             a newer format, or holds tensors or metadata that do not fit the network.
     """
+    data, header = _read(path)
+    document = header.pop("__metadata__").get(_METADATA_KEY)
+    if document is None:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but not one that digitcli wrote", TRAIN_AGAIN
+        )
+    metadata = parse_metadata(path, document)
+    _check_tensors(path, header, metadata)
     try:
-        status = path.stat()
+        tensors = safetensors.numpy.load(data)
+    except safetensors.SafetensorError as error:
+        raise _damaged(path, str(error)) from error
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise CheckpointError(f"{path} holds nan or infinity in {name}", TRAIN_AGAIN)
+    _check_reach(path, tensors, metadata)
+    # safetensors gives them in another order each time
+    return Checkpoint({name: tensors[name] for name in _expected_shapes(metadata)}, metadata)
+
+
+_LARGEST_HEADER = 8 * 2**20
+"""Bytes; the metadata of ``MOST_READINGS`` readings of the loss has 7 million."""
+
+_LARGEST_FILE = 16 * 2**20
+"""Bytes; the weights have 2.3 million, whatever the classes."""
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Reads a safetensors file.
+
+    Returns:
+        Its content, and its header: "__metadata__", by name, and what it says of each tensor.
+    """
+    try:
+        with BufferedReader(open_plain(path)) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            if not start:
+                raise CheckpointError(f"the checkpoint {path} is empty", TRAIN_AGAIN)
+            length = int.from_bytes(start, "little")
+            most = max(0, min(size - 8, _LARGEST_HEADER))
+            if length > most:
+                raise _damaged(path, f"a header of {length:,} bytes, where {most:,} may be")
+            if size > _LARGEST_FILE:
+                raise _damaged(path, f"{size:,} bytes are too many for a checkpoint")
+            data = start + file.read(_LARGEST_FILE)
     except FileNotFoundError:
         if path.is_symlink():
             raise CheckpointError(f"{path} is a link to nothing", TRAIN_AGAIN) from None
         raise CheckpointError(f"there is no checkpoint at {path}", _NAME_ANOTHER) from None
+    except NotPlainError:
+        raise CheckpointError(f"{path} is not a file", _NAME_ANOTHER) from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read {path}: {reason(error)}", TRAIN_AGAIN) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise CheckpointError(f"{path} is not a file", _NAME_ANOTHER)
-    if status.st_size == 0:
-        raise CheckpointError(f"the checkpoint {path} is empty", TRAIN_AGAIN)
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            document = (file.metadata() or {}).get(_METADATA_KEY)
-            if document is None:
-                raise CheckpointError(
-                    f"{path} is a safetensors file, but not one that digitcli wrote", TRAIN_AGAIN
-                )
-            metadata = parse_metadata(path, document)
-            _check_tensors(path, file, metadata)
-            weights = {name: file.get_tensor(name) for name in _expected_shapes(metadata)}
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is damaged or not a safetensors file ({error})", TRAIN_AGAIN
-        ) from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {reason(error)}", TRAIN_AGAIN) from error
-    for name, tensor in weights.items():
-        if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{path} holds nan or infinity in {name}", TRAIN_AGAIN)
-    return Checkpoint(weights, metadata)
+        header = parse_json(data[8 : 8 + length].decode())
+    except ValueError as error:
+        raise _damaged(path, f"its header cannot be read: {error}") from error
+    metadata = header.setdefault("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(_METADATA_KEY, ""), str):
+        raise _damaged(path, "its header holds no texts as metadata")
+    return data, header
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged or not a safetensors file ({why:.200})", TRAIN_AGAIN)
 
 
 def _expected_shapes(metadata: Metadata) -> dict[str, list[int]]:
@@ -119,26 +159,48 @@ def _expected_shapes(metadata: Metadata) -> dict[str, list[int]]:
     return shapes
 
 
-def _check_tensors(path: Path, file: Any, metadata: Metadata) -> None:
+def _check_tensors(path: Path, header: dict[str, Any], metadata: Metadata) -> None:
+    """Checks what the header says of the tensors, but for where they lie in the file."""
     expected = _expected_shapes(metadata)
-    names = set(file.keys())
-    if missing := sorted(expected.keys() - names):
+    if missing := sorted(expected.keys() - header.keys()):
         raise CheckpointError(f"{path} lacks the tensor {missing[0]}", TRAIN_AGAIN)
-    if extra := sorted(names - expected.keys()):
-        raise CheckpointError(f"{path} holds an unknown tensor {extra[0]}", TRAIN_AGAIN)
+    if extra := sorted(header.keys() - expected.keys()):
+        raise CheckpointError(f"{path} holds an unknown tensor {extra[0]:.40}", TRAIN_AGAIN)
     for name, shape in expected.items():
-        tensor = file.get_slice(name)
-        if tensor.get_dtype() != "F32":
+        tensor = header[name] if isinstance(header[name], dict) else {}
+        dtype, has = tensor.get("dtype"), tensor.get("shape")
+        if dtype != "F32":
+            raise CheckpointError(f"{path} holds {name} as {told(dtype)}, not F32", TRAIN_AGAIN)
+        if has != shape:
             raise CheckpointError(
-                f"{path} holds {name} as {tensor.get_dtype()}, not F32", TRAIN_AGAIN
-            )
-        if tensor.get_shape() != shape:
-            raise CheckpointError(
-                f"{path} is for other layer sizes: {name} is "
-                f"{_by(tensor.get_shape())}, not {_by(shape)}",
+                f"{path} is for other layer sizes: {name} is {_by(has)}, not {_by(shape)}",
                 TRAIN_AGAIN,
             )
 
 
-def _by(shape: list[int]) -> str:
-    return "x".join(map(str, shape)) or "a single number"
+def _by(shape: Any) -> str:
+    if not isinstance(shape, list) or len(shape) > 4:
+        return told(shape)
+    return "x".join(map(told, shape)) or "a single number"
+
+
+def _check_reach(path: Path, weights: Weights, metadata: Metadata) -> None:
+    """Makes sure that no picture can drive the scores beyond what float32 holds.
+
+    No value of a layer is larger than the sum of its weights' sizes times the largest value
+    before it; ordinary networks stay below 1e12 by this measure.
+    """
+    reach = max(abs(metadata.mean), abs(1 - metadata.mean)) / metadata.std
+    for layer in range(1, len(metadata.layer_sizes)):
+        weight, bias = weights[f"l{layer}.weight"], weights[f"l{layer}.bias"]
+        sums = np.abs(weight).sum(axis=1, dtype=np.float64)
+        reach = float((sums * reach + np.abs(bias)).max())
+        if not reach < _FURTHEST:
+            raise CheckpointError(
+                f"{path} holds numbers so large that its scores may overflow, by l{layer}.weight",
+                TRAIN_AGAIN,
+            )
+
+
+_FURTHEST = 1e30
+"""A hundred million times less than the largest float32."""

@@ -6,6 +6,7 @@ pictures are worth more to a multilayer perceptron on MNIST than more layers or 
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +19,22 @@ _SIDE = 28
 _CONTROLS, _BUMP = 5, 4.5
 """Control points of the displacement field along each side, and the standard deviation in pixels
 of the Gaussian bump by which each bends its surroundings; chosen on a validation split."""
+
+
+class Draws(NamedTuple):
+    """What was drawn at random for the deformation of pictures, on the CPU.
+
+    Attributes:
+        affine: float32 (count, 6), in -1..1.
+        noise: float32 (count, 2, controls, controls), displacements at control points.
+    """
+
+    affine: Tensor
+    noise: Tensor
+
+    def of(self, rows: Tensor) -> "Draws":
+        """Picks those of some of the pictures, int64 (some,)."""
+        return Draws(self.affine[rows], self.noise[rows])
 
 
 @dataclass(frozen=True)
@@ -52,17 +69,23 @@ class Deformer:
         grid = torch.stack([x.flatten(), y.flatten(), torch.ones(_SIDE * _SIDE)])
         return Deformer(deformation, paper, bend.to(device), grid.to(device))
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def draw(self, count: int) -> Draws:
+        """Draws how so many pictures will be deformed."""
+        affine = 2 * torch.rand(count, 6) - 1
+        return Draws(affine, torch.randn(count, 2, _CONTROLS, _CONTROLS))
+
+    def __call__(self, images: Tensor, how_each: Draws) -> Tensor:
         """Deforms a batch.
 
         Args:
             images: float32 (batch, 784).
+            how_each: Drawn for as many.
 
         Returns:
             float32 of the same shape; what comes in from outside is paper.
         """
         batch, how, device = len(images), self.deformation, images.device
-        draws = (2 * torch.rand(batch, 6) - 1).to(device)
+        draws, noise = how_each.affine.to(device), how_each.noise.flatten(end_dim=1).to(device)
         angle = draws[:, 0] * math.radians(how.rotation)
         across, down = 1 + how.scale * draws[:, 1], 1 + how.scale * draws[:, 2]
         shear = how.shear * draws[:, 3]
@@ -71,7 +94,6 @@ class Deformer:
         affine = torch.stack(
             [cos * across, shear - sin * down, to_x, sin * across, cos * down, to_y], dim=1
         ).view(batch, 2, 3)
-        noise = torch.randn(2 * batch, _CONTROLS, _CONTROLS).to(device)
         bent = (self.bend @ noise @ self.bend.T).view(batch, 2, _SIDE * _SIDE)
         points = torch.baddbmm(
             bent, affine, self.grid.expand(batch, 3, -1), beta=how.elastic * 2 / _SIDE

@@ -1,6 +1,6 @@
 """Measuring a classifier: loss, accuracy, what it takes for what, and what its word is worth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,8 @@ class Evaluation:
             was taken for.
         calibration: How far probabilities are from accuracy.
         coverage: What minimum probabilities leave.
+        answers: What each picture was taken for, int64 (count,), indices of classes.
+        probabilities: Of every class for each picture, float64 (count, classes).
     """
 
     count: int
@@ -58,6 +60,8 @@ class Evaluation:
     confusion_matrix: npt.NDArray[np.int64]
     calibration: Calibration
     coverage: tuple[Coverage, ...]
+    answers: npt.NDArray[np.int64] = field(repr=False)
+    probabilities: npt.NDArray[np.float64] = field(repr=False)
 
 
 def evaluate(
@@ -82,7 +86,8 @@ def evaluate(
     hits = top == target[:, None]
     right = hits[:, 0].numpy()
     log_probabilities = log_softmax(logits.double().numpy() / metadata.temperature)
-    probabilities = np.exp(log_probabilities.max(axis=1))
+    probabilities = np.exp(log_probabilities)
+    chosen = probabilities.max(axis=1)
 
     indices = np.arange(len(metadata.classes))
     predicted = top[:, 0].numpy()
@@ -100,6 +105,8 @@ def evaluate(
             for name, precision, recall, f1, support in zip(metadata.classes, *scores, strict=True)
         ),
         confusion_matrix=confusion_matrix(labels, predicted, labels=indices),
-        calibration=calibration(probabilities, right),
-        coverage=coverage(probabilities, right),
+        calibration=calibration(chosen, right),
+        coverage=coverage(chosen, right),
+        answers=predicted,
+        probabilities=probabilities,
     )

@@ -37,8 +37,15 @@ def find_checkpoint(named: Path | None) -> Path:
     """
     if named is not None:
         return named
-    if _is_there(LATEST):
-        return LATEST
+    return LATEST if _is_there(LATEST) else find_own()
+
+
+def find_own() -> Path:
+    """Returns where digitcli's own checkpoint lies.
+
+    Raises:
+        CheckpointError: It was not installed.
+    """
     for path in OWN_PLACES:
         if path.is_file():
             return path

@@ -1,24 +1,33 @@
 """What a checkpoint says of itself: one JSON document, checked when it is read."""
 
-import json
 import sys
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
-
-import numpy as np
+from typing import Any
 
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.recipes import TEMPERATURES, Deformation, Recipe
+from digitcli.core.records import parse_json, read_record, told
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 INPUTS = 28 * 28
 HIDDEN = (512, 256, 128, 64)
 """Widths of the lesson's hidden layers."""
 
-TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
+MOST_CLASSES = 100
+"""More than digits and letters make, and few enough for every table to hold them all."""
 
-_T = TypeVar("_T")
+_LARGEST_MEAN = 1e6
+"""What normalisation may take away and, or one over it, divide by: float32 holds what comes of it,
+whose pixels are of 0 to 1."""
+
+MOST_READINGS = 100_000
+"""Readings of the loss and epochs of a run; they take 7 of the 8 MiB that a header may have."""
+
+LONGEST_CLASS = 40
+"""Characters of a class's name."""
+
+TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
 
 
 def layer_sizes(classes: int) -> tuple[int, ...]:
@@ -88,6 +97,20 @@ class Metadata:
     format_version: int = FORMAT_VERSION
 
 
+def check_readings(count: int) -> None:
+    """Makes sure, before a run, that a checkpoint can hold what will be read of its loss.
+
+    Raises:
+        DigitcliError: It cannot.
+    """
+    if count > MOST_READINGS:
+        raise DigitcliError(
+            f"{count:,} readings of the loss are more than the {MOST_READINGS:,} that a checkpoint "
+            "holds",
+            "give a larger --log-every",
+        )
+
+
 def library_versions() -> dict[str, str]:
     """Returns the versions that a result may depend on, of those packages already imported."""
     packages = ["digitcli", "torch", "numpy"]
@@ -108,42 +131,39 @@ def parse_metadata(path: Path, document: str) -> Metadata:
         CheckpointError: It cannot be read, is from a newer version, or a value is impossible.
     """
     try:
-        values = json.loads(document)
-        version = values["format_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"the metadata of {path} cannot be read", TRAIN_AGAIN) from error
+        values = parse_json(document)
+        if not isinstance(values, dict):
+            raise ValueError(f"it is {told(values)}, not an object")  # noqa: TRY301, TRY004
+    except ValueError as error:
+        raise CheckpointError(
+            f"the metadata of {path} cannot be read ({error})", TRAIN_AGAIN
+        ) from error
+    version = values.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {version}, this digitcli reads up to {FORMAT_VERSION}",
+            f"{path} has format version {told(version)}, this digitcli reads up to "
+            f"{FORMAT_VERSION}",
             "upgrade with 'pip install --upgrade digitcli'",
         )
     try:
-        if typed(version, int) == 1:
+        if type(version) is int and version < 1:
+            raise ValueError(f"format_version is {told(version)}, which never was")  # noqa: TRY301
+        if type(version) is int and version == 1:  # True and 1.0 are equal to it
             values = _from_version_1(values)
-        metadata = Metadata(
-            layer_sizes=tuple(typed(size, int) for size in values["layer_sizes"]),
-            classes=tuple(typed(name, str) for name in values["classes"]),
-            mean=typed(values["mean"], float),
-            std=typed(values["std"], float),
-            dataset=typed(values["dataset"], str),
-            recipe=record(values["recipe"], Recipe),
-            epochs=typed(values["epochs"], int),
-            seed=typed(values["seed"], int),
-            device=typed(values["device"], str),
-            losses=tuple(record(point, LossPoint) for point in values["losses"]),
-            accuracies=tuple(record(point, EpochPoint) for point in values["accuracies"]),
-            scored_on=typed(values["scored_on"], str),
-            temperature=typed(values["temperature"], float),
-            command=typed(values["command"], str),
-            data_checksums=texts(values["data_checksums"]),
-            versions=texts(values["versions"]),
-            format_version=typed(values["format_version"], int),
-        )
-    except (DigitcliError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        if type(version) is int and version <= 2:
+            values = _from_version_2(values)
+        metadata = read_record(values, Metadata, "the document")
+    except (DigitcliError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"the metadata of {path} is incomplete or of the wrong type ({error})", TRAIN_AGAIN
         ) from error
-    if not (np.isfinite(metadata.mean) and np.isfinite(metadata.std) and metadata.std > 0):
+    _check(path, metadata)
+    return metadata
+
+
+def _check(path: Path, metadata: Metadata) -> None:
+    """Checks what values say together, and whether they are possible."""
+    if abs(metadata.mean) > _LARGEST_MEAN or not 1 / _LARGEST_MEAN < metadata.std < _LARGEST_MEAN:
         raise CheckpointError(
             f"the normalisation in {path} is impossible (mean {metadata.mean}, "
             f"standard deviation {metadata.std})",
@@ -158,23 +178,34 @@ def parse_metadata(path: Path, document: str) -> Metadata:
         )
     if metadata.scored_on not in ("test", "validation"):
         raise CheckpointError(
-            f"{path} was scored on {metadata.scored_on!r:.40}, neither test nor validation",
+            f"{path} was scored on {told(metadata.scored_on)}, neither test nor validation",
             TRAIN_AGAIN,
         )
-    expected = layer_sizes(len(metadata.classes))
-    if len(metadata.classes) < 2 or metadata.layer_sizes != expected:
+    names = metadata.classes
+    if not 2 <= len(names) <= MOST_CLASSES:
         raise CheckpointError(
-            f"{path} is for other layer sizes: {'-'.join(map(str, metadata.layer_sizes))} with "
-            f"{len(metadata.classes)} classes, not {'-'.join(map(str, expected[:-1]))} and one "
-            "output per class",
+            f"{path} has {len(names):,} classes, not 2 to {MOST_CLASSES}", TRAIN_AGAIN
+        )
+    for i, name in enumerate(names):
+        if not 1 <= len(name) <= LONGEST_CLASS or name in names[:i]:
+            raise CheckpointError(
+                f"the class {told(name)} in {path} is nameless, is named as another, or has a name "
+                f"of more than {LONGEST_CLASS} characters",
+                TRAIN_AGAIN,
+            )
+    expected = layer_sizes(len(names))
+    if metadata.layer_sizes != expected:
+        sizes = "-".join(map(str, metadata.layer_sizes[: len(expected) + 1]))
+        raise CheckpointError(
+            f"{path} is for other layer sizes: {sizes} with {len(names)} classes, not "
+            f"{'-'.join(map(str, expected[:-1]))} and one output per class",
             TRAIN_AGAIN,
         )
-    if len(set(metadata.classes)) < len(metadata.classes):
-        raise CheckpointError(f"{path} has two classes of one name", TRAIN_AGAIN)
-    return metadata
 
 
 _SINCE_VERSION_1: dict[str, Any] = {
+    "nesterov": False,
+    "schedule": "constant",
     "optimizer": "sgd",
     "weight_decay": 0.0,
     "batch_norm": False,
@@ -182,43 +213,28 @@ _SINCE_VERSION_1: dict[str, Any] = {
     "outliers": 0.0,
     "temperature": 1.0,
 }
-"""What recipes have come to tell since format version 1, as it was then."""
+"""What recipes have come to tell since the first of format version 1, as it was then."""
 
 
 def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     """Adds to a document of format version 1 what has come to be told since."""
-    recipe = {**_SINCE_VERSION_1, **values["recipe"]}
+    if not isinstance(values.get("recipe"), dict):
+        raise TypeError(f"recipe is {told(values.get('recipe'))}, not an object")
     return {
         **values,
-        "recipe": recipe,
+        "recipe": {**_SINCE_VERSION_1, **values["recipe"]},
         "scored_on": "test",
         "temperature": 1.0,
         "command": "",
         "data_checksums": {},
-        "format_version": FORMAT_VERSION,
+        "format_version": 2,
     }
 
 
-def texts(values: Any) -> dict[str, str]:
-    """Reads a mapping of texts from JSON; raises TypeError if it holds anything else."""
-    return {typed(name, str): typed(value, str) for name, value in values.items()}
-
-
-def typed(value: Any, kind: type[_T]) -> _T:
-    """Reads a value of a type from JSON; raises TypeError if it is of another."""
-    if kind is float and type(value) is int:
-        return cast("_T", float(value))  # JSON has one kind of number
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{value!r:.40} is not of type {kind.__name__}")
-    return value
-
-
-def record(values: Any, kind: type[_T]) -> _T:
-    """Builds a dataclass from JSON, checking each field's type; one may hold another."""
-    types = get_type_hints(kind)
-    return kind(
-        **{
-            name: (record if is_dataclass(type_) else typed)(values[name], type_)
-            for name, type_ in types.items()
-        }
-    )
+def _from_version_2(values: dict[str, Any]) -> dict[str, Any]:
+    """Adds to a document of format version 2 what has come to be told since."""
+    recipe = values.get("recipe")
+    if not isinstance(recipe, dict):
+        raise TypeError(f"recipe is {told(recipe)}, not an object")
+    recipe = {"frozen": 0, **recipe}
+    return {**values, "recipe": recipe, "format_version": FORMAT_VERSION}

@@ -20,10 +20,13 @@ class MLP(nn.Module):
 
     Args:
         sizes: Widths from input to output, such as (784, 512, 256, 128, 64, 10).
-        batch_norm: Normalise before each ReLU, for training alone: ``weights_of`` folds it away.
+        batch_norm: How to normalise before each ReLU, for training alone: ``weights_of`` folds it
+            away. None for not at all.
     """
 
-    def __init__(self, sizes: tuple[int, ...], *, batch_norm: bool = False) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], *, batch_norm: type[nn.BatchNorm1d] | None = None
+    ) -> None:
         super().__init__()
         self.layers = []
         for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
@@ -32,7 +35,7 @@ class MLP(nn.Module):
             self.layers.append(layer)
         self.norms = nn.ModuleList(
             # a slow average, so that what is folded away is not one batch's luck
-            nn.BatchNorm1d(width, momentum=0.05) if batch_norm else nn.Identity()
+            batch_norm(width, momentum=0.05) if batch_norm else nn.Identity()
             for width in sizes[1:-1]
         )
 

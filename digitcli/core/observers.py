@@ -1,10 +1,24 @@
 """Who follows a training run, and what they are told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.metadata import LossPoint
 from digitcli.core.resume import TrainingState
+
+
+@dataclass(frozen=True)
+class LossReading:
+    """The running mean loss, amid an epoch.
+
+    Attributes:
+        point: The loss, and where it was read.
+        seconds: Time spent in the epochs' steps so far, without evaluation.
+    """
+
+    point: LossPoint
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class Observer:
     def on_batches(self, epoch: int, batch: int) -> None:
         """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
 
-    def on_loss(self, point: LossPoint) -> None:
+    def on_loss(self, reading: LossReading) -> None:
         """The running mean loss was read."""
 
     def on_epoch(self, result: EpochResult) -> None:
@@ -38,3 +52,30 @@ class Observer:
 
     def on_state(self, state: TrainingState) -> None:
         """The run is amid an epoch and should be saved."""
+
+
+class Observers(Observer):
+    """Tells several, each in turn."""
+
+    def __init__(self, each: Sequence[Observer]) -> None:
+        self._each = each
+
+    def on_batches(self, epoch: int, batch: int) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_batches(epoch, batch)
+
+    def on_loss(self, reading: LossReading) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_loss(reading)
+
+    def on_epoch(self, result: EpochResult) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_epoch(result)
+
+    def on_state(self, state: TrainingState) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_state(state)

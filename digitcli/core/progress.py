@@ -12,9 +12,18 @@ from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.errors import CheckpointError, DivergedError
 from digitcli.core.metadata import EpochPoint, LossPoint, library_versions
 from digitcli.core.model import MLP
+from digitcli.core.observers import LossReading
 from digitcli.core.optimizers import Optimizer
+from digitcli.core.ranks import Rank
 from digitcli.core.recipes import Recipe
-from digitcli.core.resume import Settings, TrainingState, check_tensors
+from digitcli.core.resume import (
+    Settings,
+    TrainingState,
+    check_tensors,
+    refuse_other_data,
+    refuse_other_settings,
+)
+from digitcli.core.world import World
 
 
 class Progress:
@@ -24,6 +33,7 @@ class Progress:
         model: What is trained, on its device.
         optimizer: What changes it.
         batches: What it is trained on.
+        world: The processes that train it; each calls every method just as the others do.
 
     Attributes:
         epoch: Which epoch it is in, from 1.
@@ -31,11 +41,12 @@ class Progress:
         order: In which the epoch goes through the pictures, int64 (pictures,).
         losses: The running losses so far.
         accuracies: A point per epoch that is over.
-        seconds: Time spent in steps.
+        seconds: Time spent in steps, until the last pause.
     """
 
-    def __init__(self, model: MLP, optimizer: Optimizer, batches: Batches) -> None:
+    def __init__(self, model: MLP, optimizer: Optimizer, batches: Batches, world: World) -> None:
         self._model, self._optimizer, self._batches = model, optimizer, batches
+        self._world = world
         self.epoch, self.batch = 1, 0
         self.order = torch.empty(0, dtype=torch.int64)
         self.losses: list[LossPoint] = []
@@ -58,9 +69,19 @@ class Progress:
         self._started = time.perf_counter()
 
     def on_step(self, loss: Tensor) -> None:
-        """A step is done, and this was its loss."""
+        """A step is done, and this was its loss, or this process's part of it."""
         self._batch_losses[self.batch] = loss.detach()
         self.batch += 1
+
+    def read_loss(self, count: int) -> LossReading:
+        """Reads the mean loss of the epoch's last batches, for the record.
+
+        Raises:
+            DivergedError: See ``mean_loss``.
+        """
+        point = LossPoint(self.epoch, self.batch, self.mean_loss(count))
+        self.losses.append(point)
+        return LossReading(point, self.elapsed)
 
     def mean_loss(self, count: int) -> float:
         """Returns the mean loss of the epoch's last batches, and waits for the device to know it.
@@ -68,14 +89,20 @@ class Progress:
         Raises:
             DivergedError: It is no number.
         """
-        mean = self._batch_losses[self.batch - count : self.batch].mean().item()
-        if not math.isfinite(mean):
+        losses = self._world.total(self._batch_losses[self.batch - count : self.batch])
+        mean = losses.mean().item()
+        if not math.isfinite(mean):  # for every process alike
             raise self._diverged()
         return mean
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent in steps until now, while an epoch is under way."""
+        return self.seconds + time.perf_counter() - self._started
+
     def pause(self) -> None:
         """What follows is not part of the steps' time; the device has done them."""
-        self.seconds += time.perf_counter() - self._started
+        self.seconds = self.elapsed
         self._started = time.perf_counter()
 
     def finish(self, point: EpochPoint) -> None:
@@ -90,18 +117,20 @@ class Progress:
             DivergedError: See ``check``.
         """
         self.check()
+        live = self._live()
+        live["losses"] = self._world.total(self._batch_losses)
         recipe = settings.recipe
         return TrainingState(
             settings=settings,
             checksums=dict(checksums),
-            machine=machine(self._batch_losses.device, recipe),
+            machine=machine(self._batch_losses.device, recipe, self._world),
             command=command,
             epoch=self.epoch,
             batch=self.batch,
             seconds=self.seconds,
             losses=tuple(self.losses),
             accuracies=tuple(self.accuracies),
-            tensors={name: one.numpy(force=True).copy() for name, one in self._live().items()},
+            tensors={name: one.numpy(force=True).copy() for name, one in live.items()},
         )
 
     def check(self) -> None:
@@ -111,16 +140,22 @@ class Progress:
             DivergedError: There is nan or infinity in it, and it is not worth keeping.
         """
         floats = [tensor for tensor in self._live().values() if tensor.is_floating_point()]
-        if not all(bool(tensor.isfinite().all()) for tensor in floats):
+        bad = not all(bool(tensor.isfinite().all()) for tensor in floats)
+        if self._world.any(bad):
             raise self._diverged()
 
     @torch.no_grad()
-    def restore(self, state: TrainingState) -> None:
+    def restore(
+        self, state: TrainingState, settings: Settings, checksums: Mapping[str, str]
+    ) -> None:
         """Goes to where a run was.
 
         Raises:
             CheckpointError: The state is not of such a run.
+            DigitcliError: The run had other settings or other data.
         """
+        refuse_other_settings(state, settings)
+        refuse_other_data(state, checksums)
         self.epoch, self.batch, self.seconds = state.epoch, state.batch, state.seconds
         self.losses, self.accuracies = list(state.losses), list(state.accuracies)
         if self.batch:
@@ -130,6 +165,8 @@ class Progress:
         check_tensors(state.tensors, expected)
         for name, tensor in live.items():
             tensor.copy_(torch.from_numpy(state.tensors[name].copy()))
+        if not self._world.is_first:
+            self._batch_losses.zero_()  # the parts add up to the whole, which the first has
         every = torch.arange(self._batches.pictures)
         if self.batch >= len(self._batches) or (
             self.batch and not torch.equal(self.order.sort().values, every)
@@ -151,7 +188,7 @@ class Progress:
 
     def _diverged(self) -> DivergedError:
         """Finds the batch where it went wrong."""
-        good = self._batch_losses[: self.batch].isfinite()
+        good = self._world.total(self._batch_losses[: self.batch]).isfinite()
         batch = 1 + (self.batch if bool(good.all()) else int(good.int().argmin()))
         return DivergedError(
             f"the loss is no longer a number from epoch {self.epoch}, batch {batch} on",
@@ -163,10 +200,11 @@ class Progress:
 _DAMAGED = CheckpointError("the training state is damaged", "start over with --no-resume")
 
 
-def machine(device: torch.device, recipe: Recipe) -> dict[str, str]:
+def machine(device: torch.device, recipe: Recipe, world: Rank) -> dict[str, str]:
     """Says what computes a run: on something else the weights come out equal but for rounding."""
     threads = str(threads_of(recipe)) if device.type == "cpu" else "any"
-    return {"device": device.type, "threads": threads, **library_versions()}
+    shared = {"device": device.type, "processes": str(world.size), "threads": threads}
+    return shared | library_versions()
 
 
 def checksums_of(data: TrainingData, recipe: Recipe) -> dict[str, str]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,11 @@ import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, DigitcliError, reason
 from digitcli.core.files import write_atomically
-from digitcli.core.metadata import EpochPoint, LossPoint, record, texts, typed
+from digitcli.core.metadata import EpochPoint, LossPoint
 from digitcli.core.recipes import Recipe
+from digitcli.core.records import parse_json, read_value
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -40,17 +41,31 @@ class Settings:
 
     Attributes:
         dataset: The data set's name.
+        classes: Class names in the order of the outputs.
+        start: Checksum of the checkpoint that it started from; None where it started from nothing.
         validation: Pictures held out of the training set; None where it is scored on the test set.
         recipe: How it trains.
         seed: Seed of all that is drawn at random.
         log_every: Batches between readings of the running loss, which the checkpoint records.
+
+    Raises:
+        DigitcliError: The recipe needs trained weights to start from, and there are none.
     """
 
     dataset: str
+    classes: tuple[str, ...]
+    start: str | None
     validation: int | None
     recipe: Recipe
     seed: int
     log_every: int
+
+    def __post_init__(self) -> None:
+        if self.recipe.frozen and self.start is None:
+            raise DigitcliError(
+                f"the recipe {self.recipe.name} goes on from trained weights",
+                "give some, as by --from pretrained",
+            )
 
 
 @dataclass(frozen=True)
@@ -137,8 +152,10 @@ def load_state(path: Path) -> TrainingState:
 
 def _parse(path: Path, document: str) -> dict[str, Any]:
     try:
-        values = json.loads(document)
-        version = typed(values["state_version"], int)
+        values = parse_json(document)
+        version = read_value(values["state_version"], int, "state_version")
+        if version == 1:
+            values = _from_version_1(values)
         parsed = None if version > STATE_VERSION else _parse_values(values)
     except (DigitcliError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
             RecursionError) as error:  # fmt: skip
@@ -154,30 +171,38 @@ def _parse(path: Path, document: str) -> dict[str, Any]:
     return parsed
 
 
+def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Adds to a document of version 1 what it did not tell: all began from nothing, with digits."""
+    settings = values["settings"]
+    recipe = {"frozen": 0, **settings["recipe"]}
+    settings = {"classes": [*"0123456789"], "start": None, **settings, "recipe": recipe}
+    return {**values, "settings": settings}
+
+
 def _parse_values(values: dict[str, Any]) -> dict[str, Any]:
-    settings = record(values["settings"], Settings)
-    epoch, batch = typed(values["epoch"], int), typed(values["batch"], int)
-    if not (1 <= epoch <= settings.recipe.epochs and batch >= 0):
-        raise ValueError(f"no run is at epoch {epoch}, batch {batch}")
-    accuracies = tuple(record(point, EpochPoint) for point in values["accuracies"])
-    if len(accuracies) != epoch - 1:
-        raise ValueError("its epochs and its accuracies are not as many")
-    return {
-        "settings": settings,
-        "checksums": texts(values["checksums"]),
-        "machine": texts(values["machine"]),
-        "command": typed(values["command"], str),
-        "epoch": epoch,
-        "batch": batch,
-        "seconds": typed(values["seconds"], float),
-        "losses": tuple(record(point, LossPoint) for point in values["losses"]),
-        "accuracies": accuracies,
+    types = get_type_hints(TrainingState)
+    parsed = {
+        name: read_value(values[name], type_, name)
+        for name, type_ in types.items()
+        if name != "tensors"
     }
+    epoch, batch, epochs = parsed["epoch"], parsed["batch"], parsed["settings"].recipe.epochs
+    if not (1 <= epoch <= epochs and batch >= 0):
+        raise ValueError(f"no run is at epoch {epoch}, batch {batch}")
+    if len(parsed["accuracies"]) != epoch - 1:
+        raise ValueError("its epochs and its accuracies are not as many")
+    return parsed
 
 
-def named(recipe: Recipe, **others: object) -> dict[str, object]:
-    """Lists settings by name, those of the recipe among them, and its name as "recipe"."""
-    values = {**vars(recipe), **others, "recipe": recipe.name}
+def named(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:
+    """Lists settings by the names of their options.
+
+    Args:
+        recipe: Its settings are among them, and its name is "recipe".
+        start: Is "from".
+        others: As they are named.
+    """
+    values = {**vars(recipe), **others, "recipe": recipe.name, "from": start}
     del values["name"]
     return values
 

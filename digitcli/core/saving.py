@@ -1,6 +1,7 @@
 """Saving a run: its weights after every epoch, its training state whenever it is asked for."""
 
 import shlex
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ class RunWriter(Observer):
             return state
         if resume and self.output.exists():
             metadata = load_checkpoint(self.output).metadata
-            then = named(metadata.recipe, dataset=metadata.dataset, seed=metadata.seed)
+            start = metadata.data_checksums.get("from")
+            then = named(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
             refuse_changes(then, given)
             if metadata.epochs == metadata.recipe.epochs:
                 raise CompleteError(f"the run that made {self.output} is complete")
@@ -146,9 +148,13 @@ class RunWriter(Observer):
         for find_folder in (_state_folder, tempfile.gettempdir):
             try:
                 folder = Path(tempfile.mkdtemp(prefix="digitcli-rescued-", dir=find_folder()))
-                output = folder / self.output.name
+            except OSError:
+                continue
+            output = folder / self.output.name
+            try:
                 write(output)
             except (OSError, CheckpointError):
+                shutil.rmtree(folder, ignore_errors=True)
                 continue
             go_on = shlex.join(["digitcli", "train", "--resume", "--output", str(output)])
             unfinished = state_path(output).exists()

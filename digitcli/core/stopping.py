@@ -14,11 +14,18 @@ class StopWish:
     A signal that the program was started to ignore, as by nohup, stays ignored. Only the main
     thread may enter it, as Python has it with signals.
 
+    Args:
+        patient: Take further signals for the same wish: torchrun passes on what the terminal has
+            sent already.
+
     Attributes:
         received: The one that came; None so far.
     """
 
     received: signal.Signals | None = None
+
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
 
     def __enter__(self) -> Self:
         """Begins to listen."""
@@ -40,4 +47,5 @@ class StopWish:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        self.__exit__()  # the next one does what it always did
+        if not self._patient:
+            self.__exit__()  # the next one does what it always did

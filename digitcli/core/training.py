@@ -1,5 +1,6 @@
 """The training loop: forward, loss, backward, update."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,14 +14,22 @@ from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
-from digitcli.core.metadata import EpochPoint, LossPoint, Metadata, layer_sizes, library_versions
+from digitcli.core.metadata import (
+    EpochPoint,
+    Metadata,
+    check_readings,
+    layer_sizes,
+    library_versions,
+)
 from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
-from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.observers import EpochResult, Observer, Observers
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.progress import Progress, checksums_of, threads_of
 from digitcli.core.recipes import Recipe
-from digitcli.core.resume import Settings, TrainingState, refuse_other_data, refuse_other_settings
+from digitcli.core.resume import Settings, TrainingState
+from digitcli.core.start import Start, take_over
 from digitcli.core.stopping import StopWish
+from digitcli.core.world import ALONE, World
 
 
 def train(
@@ -32,11 +41,13 @@ def train(
     device: torch.device,
     observers: Sequence[Observer] = (),
     command: str = "",
+    start: Start | None = None,
     resume: TrainingState | None = None,
     save_every: int | None = None,
     stop: StopWish | None = None,
+    world: World = ALONE,
 ) -> EpochResult:
-    """Trains the lesson's network from scratch, or goes on where a run was interrupted.
+    """Trains the lesson's network from scratch or from a start, or goes on with a run.
 
     The seed decides the initial weights, the order of the pictures, their deformations and the
     outliers among them, all drawn on the CPU, so that every kind of device sees the same; on one
@@ -50,9 +61,12 @@ def train(
         device: Where the data set and the model live.
         observers: Told of batches, losses and epochs as they are done, each in turn.
         command: The command line that the checkpoint records.
+        start: Weights to start from; None for random ones, or where ``resume`` has others.
         resume: Where to go on; None for a new run.
         save_every: Batches between savings amid an epoch, at least 1; None for none.
-        stop: After every batch, whether to save and stop.
+        stop: Whether to save and stop, asked after every batch, or every few where processes must
+            agree.
+        world: The processes that train together; all call this alike, and each gets the result.
 
     Raises:
         StoppedError: ``stop`` had it so; the observers were given the state.
@@ -60,93 +74,132 @@ def train(
             ``resume`` is of another run.
     """
     torch.manual_seed(seed)
-    sizes = layer_sizes(len(data.classes))
-    model = MLP(sizes, batch_norm=recipe.batch_norm).to(device)
-    parameters: list[Tensor] = list(model.parameters())
+    model = _new_model(data, recipe, start, world).to(device)
+    network = world.joined(model)
+    parameters: list[Tensor] = [each for each in model.parameters() if each.requires_grad]
     optimizer = optimizer_for(recipe, parameters)
-    batches = Batches(data, recipe, device)
+    batches = Batches(data, recipe, device, world)
     steps = recipe.epochs * len(batches)
+    check_readings(steps // log_every + recipe.epochs)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
-    settings = Settings(data.name, data.validation, recipe, seed, log_every)
+    everyone = Observers(observers)
+    origin = resume.settings.start if resume else start.checksum if start else None
+    settings = Settings(data.name, data.classes, origin, data.validation, recipe, seed, log_every)
     checksums = checksums_of(data, recipe)
-    run = Progress(model, optimizer, batches)
+    run = Progress(model, optimizer, batches, world)
     if resume is not None:
-        refuse_other_settings(resume, settings)
-        refuse_other_data(resume, checksums)
-        run.restore(resume)
+        run.restore(resume, settings, checksums)
     with _threads_for(recipe):
         while run.epoch <= recipe.epochs:
             epoch = run.epoch
             run.start()
-            for x, y in batches.in_order(run.order, done=run.batch):
-                logits = model(x)
-                loss = functional.cross_entropy(logits[: len(y)], y)
-                objective = loss + _exposure(logits[len(y) :], recipe)
-                gradients = torch.autograd.grad(objective, parameters)
-                optimizer.step(list(gradients), recipe.lr_at(run.step / steps))
+            for x, y, share, outlier_share in batches.in_order(run.order, done=run.batch):
+                logits = network(x)
+                loss = _part(functional.cross_entropy(logits[: len(y)], y), share)
+                objective = loss
+                if recipe.outliers:
+                    objective = loss + _part(_exposure(logits[len(y) :], recipe), outlier_share)
+                gradients = world.gradients(objective, parameters)
+                optimizer.step(gradients, recipe.lr_at(run.step / steps))
 
                 run.on_step(loss)
                 if run.batch % log_every == 0:
-                    point = LossPoint(epoch, run.batch, run.mean_loss(log_every))
-                    run.losses.append(point)
-                    for observer in observers:
-                        observer.on_loss(point)
+                    everyone.on_loss(run.read_loss(log_every))
                 if run.batch % _BATCHES_PER_REPORT == 0 or run.batch == len(batches):
-                    for observer in observers:
-                        observer.on_batches(epoch, run.batch)
-                if run.batch < len(batches) and _is_time_to_save(run.batch, save_every, stop):
+                    everyone.on_batches(epoch, run.batch)
+                amid = run.batch < len(batches)
+                if amid and _is_time_to_save(run.batch, save_every, stop, world):
                     run.pause()
-                    now = run.save(settings, checksums, command)
-                    for observer in observers:
-                        observer.on_state(now)
-                    _stop_if_wished(stop, now)
+                    everyone.on_state(now := run.save(settings, checksums, command))
+                    _stop_if_wished(stop, now, world)
             mean_loss = run.mean_loss(len(batches))  # waits for the device
             run.pause()
 
             run.check()
-            weights = weights_of(model)
-            scores = predict_logits(plain_mlp(weights, device), scored_x).cpu().numpy()
-            accuracy = float((scores.argmax(axis=1) == data.scored_labels).mean())
-            run.finish(EpochPoint(epoch, mean_loss, accuracy))
-            metadata = Metadata(
-                layer_sizes=sizes,
-                classes=data.classes,
-                mean=data.mean,
-                std=data.std,
-                dataset=data.name,
-                recipe=recipe,
-                epochs=epoch,
-                seed=seed,
-                device=device.type,
-                losses=tuple(run.losses),
-                accuracies=tuple(run.accuracies),
-                scored_on=data.scored_on,
-                temperature=_temperature(data, recipe, scores),
-                command=command,
-                data_checksums=data.checksums,
-                versions=library_versions(),
+            checkpoint = _scored(
+                model, run, data, scored_x, mean_loss=mean_loss, settings=settings, command=command
             )
             state = run.save(settings, checksums, command) if epoch < recipe.epochs else None
             speed = epoch * batches.pictures / run.seconds
-            result = EpochResult(Checkpoint(weights, metadata), state, run.seconds, speed)
-            for observer in observers:
-                observer.on_epoch(result)
-            _stop_if_wished(stop, state)
+            result = EpochResult(checkpoint, state, run.seconds, speed)
+            everyone.on_epoch(result)
+            if state is not None:
+                _stop_if_wished(stop, state, world)
     return result
 
 
-def _is_time_to_save(batch: int, save_every: int | None, stop: StopWish | None) -> bool:
-    wished = stop is not None and stop.received is not None
-    return wished or (save_every is not None and batch % save_every == 0)
+def _new_model(data: TrainingData, recipe: Recipe, start: Start | None, world: World) -> MLP:
+    """Makes the network, on the CPU, with the weights that the run starts from."""
+    batch_norm = world.batch_norm if recipe.batch_norm else None
+    model = MLP(layer_sizes(len(data.classes)), batch_norm=batch_norm)
+    if start is not None:
+        take_over(model, start, data)
+    for layer in model.layers[: recipe.frozen]:
+        layer.requires_grad_(False)
+    return model
 
 
-def _stop_if_wished(stop: StopWish | None, state: TrainingState | None) -> None:
-    if stop is not None and stop.received is not None and state is not None:
+def _scored(
+    model: MLP,
+    run: Progress,
+    data: TrainingData,
+    scored_x: Tensor,
+    *,
+    mean_loss: float,
+    settings: Settings,
+    command: str,
+) -> Checkpoint:
+    """Measures the plain network, and puts down all that is known of it."""
+    weights = weights_of(model)
+    network = plain_mlp(weights, scored_x.device)
+    scores = predict_logits(network, scored_x).cpu().numpy()
+    accuracy = float((scores.argmax(axis=1) == data.scored_labels).mean())
+    epoch, start = run.epoch, settings.start
+    run.finish(EpochPoint(epoch, mean_loss, accuracy))
+    metadata = Metadata(
+        layer_sizes=layer_sizes(len(data.classes)),
+        classes=data.classes,
+        mean=data.mean,
+        std=data.std,
+        dataset=data.name,
+        recipe=settings.recipe,
+        epochs=epoch,
+        seed=settings.seed,
+        device=scored_x.device.type,
+        losses=tuple(run.losses),
+        accuracies=tuple(run.accuracies),
+        scored_on=data.scored_on,
+        temperature=_temperature(data, settings.recipe, scores),
+        command=command,
+        data_checksums={**data.checksums, **({"from": start} if start else {})},
+        versions=library_versions(),
+    )
+    return Checkpoint(weights, metadata)
+
+
+def _part(mean: Tensor, share: float) -> Tensor:
+    """Weighs the mean over a process's part of a batch, so that all parts add up to the whole's."""
+    return mean if share == 1 else mean * share
+
+
+def _is_time_to_save(
+    batch: int, save_every: int | None, stop: StopWish | None, world: World
+) -> bool:
+    if save_every is not None and batch % save_every == 0:
+        return True
+    if world.size > 1 and batch % _BATCHES_PER_REPORT:
+        return False  # to agree takes about as long as a batch
+    return world.any(stop is not None and stop.received is not None)
+
+
+def _stop_if_wished(stop: StopWish | None, state: TrainingState, world: World) -> None:
+    received = stop.received if stop is not None else None
+    if world.any(received is not None):
         raise StoppedError(
             f"stopped {state.place}",
             "go on with 'digitcli train --resume'",
-            exit_code=128 + stop.received,
+            exit_code=128 + (received or signal.SIGTERM),
         )
 
 
@@ -155,10 +208,10 @@ _EXPOSURE = 0.5
 over all outliers by it; here that mean is weighed by their share of the batch as well."""
 
 
-def _exposure(logits: Tensor, recipe: Recipe) -> Tensor | float:
+def _exposure(logits: Tensor, recipe: Recipe) -> Tensor:
     """Returns what outliers add to a batch's loss: the more, the more one class is preferred."""
     if not len(logits):
-        return 0.0
+        return logits.sum()  # nothing
     return -_EXPOSURE * recipe.outliers * functional.log_softmax(logits, dim=1).mean()
 
 

@@ -15,8 +15,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from digitcli.data.archives import LARGEST
 from digitcli.data.mirrors import Connections, MirrorError, Start, read_disk
-from digitcli.data.mnist import LARGEST
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a mirror to accept a connection."""
@@ -51,7 +51,7 @@ class Progress(Protocol):
         """So many more bytes of it arrived."""
 
     def on_failure(self, problem: str) -> None:
-        """A mirror failed where a later one then served."""
+        """A mirror failed where a later one then served, or a picture is left out of a data set."""
 
 
 def fetch(address: str, name: str, progress: Progress) -> Generator[bytes, None, None]:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import PictureError, reason
+from digitcli.data.opening import upright_size
 from digitcli.data.paper import Grey
-from digitcli.data.pictures import grey_of, upright_size
+from digitcli.data.pictures import grey_of
 from digitcli.data.reading import Source
 
 

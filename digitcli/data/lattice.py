@@ -80,7 +80,7 @@ class Found:
     Attributes:
         picture: uint8 (28, 28), in MNIST's form.
         probabilities: float (classes,).
-        box: In pixels of the page's ink: top, left, bottom and right, the last two exclusive.
+        box: In pixels of the picture: top, left, bottom and right, the last two exclusive.
         row: Which row of writing it stands in, from 0.
     """
 
@@ -124,7 +124,9 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
     ]
     found = []
     for i in _best_way(page, spans, costs):
-        box = page.box(spans[i].first, spans[i].end)
+        top, left, bottom, right = page.box(spans[i].first, spans[i].end)
+        down, aside = page.sheet.corner
+        box = (top + down, left + aside, bottom + down, right + aside)
         found.append(Found(pictures[i], shares[i], box, int(page.rows[spans[i].first])))
     return found
 

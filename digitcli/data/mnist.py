@@ -1,100 +1,24 @@
-"""MNIST on disk: the four files, laid out as torchvision expects them, and checked when read."""
+"""Reading MNIST, and the sets that were made in its form or can be brought to it."""
 
-import hashlib
-import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.errors import DatasetError, reason
+from digitcli.data.archives import FILE_SETS, Bytes, read_content
+from digitcli.data.prepare import Picture, centre, crop, fit
 from digitcli.data.split import Split
 
-
-@dataclass(frozen=True)
-class IdxFile:
-    """One file of the data set, in the IDX format.
-
-    Attributes:
-        name: Its name when extracted.
-        md5: MD5 of the extracted file.
-        archive_md5: MD5 of the archive, as published with it and used by torchvision.
-    """
-
-    name: str
-    md5: str
-    archive_md5: str
-
-    @property
-    def archive(self) -> str:
-        """Name of the archive."""
-        return f"{self.name}.gz"
+Labels = npt.NDArray[np.int64]
 
 
-FILES: tuple[IdxFile, ...] = (
-    IdxFile(
-        "train-images-idx3-ubyte",
-        md5="6bbc9ace898e44ae57da46a324031adb",
-        archive_md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    ),
-    IdxFile(
-        "train-labels-idx1-ubyte",
-        md5="a25bea736e30d166cdddb491f175f624",
-        archive_md5="d53e105ee54ea40749a09fcbcd1e9432",
-    ),
-    IdxFile(
-        "t10k-images-idx3-ubyte",
-        md5="2646ac647ad5339dbf082846283269ea",
-        archive_md5="9fb629c4189551a2d022fa330f9573f3",
-    ),
-    IdxFile(
-        "t10k-labels-idx1-ubyte",
-        md5="27ae3e4e09519cfbb04c329615203637",
-        archive_md5="ec29112dd5afa0611ce80d1b7f02629c",
-    ),
-)
-
-
-LARGEST = 64 * 1024 * 1024
-"""Bytes; the largest file of the data set has 47 million, and whatever is larger is none of it."""
-
-
-def raw_folder(data_dir: Path) -> Path:
-    """Returns the folder that ``torchvision.datasets.MNIST(data_dir)`` reads from."""
-    return data_dir / "MNIST" / "raw"
-
-
-def read_sound(path: Path, md5: str) -> npt.NDArray[np.uint8] | None:
-    """Reads a file if it is there with just the expected content.
-
-    Returns:
-        Its bytes, uint8 (size,); None if the file is missing or differs, or is no plain file.
-
-    Raises:
-        DatasetError: The file is there but cannot be read.
-    """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
-            return None  # not to be read: a pipe never ends, and neither does /dev/zero
-        data: npt.NDArray[np.uint8] = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DatasetError(
-            f"cannot read {path}: {reason(error)}", "choose another folder with --data-dir"
-        ) from error
-    found = hashlib.md5(data.data, usedforsecurity=False).hexdigest()
-    return data if found == md5 else None
-
-
-def read_split(data_dir: Path, split: str) -> Split | None:
+def read_split(data_dir: Path, split: str, dataset: str = "mnist") -> Split | None:
     """Reads the training or the test set, checking every byte.
 
     Args:
-        data_dir: Folder that holds ``MNIST/raw``.
+        data_dir: Folder that holds ``MNIST/raw`` and the like.
         split: "train" or "test".
+        dataset: One of ``FILE_SETS``.
 
     Returns:
         The pictures, or None where a file is missing or is not what it should be.
@@ -102,21 +26,46 @@ def read_split(data_dir: Path, split: str) -> Split | None:
     Raises:
         DatasetError: A file is there but cannot be read.
     """
-    images_file, labels_file = files = FILES[:2] if split == "train" else FILES[2:]
-    folder = raw_folder(data_dir)
-    images = read_sound(folder / images_file.name, images_file.md5)
-    labels = read_sound(folder / labels_file.name, labels_file.md5)
-    if images is None or labels is None:
+    files = FILE_SETS[dataset]
+    contents = [read_content(files.folder(data_dir), file) for file in files.of(split)]
+    sound = [content for content in contents if content is not None]
+    if len(sound) < len(contents):
         return None
-    return Split(
-        _idx_array(images),
-        _idx_array(labels).astype(np.int64),
-        {file.name: f"md5:{file.md5}" for file in files},
-    )
+    images, labels = _parse_usps(*sound) if dataset == "usps" else _parse_idx(*sound)
+    checksums = {
+        file.name if file.md5 else file.archive: f"md5:{file.md5 or file.archive_md5}"
+        for file in files.of(split)
+    }
+    return Split(images, labels, checksums)
 
 
-def _idx_array(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Gives the bytes of an IDX file their shape; the fourth byte counts the dimensions (LeCun)."""
+def _parse_idx(images: Bytes, labels: Bytes) -> tuple[Picture, Labels]:
+    """Reads a file of pictures and a file of labels.
+
+    QMNIST has eight numbers to a picture, of which the class is the first (Yadav and Bottou 2019).
+    """
+    classes = _idx_array(labels).astype(np.int64)
+    return _idx_array(images), classes if classes.ndim == 1 else classes[:, 0]
+
+
+_IDX_TYPES = {8: ">u1", 12: ">i4"}
+
+
+def _idx_array(data: Bytes) -> npt.NDArray[np.uint8]:
+    """Gives the bytes of an IDX file their type and shape, bytes three and four say (LeCun)."""
     dimensions = int(data[3])
     header = 4 * (1 + dimensions)
-    return data[header:].reshape(data[4:header].view(">u4"))
+    values = data[header:].view(_IDX_TYPES[int(data[2])])
+    return values.reshape(data[4:header].view(">u4"))
+
+
+def _parse_usps(text: Bytes) -> tuple[Picture, Labels]:
+    """Reads USPS as libsvm has it: a line per digit, its class from 1, then INDEX:VALUE 256 times.
+
+    The values are of 16x16 pixels, -1 for paper and 1 for ink. The ink fills that box, and is
+    scaled to fill MNIST's 20x20 as ``predict`` does it: bicubic, centred by mass in 28x28.
+    """
+    numbers = np.fromstring(text.tobytes().replace(b":", b" ").decode(), sep=" ")
+    rows = numbers.reshape(-1, 1 + 2 * 16 * 16)
+    ink = ((rows[:, 2::2] + 1) / 2).astype(np.float32).reshape(-1, 16, 16)
+    return np.stack([centre(fit(crop(digit))) for digit in ink]), rows[:, 0].astype(np.int64) - 1

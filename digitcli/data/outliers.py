@@ -30,6 +30,11 @@ _CANVAS = 84
 """Pixels of the side that outliers are drawn at: three times that of the result."""
 
 
+def can_be_made(classes: tuple[str, ...]) -> bool:
+    """Says whether pictures of no digit show none of the classes: where these are the digits."""
+    return set(classes) == set("0123456789")
+
+
 def make_outliers(images: Pictures, labels: Labels, seed: int) -> Pictures:
     """Makes pictures in MNIST form that show no digit.
 

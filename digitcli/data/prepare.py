@@ -7,7 +7,7 @@ placed in 28x28 so that their centre of mass is at the middle (LeCun, Bottou, Be
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -56,11 +56,19 @@ class Digit:
     others: int = 0
 
 
-def _unwatched(name: str, stage: npt.NDArray[Any]) -> None:
-    pass
+def unwatched(name: str, stage: npt.NDArray[Any]) -> None:
+    """Watches nothing."""
 
 
-def prepare(grey: Grey, watch: Watch = _unwatched) -> Digit:
+class Prepare(Protocol):
+    """Brings a grey picture to the form that a network was trained on, as ``prepare`` does."""
+
+    def __call__(self, grey: Grey, watch: Watch = ...) -> Digit:
+        """See ``prepare``."""
+        ...
+
+
+def prepare(grey: Grey, watch: Watch = unwatched) -> Digit:
     """Brings a grey picture to MNIST form.
 
     A picture that already has the form, upright or inverted, comes back with the same pixels.

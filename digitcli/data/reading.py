@@ -1,12 +1,16 @@
 """Reading and preparing many pictures at once, in parallel and in order."""
 
+import contextlib
+import ctypes
 import itertools
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Semaphore
 from typing import TypeVar
@@ -14,8 +18,10 @@ from typing import TypeVar
 import numpy as np
 
 from digitcli.core.errors import PictureError
+from digitcli.data.costs import MAX_PIXELS, PIXEL
+from digitcli.data.opening import OpenPicture
 from digitcli.data.paper import Grey
-from digitcli.data.pictures import full_size, read_picture
+from digitcli.data.pictures import as_grey
 
 _WAITING = 256
 """Pictures in hand at most, which is also the largest batch: memory stays flat."""
@@ -27,49 +33,51 @@ _SMALL = 32 * 1024
 """Bytes up to which a file is decoded faster than it is handed to a thread and back."""
 
 
+Content = Path | bytes | Grey | PictureError
+"""A file, a file's content, a picture in grey as ``read_picture`` gives it, or what is wrong."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a picture comes from.
 
     Attributes:
         name: What it is called in the results.
-        content: A file, a file's content, a picture in grey as ``read_picture`` gives it, or what
-            is wrong with it.
+        content: What is to be read.
         folder: The folder it was found in, as the user named it; None if it was named itself.
-        size: Width and height of the picture that grey content was made from.
+        size: Width and height of the picture as it is seen, where it has been read.
     """
 
     name: str
-    content: Path | bytes | Grey | PictureError
+    content: Content
     folder: str | None = None
     size: tuple[int, int] = (0, 0)
-
-    @property
-    def full_size(self) -> tuple[int, int]:
-        """Width and height of the picture as it is seen, before it is reduced."""
-        return full_size(self.content) if isinstance(self.content, Path | bytes) else self.size
 
 
 Prepared = TypeVar("Prepared")
 Outcome = tuple[Source, Prepared | PictureError]
-Prepare = Callable[[Source, Grey], Prepared]
+_Read = Callable[[Source], Outcome[Prepared]]
 
 
 def prepare_all(
-    sources: Iterable[Source | None], prepare: Prepare[Prepared]
+    sources: Iterable[Source | None],
+    prepare: Callable[[Grey], Prepared],
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[list[Outcome[Prepared]]]:
     """Prepares pictures, large ones in parallel, and yields them in the order they were given.
 
     Args:
         sources: Drawn from only as far as pictures are needed. None among them says that the next
             may be long in coming, so that nothing is kept back for it.
-        prepare: Makes of a source and its picture in grey what is wanted; it may raise a
-            ``PictureError``.
+        prepare: Makes of a picture in grey what is wanted; it may raise a ``PictureError``.
+        max_pixels: Pixels that may be decoded of a picture; see ``OpenPicture``.
 
     Yields:
         Batches of sources with what was made of them, or with what is wrong with them. What was
         given as content and not as a file is no longer in its source.
     """
+    _give_memory_back()
+    read = partial(_prepare_one, max_pixels, prepare)
     # Threads: decoding and scaling, which are what takes long, happen outside Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     room = Semaphore(2 * (os.cpu_count() or 1))
@@ -79,7 +87,7 @@ def prepare_all(
     try:
         for source in itertools.chain(sources, [None]):
             if source is not None:
-                waiting.append(_begin(source, prepare, pool, room))
+                waiting.append(_begin(source, read, pool, room))
             while waiting and (source is None or waiting[0].done() or len(waiting) >= _WAITING):
                 if batch and (len(batch) == _WAITING or not waiting[0].done()):
                     yield batch
@@ -95,29 +103,29 @@ def prepare_all(
 
 
 def _begin(
-    source: Source, prepare: Prepare[Prepared], pool: ThreadPoolExecutor, room: Semaphore
+    source: Source, read: _Read[Prepared], pool: ThreadPoolExecutor, room: Semaphore
 ) -> "Future[Outcome[Prepared]]":
     """Prepares a small picture at once, and has a large one prepared.
 
     Args:
         source: The picture.
-        prepare: As ``prepare_all`` is given it.
+        read: Makes of a source what is wanted of it.
         pool: Where large ones are prepared.
         room: For those whose pixels or content wait in memory.
     """
     if _size(source.content) <= _SMALL:
         done: Future[Outcome[Prepared]] = Future()
-        done.set_result(_prepare_one(source, prepare))
+        done.set_result(read(source))
         return done
     if isinstance(source.content, Path):
-        return pool.submit(_prepare_one, source, prepare)
+        return pool.submit(read, source)
     room.acquire()
-    begun = pool.submit(_prepare_one, source, prepare)
+    begun = pool.submit(read, source)
     begun.add_done_callback(lambda _: room.release())
     return begun
 
 
-def _size(content: Path | bytes | Grey | PictureError) -> int:
+def _size(content: Content) -> int:
     if isinstance(content, bytes):
         return len(content)
     if isinstance(content, np.ndarray):
@@ -130,18 +138,72 @@ def _size(content: Path | bytes | Grey | PictureError) -> int:
         return 0  # reading it will say what is wrong
 
 
-def _prepare_one(source: Source, prepare: Prepare[Prepared]) -> Outcome[Prepared]:
+def _prepare_one(
+    max_pixels: int, prepare: Callable[[Grey], Prepared], source: Source
+) -> Outcome[Prepared]:
     rest = source if isinstance(source.content, Path) else replace(source, content=b"")
     try:
-        return rest, prepare(source, _grey(source.content))
+        if isinstance(source.content, PictureError):
+            raise source.content
+        if isinstance(source.content, np.ndarray):
+            return rest, prepare(source.content)
+        with OpenPicture(source.content, max_pixels) as picture, _MEMORY.taken(picture.cost):
+            grey = as_grey(picture.decode())
+            return replace(rest, size=picture.size), prepare(grey)
     except PictureError as error:
+        # what led to it would keep the picture in memory until the error is told
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         return rest, error
 
 
-def _grey(content: Path | bytes | Grey | PictureError) -> Grey:
-    if isinstance(content, PictureError):
-        raise content
-    return content if isinstance(content, np.ndarray) else read_picture(content)
+class _Memory:
+    """Lets threads wait until there is memory for what they are about to do."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    def taken(self, cost: int) -> contextlib.AbstractContextManager[None]:
+        """Waits for so many bytes, or for all, if that is less; for a few it does not wait."""
+        if cost < _FEW:
+            return contextlib.nullcontext()
+        return self._taken(min(cost, self._size))
+
+    @contextlib.contextmanager
+    def _taken(self, cost: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= cost)
+            self._free -= cost
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += cost
+                self._changed.notify_all()
+
+
+_FEW = 2**20
+"""Bytes that are not worth the waiting."""
+
+_MEMORY = _Memory(PIXEL * MAX_PIXELS)
+"""What all pictures that are being decoded take together; a larger one is decoded alone."""
+
+
+def _give_memory_back() -> None:
+    """Has large pieces of memory go back to the system when they are freed.
+
+    The GNU C library keeps for every thread what that has freed, in pieces of up to 32 MB, and
+    the more pictures there were, the more it keeps. Other libraries have no such setting.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_PIECE)
+
+
+_M_MMAP_THRESHOLD = -3
+"""As malloc.h has it; mallopt(3) says what it does."""
+
+_LARGE_PIECE = 4 * 2**20
+"""Bytes; a photo is reduced to about a million pixels of four."""
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:

@@ -1,5 +1,6 @@
 """Labelled pictures in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,16 @@ class Split:
     def part(self, picked: npt.NDArray[np.int64]) -> "Split":
         """Returns the pictures of some indices, in that order."""
         return Split(self.images[picked], self.labels[picked], self.checksums)
+
+    def relabelled(self, classes: Sequence[str], among: Sequence[str]) -> "Split":
+        """Returns the same with other indices.
+
+        Args:
+            classes: What the labels are indices of.
+            among: What they are to be indices of; holds all of ``classes``.
+        """
+        places = np.array([among.index(name) for name in classes], dtype=np.int64)
+        return Split(self.images, places[self.labels], self.checksums)
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:

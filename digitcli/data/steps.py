@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.files import check_writable, write_atomically
-from digitcli.data.pictures import FORMATS
+from digitcli.data.opening import FORMATS
 
 _TILE, _GAP, _CAPTION = 196, 12, 26
 """Pixels; seven times 28, so that the last step's pixels are squares."""

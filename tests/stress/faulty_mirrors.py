@@ -131,7 +131,7 @@ def main() -> int:
                 world = SmallWorld(Path(name) / f"{number} {fault} {alone}", mirror=first.mnist)
                 world.environment["REQUESTS_CA_BUNDLE"] = str(CERTIFICATE)
                 if settings.real:
-                    world.environment["PATIENT"] = ""
+                    world.environment["LIMITS"] = "real"
                 limit = limits[SLOW[fault][1]] if fault in SLOW else 0
                 return fault, *suffer(world, fault, addresses, alone=alone, limit=limit)
 

@@ -5,14 +5,17 @@ kinds, each first once without interruption; then they are started, killed with 
 resumed and killed again until they end, so that a run dies many deaths. Instants are drawn from all
 the time a process takes, its start included, or from the time in which it trains and saves. After
 each death every file under its final name must be whole; what a run ends with must be, byte for
-byte, what it ended with without interruption, and no file but that may stay. The figures are JSON
-on standard output; the exit code is 1 if a promise broke.
+byte, what it ended with without interruption, and no file but that may stay. The rows of
+``--log-dir`` must be those of an uninterrupted run, but for the times. The figures are JSON on
+standard output; the exit code is 1 if a promise broke.
 """
 
 import argparse
 import collections
+import csv
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +38,9 @@ KINDS = {
 TURNS = ("lesson", "quick", "validation") * 2 + ("best",)
 """The last takes longest to start, because it makes its outliers first."""
 
+TIMES = ("seconds", "images_per_second")
+"""What two runs never share."""
+
 
 class Runs:
     """Training runs in a folder of their own."""
@@ -42,6 +48,7 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self.world = SmallWorld(folder / "world")
         self.folder = folder / "checkpoints"
+        self.log = folder / "log"
         mirror = str(self.world.mnist.folder)
         subprocess.run(
             self.world.command("download", "--mirror", mirror),
@@ -52,14 +59,29 @@ class Runs:
 
     def begin(self, kind: str, output: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            self.world.command("train", *KINDS[kind], "--output", str(output), "--resume"),
+            self.world.command(
+                *("train", *KINDS[kind], "--output", str(output)),
+                *("--log-dir", str(self.log), "--resume"),
+            ),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=self.world.environment,
         )
 
-    def whole(self, kind: str) -> tuple[bytes, float, float]:
-        """Returns what an uninterrupted run makes, the seconds until its first word, and of all."""
+    def rows(self) -> list[dict[str, object]]:
+        """Takes away the rows of a run; whether a line is half, or the table another, it finds."""
+        rows = list(map(json.loads, (self.log / "metrics.jsonl").read_text().splitlines()))
+        with (self.log / "metrics.csv").open(newline="") as file:
+            table = list(csv.DictReader(file))
+        texts = [
+            {name: "" if row[name] is None else str(row[name]) for name in row} for row in rows
+        ]
+        assert table == texts
+        shutil.rmtree(self.log)
+        return [{name: row[name] for name in row if name not in TIMES} for row in rows]
+
+    def whole(self, kind: str) -> tuple[bytes, list[dict[str, object]], float, float]:
+        """Returns what an uninterrupted run makes, and the seconds until its first word and all."""
         started = time.monotonic()
         process = self.begin(kind, self.folder / kind)
         assert process.stdout is not None
@@ -71,7 +93,7 @@ class Runs:
         seconds = time.monotonic() - started
         content = (self.folder / kind).read_bytes()
         (self.folder / kind).unlink()
-        return content, first, seconds
+        return content, self.rows(), first, seconds
 
     def damages(self, output: Path) -> list[str]:
         """Says what is wrong with the files under their final names."""
@@ -98,7 +120,7 @@ def main() -> int:
         expected = {kind: runs.whole(kind) for kind in KINDS}
         while seen["kills"] < settings.count:
             kind = TURNS[seen["runs"] % len(TURNS)]
-            content, first, seconds = expected[kind]
+            content, rows, first, seconds = expected[kind]
             seen["runs"] += 1
             output = runs.folder / kind
             while True:
@@ -121,6 +143,8 @@ def main() -> int:
                     break
             if output.exists() and output.read_bytes() != content:
                 faults.append(f"{kind}: run {seen['runs']} ended with other bytes")
+            if runs.rows() != rows:
+                faults.append(f"{kind}: run {seen['runs']} logged other rows")
             left = [path.name for path in runs.folder.iterdir() if path != output]
             faults += [f"{kind}: {name} stays" for name in left]
             for path in runs.folder.iterdir():
@@ -128,7 +152,7 @@ def main() -> int:
     figures = {
         "count": settings.count,
         "seed": settings.seed,
-        "seconds_of_a_run": {kind: round(values[2], 2) for kind, values in expected.items()},
+        "seconds_of_a_run": {kind: round(values[3], 2) for kind, values in expected.items()},
         "seen": dict(sorted(seen.items())),
         "broken": len(faults),
         "faults": faults,

@@ -1,0 +1,100 @@
+"""What decides a training run: made from its options, and written down as a command."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from digitcli.core.resume import Settings
+    from digitcli.core.start import Start
+
+DATASET, SEED, LOG_EVERY = "mnist", 0, 300
+"""What is usual."""
+
+_OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
+"""What of a recipe there are options for."""
+
+
+PRETRAINED = "pretrained"
+"""What ``--from`` takes for digitcli's own weights."""
+
+
+def find_start(name: str) -> "Start":
+    """Reads the weights that ``--from`` names.
+
+    Raises:
+        CheckpointError: They cannot be read.
+    """
+    from digitcli.core.lookup import find_own
+    from digitcli.core.start import load_start
+
+    return load_start(find_own() if name == PRETRAINED else Path(name), name)
+
+
+def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
+    """Completes what was given by what is usual, and by what the recipe says.
+
+    Args:
+        given: Settings by name.
+        start: Weights to start from, if there are any.
+
+    Raises:
+        DigitcliError: There is no such data set or recipe, or a value is impossible.
+    """
+    from digitcli.core.recipes import FINETUNE, TRANSFER, find_recipe, usual_recipe
+    from digitcli.core.resume import Settings
+    from digitcli.data.datasets import find_dataset
+    from digitcli.data.outliers import can_be_made
+
+    dataset = given.get("dataset", DATASET)
+    shown = find_dataset(dataset).classes
+    classes = start.classes_with(shown) if start else shown
+    if "recipe" in given:
+        recipe = find_recipe(given["recipe"])
+    elif start:
+        recipe = FINETUNE if classes == start.classes else TRANSFER
+    else:
+        recipe = usual_recipe(dataset)
+    chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
+    if not can_be_made(shown):
+        chosen = replace(chosen, outliers=0.0)
+    if chosen != recipe:
+        chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
+    return Settings(
+        dataset=dataset,
+        classes=classes,
+        start=start.checksum if start else None,
+        validation=given.get("validation"),
+        recipe=chosen,
+        seed=given.get("seed", SEED),
+        log_every=given.get("log_every", LOG_EVERY),
+    )
+
+
+def command_of(settings: "Settings", start: "Start | None") -> str:
+    """Writes down all that decides what is in a checkpoint, and nothing else.
+
+    Where the file goes, and what computes it, are left out: equal runs make equal files.
+
+    Args:
+        settings: What decides it.
+        start: The weights that it starts from, if it does.
+    """
+    from digitcli.core.recipes import find_recipe
+
+    chosen, named = settings.recipe, find_recipe(settings.recipe.name)
+    words = ["digitcli", "train", "--recipe", named.name]
+    if settings.dataset != DATASET:
+        words += ["--dataset", settings.dataset]
+    if start is not None:
+        words += ["--from", start.name]
+    for name in _OVERRIDES:
+        if getattr(chosen, name) != getattr(named, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
+    if settings.validation is not None:
+        words += ["--validation", str(settings.validation)]
+    words += ["--seed", str(settings.seed)]
+    if settings.log_every != LOG_EVERY:
+        words += ["--log-every", str(settings.log_every)]
+    return shlex.join(words)

@@ -1,0 +1,139 @@
+"""The processes that train one network together: torchrun's, or a single one.
+
+Every process draws the same random numbers and holds the same weights. Of each batch it takes its
+part, and gradients, sums and wishes are added up over all: what comes out is what one process would
+have made, to rounding.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from digitcli.core.errors import DigitcliError
+from digitcli.core.ranks import Rank, own_rank
+
+
+class World(Rank):
+    """This process among the others, which it can reach."""
+
+    @property
+    def batch_norm(self) -> type[nn.BatchNorm1d]:
+        """The batch normalisation that is over the whole of a batch."""
+        return nn.BatchNorm1d if self.size == 1 else WorldBatchNorm
+
+    def part(self, count: int) -> slice:
+        """Returns which of so many things are this process's; parts differ by one at most."""
+        return slice(count * self.number // self.size, count * (self.number + 1) // self.size)
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Returns the sum of a tensor over all processes; each must ask for it."""
+        if self.size == 1:
+            return tensor
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    def any(self, wish: bool) -> bool:
+        """Says whether any process wishes so; each must ask."""
+        if self.size == 1:
+            return wish
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        return bool(self.total(torch.tensor(float(wish), device=device)) > 0)
+
+    def rows(self, part: Tensor, count: int) -> Tensor:
+        """Puts together the parts that the processes have of a tensor's rows.
+
+        Args:
+            part: The rows of ``self.part(count)``.
+            count: How many rows there are in all.
+        """
+        whole = part.new_zeros((count, *part.shape[1:]))
+        whole[self.part(count)] = part
+        return self.total(whole)
+
+    def joined(self, model: nn.Module) -> nn.Module:
+        """Returns a model whose gradients are the mean over all processes."""
+        if self.size == 1:
+            return model
+        from torch.nn.parallel import DistributedDataParallel
+
+        return DistributedDataParallel(model)
+
+    def gradients(self, objective: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+        """Differentiates a loss that is the mean over all processes' pictures.
+
+        Args:
+            objective: This process's part of it: the parts add up to the loss.
+            parameters: By what it is differentiated.
+        """
+        if self.size == 1:
+            return list(torch.autograd.grad(objective, parameters))
+        for parameter in parameters:
+            parameter.grad = None
+        (objective * self.size).backward()  # DistributedDataParallel takes the mean of the parts
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+ALONE = World()
+
+
+def local_device(device: torch.device) -> torch.device:
+    """Returns this process's own device of a kind."""
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device
+
+
+@contextmanager
+def join(device: torch.device) -> Iterator[World]:
+    """Joins the processes that torchrun started, until the block ends.
+
+    Args:
+        device: Where this process computes, which decides how they talk: NCCL on CUDA, else gloo.
+
+    Raises:
+        DigitcliError: The others cannot be reached.
+    """
+    rank = own_rank()
+    if rank.size == 1:
+        yield ALONE
+        return
+    try:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:
+        raise DigitcliError(
+            f"the other processes cannot be reached ({str(error).splitlines()[0]})",
+            "start all of them with torchrun",
+        ) from error
+    try:
+        yield World(rank.number, rank.size)
+    finally:
+        dist.destroy_process_group()
+
+
+class WorldBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over the parts that all processes have of a batch.
+
+    torch's own ``SyncBatchNorm`` does so on GPUs alone. It takes the place of ``nn.BatchNorm1d``,
+    whose parameters and buffers it has.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises float32 (part, width) with the mean and variance over all parts."""
+        count = all_reduce(torch.tensor(float(len(x)), device=x.device))
+        mean = all_reduce(x.sum(dim=0)) / count
+        centred = x - mean
+        variance = all_reduce(centred.square().sum(dim=0)) / count
+        with torch.no_grad():
+            self.get_buffer("num_batches_tracked").add_(1)
+            self.get_buffer("running_mean").lerp_(mean, self.momentum or 0)
+            self.get_buffer("running_var").lerp_(variance * count / (count - 1), self.momentum or 0)
+        normalised: Tensor = centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        return normalised

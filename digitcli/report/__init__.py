@@ -1,0 +1,1 @@
+"""What is looked at afterwards: pages for a browser, and the curve of a run."""

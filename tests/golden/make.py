@@ -1,0 +1,42 @@
+"""Writes a golden checkpoint: by the code of the day, once for each version of the format.
+
+``PYTHONPATH=OLD_TREE python tests/golden/make.py TRAINED VERSION.safetensors.gz``, where TRAINED
+was written by ``digitcli train`` of that tree: its metadata stays, and its weights give way to few
+and plain ones, so that the file is small. Prints the probabilities that the test expects.
+
+Versions 1 and 2 were written by commits 4f4f33b and d225bc0, from ``train --dataset optdigits
+--epochs 2 --log-every 30 --seed 7`` and the same with ``--validation 300``; version 3 likewise, by
+the commit that brought recipes the number of their frozen layers.
+"""
+
+import gzip
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.inference import forward
+from digitcli.core.softmax import softmax
+
+
+def main(trained: Path, golden: Path) -> None:
+    metadata = load_checkpoint(trained).metadata
+    rng = np.random.default_rng(0)
+    weights = {}
+    for name, old in load_checkpoint(trained).weights.items():
+        weights[name] = new = np.zeros_like(old)
+        if new.ndim == 1:
+            new[:] = rng.choice([0, 0.25], len(new))
+        for row in new if new.ndim == 2 else ():
+            row[rng.integers(0, len(row), 3)] = rng.choice([-0.5, 0.25, 0.5, 1], 3)
+    plain = golden.with_suffix("")
+    save_checkpoint(plain, Checkpoint(weights, metadata))
+    golden.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+    picture = (np.arange(784) * 37 % 256).astype(np.uint8).reshape(1, 28, 28)
+    scores = forward(load_checkpoint(plain), picture)[0] / getattr(metadata, "temperature", 1)
+    plain.unlink()
+    print([round(float(p), 6) for p in softmax(scores)])
+
+
+main(Path(sys.argv[1]), Path(sys.argv[2]))

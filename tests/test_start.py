@@ -1,0 +1,234 @@
+"""``train --from``: what a network knows is where it goes on from."""
+
+import hashlib
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Launch, Run
+from drawn_digits import SmallMnist, drawn_pictures
+from test_folders import fill
+
+from digitcli.core.batches import TrainingData
+from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.errors import DigitcliError
+from digitcli.core.lookup import LATEST, find_own
+from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
+from digitcli.core.resume import Settings, load_state, save_state
+from digitcli.core.start import Start, take_over
+from digitcli.core.training import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def start(trained: Checkpoint) -> Start:
+    return Start(trained, "sha256:of a file", "trained")
+
+
+def data_of(classes: str = "0123456789", mean: float = 0.1307, std: float = 0.3081) -> TrainingData:
+    images, labels = drawn_pictures(60, 7)
+    return TrainingData(
+        name="small",
+        classes=tuple(classes),
+        mean=mean,
+        std=std,
+        train_images=images,
+        train_labels=labels,
+        scored_images=images,
+        scored_labels=labels,
+    )
+
+
+def scores(model: MLP, data: TrainingData) -> torch.Tensor:
+    """The plain network's, batch normalisation folded away."""
+    x = normalised(data.train_images, data.mean, data.std, CPU)
+    return predict_logits(plain_mlp(weights_of(model), CPU), x)
+
+
+@pytest.mark.parametrize("batch_norm", [None, torch.nn.BatchNorm1d])
+@pytest.mark.parametrize(("mean", "std"), [(0.1307, 0.3081), (0.3, 0.2)])
+def test_a_start_answers_as_its_checkpoint_does(
+    start: Start, batch_norm: type[torch.nn.BatchNorm1d] | None, mean: float, std: float
+) -> None:
+    data = data_of(mean=mean, std=std)
+    model = MLP((784, 512, 256, 128, 64, 10), batch_norm=batch_norm)
+    take_over(model, start, data)
+    known = start.checkpoint.metadata
+    x = normalised(data.train_images, known.mean, known.std, CPU)
+    expected = predict_logits(plain_mlp(start.checkpoint.weights, CPU), x)
+    torch.testing.assert_close(scores(model, data), expected, rtol=0, atol=1e-4)
+    if batch_norm is None and mean == known.mean:
+        for name, weight in weights_of(model).items():
+            assert np.array_equal(weight, start.checkpoint.weights[name])
+
+
+def test_normalised_layers_begin_with_what_their_pictures_have(start: Start) -> None:
+    data = data_of()
+    model = MLP((784, 512, 256, 128, 64, 10), batch_norm=torch.nn.BatchNorm1d)
+    take_over(model, start, data)
+    x = normalised(data.train_images, data.mean, data.std, CPU)
+    before = scores(model, data)
+    torch.testing.assert_close(model(x), before, rtol=0, atol=1e-3)  # in training, over the batch
+
+
+def test_other_classes_have_a_new_output_layer(start: Start) -> None:
+    data = data_of(classes="abcdefghij")
+    assert start.classes_with(data.classes) == data.classes
+    torch.manual_seed(3)
+    fresh = MLP((784, 512, 256, 128, 64, 10))
+    torch.manual_seed(3)
+    model = MLP((784, 512, 256, 128, 64, 10))
+    take_over(model, start, data)
+    weights = weights_of(model)
+    assert np.array_equal(weights["l5.weight"], weights_of(fresh)["l5.weight"])
+    assert np.array_equal(weights["l4.weight"], start.checkpoint.weights["l4.weight"])
+
+
+def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: Start) -> None:
+    recipe = Recipe("r", epochs=2, batch_size=20, lr=0.01, momentum=0.5, frozen=2)
+    checkpoint = train(data_of(), recipe, seed=0, log_every=9, device=CPU, start=start).checkpoint
+    for name, weight in checkpoint.weights.items():
+        same = np.array_equal(weight, start.checkpoint.weights[name])
+        assert same is (name[:2] in ("l1", "l2")), name
+    assert checkpoint.metadata.data_checksums == {"from": "sha256:of a file"}
+
+
+def test_what_cannot_be(start: Start) -> None:
+    with pytest.raises(DigitcliError, match="finetune goes on from trained weights; give some"):
+        train(data_of(), FINETUNE, seed=0, log_every=9, device=CPU)
+    for change in ({"frozen": 5}, {"frozen": -1}, {"frozen": 1, "batch_norm": True}):
+        with pytest.raises(DigitcliError, match="frozen"):
+            replace(FINETUNE, **change)  # type: ignore[arg-type]
+    assert Settings("a", start.classes, "sha256:", None, FINETUNE, 0, 1)
+
+
+def test_a_folder_of_some_digits_keeps_all_ten(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"3": 3, "5": 5})
+    base = tmp_path / "base"
+    checkpoint.rename(base)
+    flags = ("--dataset", f"folder:{root}", "--from", base)
+    result = run("train", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.classes == tuple("0123456789")
+    assert metadata.recipe == FINETUNE
+    digest = hashlib.sha256(base.read_bytes()).hexdigest()
+    assert metadata.data_checksums["from"] == f"sha256:{digest}"
+    value = json.loads(run("eval", "--json").stdout)
+    assert value["accuracy"] > 0.9
+    assert [score["support"] > 0 for score in value["per_class"]] == [
+        name in "35" for name in "0123456789"
+    ]
+    assert metadata.command == (
+        f"digitcli train --recipe finetune --dataset folder:{root} --from {base} --seed 0"
+    )
+    before = LATEST.read_bytes()
+    assert run(*shlex.split(metadata.command)[1:]).exit_code == 0
+    assert LATEST.read_bytes() == before
+
+
+def test_a_folder_of_other_things_says_so(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"B": 8, "C": 6})
+    flags = ("--dataset", f"folder:{root}", "--from", checkpoint, "--output", "new")
+    result = run("train", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == f"digitcli: {checkpoint} has other classes, the output layer is new\n"
+    metadata = load_checkpoint(Path("new")).metadata
+    assert (metadata.classes, metadata.recipe) == (("B", "C"), TRANSFER)
+    assert metadata.accuracies[-1].accuracy > 0.9
+
+
+def test_digitclis_own_weights_are_called_pretrained(run: Run, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"3": 3, "5": 5})
+    flags = ("--dataset", f"folder:{root}", "--from", "pretrained", "--epochs", 1)
+    assert run("train", *flags).exit_code == 0
+    metadata = load_checkpoint(LATEST).metadata
+    digest = hashlib.sha256(find_own().read_bytes()).hexdigest()
+    assert metadata.data_checksums["from"] == f"sha256:{digest}"
+    assert "--from pretrained" in metadata.command
+
+
+def test_recipes_with_batch_normalisation_start_too(
+    run: Run, checkpoint: Path, small_mnist: SmallMnist
+) -> None:
+    before = json.loads(run("eval", "--mirror", small_mnist.folder, "--json").stdout)["accuracy"]
+    flags = ("--recipe", "best", "--epochs", 1, "--lr", 0.0001, "--batch-size", 50)
+    assert run("train", *flags, "--from", checkpoint, "--output", "new").exit_code == 0
+    metadata = load_checkpoint(Path("new")).metadata
+    assert metadata.recipe.batch_norm
+    assert metadata.recipe.outliers == BEST.outliers
+    assert metadata.accuracies[-1].accuracy > before - 0.05
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--from", "nowhere"], "there is no checkpoint at nowhere; name another with --from"),
+        (["--from", "bad"], "damaged or not a safetensors file"),
+        (["--from", ""], "is not a file; name another with --from"),
+        (["--recipe", "finetune"], "goes on from trained weights; give some, as by --from"),
+    ],
+)
+def test_what_cannot_be_started_from(run: Run, flags: list[str], problem: str) -> None:
+    Path("bad").write_bytes(b"no tensors")
+    result = run("train", "--dataset", "optdigits", *flags)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert not LATEST.exists()
+
+
+def test_an_interrupted_run_goes_on_without_its_start_and_refuses_another(
+    run: Run, launch: Launch, checkpoint: Path, small_mnist: SmallMnist
+) -> None:
+    checkpoint.rename("start")
+    flags = ("--recipe", "quick", "--lr", "0.001", "--epochs", 3, "--batch-size", 50)
+    whole = ("--from", "start", "--mirror", small_mnist.folder, "--output", "whole", "--seed", 4)
+    assert run("train", *flags, *whole).exit_code == 0
+    process = launch("train", *flags, "--from", "start", "--seed", 4, "--save-every", 2)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    other = replace(load_checkpoint(Path("start")).metadata, seed=77)
+    save_checkpoint(Path("other"), Checkpoint(load_checkpoint(Path("start")).weights, other))
+    result = run("train", "--resume", "--from", "other")
+    assert result.exit_code == 2
+    assert "other settings (--from sha256:" in result.stderr
+    Path("start").unlink()
+    assert run("train", "--resume").exit_code == 0
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+    result = run("train", "--resume", "--from", "other")
+    assert "other settings (--from sha256:" in result.stderr  # nor is it called complete
+    assert run("train", "--resume").stderr.endswith("is complete, nothing is left to do\n")
+
+
+def test_a_training_state_of_version_1_goes_on(tmp_path: Path) -> None:
+    class Keeper(Observer):
+        def on_epoch(self, result: EpochResult) -> None:
+            if result.state is not None:
+                save_state(tmp_path / "state", result.state)
+
+    recipe = Recipe("r", epochs=2, batch_size=20, lr=0.01, momentum=0.5)
+    train(data_of(), recipe, seed=0, log_every=9, device=CPU, observers=[Keeper()])
+    state = load_state(tmp_path / "state")
+    data = (tmp_path / "state").read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    values = json.loads(header["__metadata__"]["digitcli-training"])
+    values["state_version"] = 1
+    for name in ("classes", "start"):
+        del values["settings"][name]
+    del values["settings"]["recipe"]["frozen"]
+    header["__metadata__"]["digitcli-training"] = json.dumps(values)
+    head = json.dumps(header).encode()
+    old = tmp_path / "old"
+    old.write_bytes(len(head).to_bytes(8, "little") + head + data[8 + size :])
+    assert load_state(old).settings == state.settings
