@@ -257,12 +257,11 @@ def _draw_places(classifier: "Classifier", image: str, path: Path, max_pixels: i
         grey = read_picture(Path(image), max_pixels)
         source = Source(image, Path(image))
         ((source, answer),) = classifier.read_sources([source], max_pixels)
-        digits = answer.digits if isinstance(answer, Reading) else ()
-        marks = [
-            Mark(digit.box, f"{read.label} {read.probability:.1%}", read.picture)
-            for digit in digits
-            for read in [digit.prediction]
-        ]
+        marks = []
+        for placed in answer.digits if isinstance(answer, Reading) else ():
+            read = placed.prediction
+            caption = f"{read.label} {read.probability:.1%}"
+            marks.append(Mark(placed.box, caption, read.picture))
         save_drawing(draw_marks(grey, source.size, marks), path)
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from digitcli.data.page import Floats, Page
 from digitcli.data.prepare import Picture
+from digitcli.data.shapes import Mask
 
 Judge = Callable[[npt.NDArray[np.uint8]], Floats]
 """Returns the classes' probabilities, float (count, classes), of pictures in MNIST's form."""
@@ -110,10 +111,13 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
     if (whole := page.sheet.whole) is not None and (share := judge(whole[None])[0]).max() >= _ONE:
         return [Found(whole, share, page.box(0, len(page)), 0)]
     spans, pictures, shares = _judged(page, judge)
+    small = _is_small(page)
     unsure = {
         span.first
         for span, share in zip(spans, shares, strict=True)
-        if span.end == span.first + 1 and (share.max() < _SURE or _aspect(page, span) > _WIDE)
+        if span.end == span.first + 1
+        and (share.max() < _SURE or _aspect(page, span) > _WIDE)
+        and not small[span.first]
     }
     if unsure and len(parted := page.cut(unsure)) > len(page):
         page = parted
@@ -170,6 +174,12 @@ def _size(page: Page, first: int, end: int) -> tuple[int, int]:
     return bottom - top, right - left
 
 
+def _is_small(page: Page) -> Mask:
+    """Says of each part whether it could be left out."""
+    small: Mask = page.boxes[:, 2] - page.boxes[:, 0] < _SMALL * page.sheet.height
+    return small
+
+
 def _aspect(page: Page, span: _Span) -> float:
     """Returns a span's width as a share of its height."""
     height, width = _size(page, span.first, span.end)
@@ -190,7 +200,7 @@ def _cost(share: Floats, classes: Sequence[str], aspect: float) -> float:
 def _best_way(page: Page, spans: list[_Span], costs: list[float]) -> list[int]:
     """Finds the spans of least cost that cover the page, but for small parts left out."""
     count = len(page)
-    small = (page.boxes[:, 2] - page.boxes[:, 0]) < _SMALL * page.sheet.height
+    small = _is_small(page)
     total = [0.0] + [np.inf] * count
     came: list[tuple[int, int | None]] = [(0, None)] * (count + 1)
     of_first: list[list[int]] = [[] for _ in range(count)]

@@ -149,7 +149,8 @@ def _prepare_one(
             return rest, prepare(source.content)
         with OpenPicture(source.content, max_pixels) as picture, _MEMORY.taken(picture.cost):
             grey = as_grey(picture.decode())
-            return replace(rest, size=picture.size), prepare(grey)
+            rest = replace(rest, size=picture.size)
+            return rest, prepare(grey)
     except PictureError as error:
         # what led to it would keep the picture in memory until the error is told
         error.__traceback__ = error.__cause__ = error.__context__ = None
