@@ -46,6 +46,10 @@ class Prediction:
         """
         return self.probability >= minimum and not (minimum and self.others)
 
+    def sure_text(self, minimum: float) -> str:
+        """Returns the label, or ``?`` where the answer is not sure enough."""
+        return self.label if self.reaches(minimum) else UNSURE
+
 
 class Box(NamedTuple):
     """A place in a picture, in its pixels, as it is seen upright; the last two are exclusive."""
@@ -83,7 +87,7 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """The digits' labels, one after the other: "90210", say."""
+        """The digits' labels, one after the other: "90210", say; long ones with spaces between."""
         return self.sure_text(0)
 
     @property
@@ -106,10 +110,8 @@ class Reading:
 
     def sure_text(self, minimum: float) -> str:
         """Returns the text with ``?`` in the place of each digit of a lower probability."""
-        return "".join(
-            digit.prediction.label if digit.prediction.reaches(minimum) else UNSURE
-            for digit in self.digits
-        )
+        labels = [digit.prediction.sure_text(minimum) for digit in self.digits]
+        return (" " if any(len(label) > 1 for label in labels) else "").join(labels)
 
     def reaches(self, minimum: float) -> bool:
         """Says whether each of the digits has this probability at least."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from digitcli.answers import Prediction, Reading
-    from digitcli.classifier import Classifier
     from digitcli.core.errors import PictureError
     from digitcli.data.prepare import Prepare
     from digitcli.data.reading import Source
@@ -111,10 +110,7 @@ def predict(
     from digitcli.console.prediction import AnswerDisplay, PredictionDisplay
     from digitcli.console.reading import ReadingDisplay
     from digitcli.console.streams import print_note, visible
-    from digitcli.core.errors import (
-        BlankPictureError,
-        PictureError,
-    )
+    from digitcli.core.errors import BlankPictureError, PictureError
     from digitcli.data.finding import is_passed_over
     from digitcli.data.reading import Source
 
@@ -163,7 +159,9 @@ def predict(
                 fail(Source(folder, fault), fault)
     if show_steps is not None and images:
         if split:
-            _draw_places(classifier, images[0], show_steps, max_pixels)
+            from digitcli.cli.places import draw_places
+
+            draw_places(classifier, images[0], show_steps, max_pixels)
         else:
             _draw_steps(images[0], show_steps, max_pixels, classifier.prepare)
     gallery.write(classifier.path)
@@ -242,27 +240,6 @@ def _draw_steps(image: str, path: Path, max_pixels: int, prepare: "Prepare") -> 
         prepare(read_picture(Path(image), max_pixels), steps)
     if steps:
         steps.save(path)
-
-
-def _draw_places(classifier: "Classifier", image: str, path: Path, max_pixels: int) -> None:
-    """Draws where the digits of a picture were found, if it can be read."""
-    from digitcli.answers import Reading
-    from digitcli.core.errors import PictureError
-    from digitcli.data.marked import Mark, draw_marks
-    from digitcli.data.pictures import read_picture
-    from digitcli.data.reading import Source
-    from digitcli.data.steps import save_drawing
-
-    with contextlib.suppress(PictureError):  # what is wrong was told with the answer
-        grey = read_picture(Path(image), max_pixels)
-        source = Source(image, Path(image))
-        ((source, answer),) = classifier.read_sources([source], max_pixels)
-        marks = []
-        for placed in answer.digits if isinstance(answer, Reading) else ():
-            read = placed.prediction
-            caption = f"{read.label} {read.probability:.1%}"
-            marks.append(Mark(placed.box, caption, read.picture))
-        save_drawing(draw_marks(grey, source.size, marks), path)
 
 
 def _sources(

@@ -123,7 +123,7 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
         self._top = top
 
     def _print(self, path: str, answer: "Prediction") -> None:
-        label = answer.label if answer.reaches(self._minimum) else UNSURE
+        label = answer.sure_text(self._minimum)
         if self._as_json:
             print_json(_as_json(path, label, answer, self._checkpoint, self._top))
         elif self._quiet:

@@ -35,7 +35,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
             "probability": reading.probability,
             "digits": [
                 {
-                    "digit": digit_as_json(self._label(digit)),
+                    "digit": digit_as_json(digit.prediction.sure_text(self._minimum)),
                     "probability": digit.prediction.probability,
                     "probabilities": list(digit.prediction.probabilities.values()),
                     "box": list(digit.box),
@@ -47,10 +47,6 @@ class ReadingDisplay(AnswerDisplay[Reading]):
             "warning": reading.warning,
             "checkpoint": str(self._checkpoint),
         }
-
-    def _label(self, digit: PlacedDigit) -> str:
-        reached = digit.prediction.reaches(self._minimum)
-        return digit.prediction.label if reached else UNSURE
 
     def _draw(self, console: "Console", path: str, text: str, reading: Reading) -> None:
         """Draws what the network saw of each digit, as many side by side as there is room for."""
@@ -67,7 +63,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
         from rich.console import Group
         from rich.text import Text
 
-        label = self._label(digit)
+        label = digit.prediction.sure_text(self._minimum)
         highlight = "bold yellow" if label == UNSURE else "bold green"
         answer = Text.assemble((visible(label), highlight), f"  {digit.prediction.probability:.2%}")
         return Group(answer, half_blocks(digit.prediction.picture, coloured=coloured))

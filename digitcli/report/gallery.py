@@ -1,11 +1,16 @@
 """The page that shows pictures, what the network saw of them, and how they were read."""
 
 import heapq
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from digitcli import __version__
+from digitcli.answers import Prediction, Reading
 from digitcli.core.errors import PictureError
 from digitcli.data.thumbnail import thumbnail
 from digitcli.report.page import bars, check_page, data_uri, picture_uri, write_page
@@ -13,11 +18,13 @@ from digitcli.report.page import bars, check_page, data_uri, picture_uri, write_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from digitcli.classifier import Prediction
     from digitcli.data.reading import Source
 
 MOST = 1000
 """Pictures that are shown at most: a page of ten megabytes, which a browser opens in a second."""
+
+_MOST_BARS = 10
+"""Digits of a picture of several whose probabilities are shown at most, the least sure ones."""
 
 _Urgency = tuple[int, float, int]
 
@@ -61,7 +68,7 @@ class Gallery:
                 self._contents[source.name] = thumbnail(source.content)
             yield source
 
-    def add(self, source: "Source", answer: "Prediction | PictureError") -> None:
+    def add(self, source: "Source", answer: "Prediction | Reading | PictureError") -> None:
         """Takes a picture in, with what it was read as or what is wrong with it."""
         self._count += 1
         if isinstance(answer, PictureError):
@@ -74,7 +81,12 @@ class Gallery:
         self._keep(
             (int(doubted), -answer.probability, -self._count),
             source,
-            {"prediction": answer, "doubted": doubted, "label": "?" if unsure else answer.label},
+            {
+                "answer": answer,
+                "unsure": unsure,
+                "doubted": doubted,
+                "label": answer.sure_text(self._minimum),
+            },
         )
 
     def _keep(self, urgency: _Urgency, source: "Source", values: dict[str, Any]) -> None:
@@ -86,6 +98,8 @@ class Gallery:
             else self._contents.pop(source.name, None)
         )
         values |= {"name": source.name, "original": content and data_uri(content)}
+        if "answer" in values:
+            values |= _drawn(values.pop("answer"))
         shown = _Shown(urgency, values)
         if len(self._shown) < MOST:
             heapq.heappush(self._shown, shown)
@@ -112,17 +126,45 @@ class Gallery:
             failed=self._failed,
             doubted=self._doubted,
             shown=len(in_order),
-            cards=(_card(shown.values) for shown in in_order),
+            cards=(shown.values for shown in in_order),
         )
 
 
-def _card(values: dict[str, Any]) -> dict[str, Any]:
-    """Draws what is kept of an answer, which is less than what the page holds of it."""
-    if "error" in values:
-        return values
-    prediction = values["prediction"]
+def _drawn(answer: Prediction | Reading) -> dict[str, Any]:
+    """Draws an answer: what the page holds of it, which for a Reading is less than all."""
+    if isinstance(answer, Prediction):
+        return {
+            "answer": answer.label,
+            "warning": answer.warning,
+            "all_right": None,
+            "seen": picture_uri(answer.picture),
+            "seen_alt": "What the network saw of it, 28 by 28 pixels",
+            "bars": bars(answer.probabilities, answer.label),
+        }
+    digits = [digit.prediction for digit in answer.digits]
+    least_sure = sorted(range(len(digits)), key=lambda i: digits[i].probability)[:_MOST_BARS]
     return {
-        **values,
-        "seen": picture_uri(prediction.picture),
-        "bars": bars(prediction.probabilities, prediction.label),
+        "answer": answer.text,
+        "warning": answer.warning,
+        "all_right": answer.probability,
+        "digits": len(digits),
+        "seen": picture_uri(_side_by_side([digit.picture for digit in digits])),
+        "seen_alt": f"What the network saw of its {len(digits)} digits",
+        "bars": [
+            {
+                "name": digits[i].label,
+                "probability": digits[i].probability,
+                "answer": True,
+                "target": False,
+            }
+            for i in sorted(least_sure)
+        ],
     }
+
+
+def _side_by_side(pictures: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """Sets pictures of one size into rows, as wide as they are high together."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    empty = [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
+    filled = [*pictures, *empty]
+    return np.vstack([np.hstack(filled[i : i + columns]) for i in range(0, len(filled), columns)])
