@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from digitcli.answers import Prediction, Reading
+    from digitcli.classifier import Classifier
+    from digitcli.console.prediction import AnswerDisplay
     from digitcli.core.errors import PictureError
-    from digitcli.data.prepare import Prepare
     from digitcli.data.reading import Source
     from digitcli.report.gallery import Gallery
 
@@ -107,8 +108,6 @@ def predict(
     fitted into 20x20 pixels, and centred by mass in 28x28.
     """
     from digitcli.classifier import Classifier
-    from digitcli.console.prediction import AnswerDisplay, PredictionDisplay
-    from digitcli.console.reading import ReadingDisplay
     from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import BlankPictureError, PictureError
     from digitcli.data.finding import is_passed_over
@@ -130,16 +129,11 @@ def predict(
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
-    given: dict[str, Any] = {"as_json": json, "quiet": quiet, "minimum": min_probability}
-    of_kind: AnswerDisplay[Any] = (
-        ReadingDisplay(classifier.path, **given)
-        if split
-        else PredictionDisplay(classifier.path, **given, top=top)
-    )
     read: Callable[..., Iterator[tuple[Source, Any]]] = (
         classifier.read_sources if split else classifier.predict_sources
     )
-    with of_kind as display:
+    given = {"as_json": json, "quiet": quiet, "minimum": min_probability}
+    with _display(classifier.path, split=split, top=top, **given) as display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
         for source, answer in read(sources, max_pixels):
             if source.folder is not None:
@@ -158,12 +152,7 @@ def predict(
                 fault = PictureError("there are no pictures in it", "name another folder")
                 fail(Source(folder, fault), fault)
     if show_steps is not None and images:
-        if split:
-            from digitcli.cli.places import draw_places
-
-            draw_places(classifier, images[0], show_steps, max_pixels)
-        else:
-            _draw_steps(images[0], show_steps, max_pixels, classifier.prepare)
+        _draw_steps(classifier, images[0], show_steps, max_pixels, split=split)
     gallery.write(classifier.path)
     if report is not None and not quiet:
         print_note(f"wrote the report {visible(str(report))}")
@@ -208,6 +197,17 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     check_destination(path)
 
 
+def _display(
+    checkpoint: Path, *, split: bool, top: int | None, **given: Any
+) -> "AnswerDisplay[Any]":
+    from digitcli.console.prediction import PredictionDisplay
+    from digitcli.console.reading import ReadingDisplay
+
+    if split:
+        return ReadingDisplay(checkpoint, **given)
+    return PredictionDisplay(checkpoint, **given, top=top)
+
+
 class _NoGallery:
     """Stands in where no report is wanted."""
 
@@ -229,15 +229,21 @@ def _gallery(path: Path | None, minimum: float) -> "Gallery | _NoGallery":
     return Gallery(path, minimum)
 
 
-def _draw_steps(image: str, path: Path, max_pixels: int, prepare: "Prepare") -> None:
-    """Draws how a picture is prepared, as far as that goes."""
+def _draw_steps(
+    classifier: "Classifier", image: str, path: Path, max_pixels: int, *, split: bool
+) -> None:
+    """Draws how a picture is prepared, as far as that goes, or taken apart."""
+    from digitcli.cli.places import draw_places
     from digitcli.core.errors import PictureError
     from digitcli.data.pictures import read_picture
     from digitcli.data.steps import Steps
 
+    if split:
+        draw_places(classifier, image, path, max_pixels)
+        return
     steps = Steps()
     with contextlib.suppress(PictureError):  # what is wrong was told with the answer
-        prepare(read_picture(Path(image), max_pixels), steps)
+        classifier.prepare(read_picture(Path(image), max_pixels), steps)
     if steps:
         steps.save(path)
 
