@@ -1,5 +1,6 @@
 """Shows what pictures of several digits were read as: each with its place and its probability."""
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from digitcli.answers import UNSURE, PlacedDigit, Reading
@@ -49,15 +50,20 @@ class ReadingDisplay(AnswerDisplay[Reading]):
         }
 
     def _draw(self, console: "Console", path: str, text: str, reading: Reading) -> None:
-        """Draws what the network saw of each digit, as many side by side as there is room for."""
+        """Draws what the network saw of each digit, row by row, side by side where they fit."""
         from rich.columns import Columns
         from rich.text import Text
 
         console.print(Text(visible(path), style="bold"), soft_wrap=True)
         highlight = "bold yellow" if UNSURE in text else "bold green"
-        console.print(Text.assemble((visible(text), highlight), f"  {reading.probability:.2%}"))
-        cells = [self._cell(digit, coloured=has_colour(console)) for digit in reading.digits]
-        console.print(Columns(cells, padding=(1, 2)))
+        rows = [list(row) for _, row in groupby(reading.digits, lambda digit: digit.row)]
+        lines = "\n".join(visible(Reading(tuple(row)).sure_text(self._minimum)) for row in rows)
+        console.print(Text.assemble((lines, highlight), f"  {reading.probability:.2%}"))
+        for row in rows:
+            cells = [self._cell(digit, coloured=has_colour(console)) for digit in row]
+            console.print()
+            console.print(Columns(cells, padding=(1, 2)))
+        console.print()
 
     def _cell(self, digit: PlacedDigit, *, coloured: bool) -> "RenderableType":
         from rich.console import Group
@@ -66,4 +72,5 @@ class ReadingDisplay(AnswerDisplay[Reading]):
         label = digit.prediction.sure_text(self._minimum)
         highlight = "bold yellow" if label == UNSURE else "bold green"
         answer = Text.assemble((visible(label), highlight), f"  {digit.prediction.probability:.2%}")
-        return Group(answer, half_blocks(digit.prediction.picture, coloured=coloured))
+        picture = digit.prediction.picture.reshape(14, 2, 14, 2).max(axis=(1, 3))  # half as large
+        return Group(answer, half_blocks(picture, coloured=coloured))

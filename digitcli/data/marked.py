@@ -12,7 +12,7 @@ from digitcli.data.prepare import Picture
 _SIDES = (600, 1400)
 """Pixels of the drawn picture's longer side at least and at most."""
 
-_GAP, _TILE, _CAPTION = 12, 84, 22
+_GAP, _TILE, _CAPTION, _NAME = 12, 84, 22, 17
 """Pixels; three times 28, so that what the network saw is in squares."""
 
 _BACKGROUND, _TEXT, _BOX = (64, 64, 72), (235, 235, 235), (255, 64, 64)
@@ -56,8 +56,9 @@ def draw_marks(grey: Grey, size: tuple[int, int], marks: Sequence[Mark]) -> Imag
         left, top, right, bottom = (_GAP + round(side * factor) for side in mark.box)
         draw.rectangle((left - 1, top - 1, right, bottom), outline=_BOX, width=2)
         name = str(number + 1)
-        draw.rectangle((left - 1, top - 1, left + 9 * len(name) + 3, top + 15), fill=_BOX)
-        draw.text((left + 2, top - 2), name, (255, 255, 255), font)
+        above = max(0, top - _NAME)
+        draw.rectangle((left - 1, above, left + 9 * len(name) + 3, above + _NAME), fill=_BOX)
+        draw.text((left + 2, above), name, (255, 255, 255), font)
         x = _GAP + number % columns * (_TILE + _GAP)
         y = height + 2 * _GAP + number // columns * tall
         draw.text((x, y), f"{name}: {mark.caption}", _TEXT, font)
