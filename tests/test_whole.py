@@ -65,6 +65,10 @@ def test_a_network_for_garments_is_shown_the_whole_picture(
 
     from digitcli import Classifier
 
+    refused = run("predict", "--split", *flags)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "fashion-mnist, whose pictures cannot be taken apart" in refused.stderr
+
     classifier = Classifier.load(tmp_path / "fashion")
     assert np.array_equal(classifier.predict("coat.png").picture, garment())
     scores = json.loads(run("inspect-softmax", *flags, "--json").stdout)["logits"]
