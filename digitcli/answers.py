@@ -11,6 +11,9 @@ import numpy.typing as npt
 UNSURE = "?"
 """Stands for a class that is not sure enough."""
 
+_MOST_NAMED = 10
+"""Shapes that a warning names at most."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -105,8 +108,10 @@ class Reading:
         ]
         if not doubtful:
             return None
-        count = len(self.digits)
-        return f"of its {count} shapes, number {', '.join(doubtful)} does not look like one digit"
+        named = ", ".join(doubtful[:_MOST_NAMED])
+        if len(doubtful) > _MOST_NAMED:
+            named += f" and {len(doubtful) - _MOST_NAMED} more"
+        return f"of its {len(self.digits)} shapes, number {named} does not look like one digit"
 
     def sure_text(self, minimum: float) -> str:
         """Returns the text with ``?`` in the place of each digit of a lower probability."""

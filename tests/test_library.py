@@ -253,14 +253,20 @@ def test_which_weights(
 def test_the_readmes_programs(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoint.is_file()
     save_digit(Path("seven.png"), 7)
+    strip = Image.new("L", (200, 100), 255)
+    strip.paste(draw_digit(9, size=100), (0, 0))
+    strip.paste(draw_digit(4, size=100), (100, 0))
+    strip.save("postcode.png")
     section = README.split("## In a program")[1].split("\n## ")[0]
     known: dict[str, object] = {"names": ["seven.png", "missing.png"]}
     for program in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
         exec(program, known)  # noqa: S102  our own
-    first, second, third = capsys.readouterr().out.splitlines()
+    first, second, third, fourth, *each = capsys.readouterr().out.splitlines()
     assert first.startswith("7 0.")
     assert second == "seven.png 7"
     assert third.startswith("missing.png missing.png: cannot read it")
+    assert fourth.startswith("94 0.")
+    assert [line.split()[0] for line in each] == ["9", "4"]
 
 
 PROGRAM = """\
