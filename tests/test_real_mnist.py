@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import SHARED_MNIST
 from drawn_digits import prepared
+from strips import Bench
 from typer.testing import CliRunner
 
 from digitcli import Classifier
@@ -53,3 +54,12 @@ def test_a_real_digit_passes_preparation_unchanged(data_dir: Path) -> None:
     assert test is not None
     for picture in test.images[:1000]:
         assert np.array_equal(prepared(picture.astype(np.float32) / np.float32(255)), picture)
+
+
+@pytest.mark.parametrize(("how", "least"), [("apart", 0.93), ("one in four touches", 0.75)])
+def test_strips_of_digits(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, how: str, least: float
+) -> None:
+    monkeypatch.setenv("DIGITCLI_DATA_DIR", str(data_dir))
+    cases = Bench(None, "test", seed=0).cases((how, range(60)))
+    assert np.mean([case.read == case.text for case in cases]) >= least
