@@ -1,6 +1,7 @@
 """``digitcli predict``: read the digit in a picture."""
 
 import contextlib
+import functools
 import itertools
 import os
 import sys
@@ -102,6 +103,7 @@ def predict(
         DigitcliError,
         PictureError,
     )
+    from digitcli.core.fleet import own_fleet
     from digitcli.data.finding import is_passed_over
     from digitcli.data.reading import Source
 
@@ -126,7 +128,8 @@ def predict(
         classifier.path, as_json=json, quiet=quiet, top=top, minimum=min_probability
     ) as display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
-        for source, answer in classifier.predict_sources(sources, max_pixels):
+        read = functools.partial(classifier.predict_sources, max_pixels=max_pixels)
+        for source, answer in own_fleet().share(read, sources):
             if source.folder is not None:
                 if is_passed_over(source.name, answer):
                     continue
