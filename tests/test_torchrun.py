@@ -137,11 +137,14 @@ def test_frozen_layers_stay_in_every_process(
     program: list[str], start: Start, checkpoint: Path, tmp_path: Path
 ) -> None:
     root = fill(tmp_path / "mine", {"3": 3, "5": 5})
+    (root / "5" / "notes.txt").write_text("no picture")
     flags = ("--dataset", f"folder:{root}", "--from", checkpoint, "--epochs", 2)
-    assert start("train", *flags, "--output", "alone").returncode == 0
+    one = start("train", *flags, "--output", "alone")
+    assert one.returncode == 0
     two = together(*program[1:], "train", *flags, "--output", "two")
     assert two.returncode == 0, two.stderr
     alone, both = load_checkpoint(Path("alone")), load_checkpoint(Path("two"))
     assert_equal_to_rounding(alone, both)
+    assert two.stderr.count("left out") == one.stderr.count("left out") == 1
     first = load_checkpoint(checkpoint).weights["l1.weight"]
     assert np.array_equal(both.weights["l1.weight"], first)

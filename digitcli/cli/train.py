@@ -1,7 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 import shlex
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -241,6 +241,7 @@ def _run(
     from digitcli.core.training import train as train_network
     from digitcli.core.world import join, local_device
     from digitcli.data.datasets import Source
+    from digitcli.data.fetch import Progress
     from digitcli.data.training_data import load_training_data
 
     recipe, rank = settings.recipe, own_rank()
@@ -249,7 +250,7 @@ def _run(
         tell_beginning(
             settings, interrupted, start, writer.output, machine(torch_device, recipe, rank)
         )
-    with DownloadDisplay() as progress:
+    with DownloadDisplay() if rank.is_first else nullcontext(Progress()) as progress:
         data = load_training_data(
             settings.dataset,
             Source(*source, progress),

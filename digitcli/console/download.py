@@ -13,13 +13,14 @@ from digitcli.console.streams import (
     print_note,
     visible,
 )
+from digitcli.data import fetch
 from digitcli.data.download import FileReport
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class DownloadDisplay:
+class DownloadDisplay(fetch.Progress):
     """Follows a download on standard error; draws nothing until something is fetched."""
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from digitcli.console.streams import (
     output_console,
     print_json,
     print_line,
+    print_note,
     visible,
 )
 from digitcli.core.batches import TrainingData
@@ -31,6 +32,12 @@ class TrainingDisplay(Observer):
     def live(self) -> AbstractContextManager[object]:
         """Returns the context that the run happens in."""
         return nullcontext()
+
+    def on_plain(self, reason: str) -> None:
+        """Says that it will take longer, and why."""
+        print_note(
+            f"steps cannot be captured on this device, the plain loop runs: {visible(reason)}"
+        )
 
     def on_done(self, result: EpochResult, path: Path) -> None:
         """The run is over and its weights are at ``path``."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from digitcli.core.deform import Deformer
+from digitcli.core.device import sent
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import normalised
 from digitcli.core.recipes import Recipe
@@ -151,17 +152,16 @@ class Batches:
             This process's part of each batch.
         """
         world = self._world
-        for picked in order[done * self._size :].split(self._size):
-            mine = torch.arange(len(picked))[world.part(len(picked))]
-            here = picked[mine].to(self._device)
-            x, y = self._x[here], self._y[here]
+        for picked in order[done * self._size :].to(self._device).split(self._size):
             count, outliers = len(picked), 0
+            mine = world.part(count)
+            x, y = self._x[picked[mine]], self._y[picked[mine]]
             if self._outliers is not None:
                 outliers = max(1, round(self._share * count))
-                drawn = torch.randint(len(self._outliers), (outliers,))
-                others = torch.arange(outliers)[world.part(outliers)]
-                x = torch.cat([x, self._outliers[drawn[others].to(self._device)]])
-                mine = torch.cat([mine, count + others])
+                drawn = torch.randint(len(self._outliers), (outliers,))[world.part(outliers)]
+                x = torch.cat([x, self._outliers[sent(drawn, self._device)]])
             if self._deform is not None:
-                x = self._deform(x, self._deform.draw(count + outliers).of(mine))
+                digits, others = torch.arange(count + outliers).split([count, outliers])
+                rows = torch.cat([digits[mine], others[world.part(outliers)]])
+                x = self._deform(x, self._deform.draw(count + outliers).of(rows))
             yield Batch(x, y, len(y) / count, (len(x) - len(y)) / outliers if outliers else 0.0)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from digitcli.core.device import sent
 from digitcli.core.recipes import Deformation
 
 _SIDE = 28
@@ -85,7 +86,8 @@ class Deformer:
             float32 of the same shape; what comes in from outside is paper.
         """
         batch, how, device = len(images), self.deformation, images.device
-        draws, noise = how_each.affine.to(device), how_each.noise.flatten(end_dim=1).to(device)
+        draws = sent(how_each.affine, device)
+        noise = sent(how_each.noise.flatten(end_dim=1), device)
         angle = draws[:, 0] * math.radians(how.rotation)
         across, down = 1 + how.scale * draws[:, 1], 1 + how.scale * draws[:, 2]
         shear = how.shear * draws[:, 3]

@@ -1,6 +1,7 @@
-"""Choosing the device that trains or evaluates."""
+"""Choosing the device that trains or evaluates, and sending it what a batch needs."""
 
 import torch
+from torch import Tensor
 
 from digitcli.core.errors import DigitcliError
 
@@ -31,6 +32,15 @@ def choose_device(name: str) -> torch.device:
             "use --device cpu",
         )
     return torch.device(name)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copies a small tensor to a device, without waiting for the work that is queued there.
+
+    CUDA takes what is in pageable memory before it returns, so the tensor may go at once. Of other
+    kinds of device that is not said.
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def _check_cuda(index: int) -> None:

@@ -41,6 +41,9 @@ class EpochResult:
 class Observer:
     """Is told of a run as it goes; this one makes nothing of it."""
 
+    def on_plain(self, reason: str) -> None:
+        """Steps cannot be captured and replayed on this device, and are launched one by one."""
+
     def on_batches(self, epoch: int, batch: int) -> None:
         """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
 
@@ -59,6 +62,11 @@ class Observers(Observer):
 
     def __init__(self, each: Sequence[Observer]) -> None:
         self._each = each
+
+    def on_plain(self, reason: str) -> None:
+        """See ``Observer``."""
+        for observer in self._each:
+            observer.on_plain(reason)
 
     def on_batches(self, epoch: int, batch: int) -> None:
         """See ``Observer``."""

@@ -17,8 +17,8 @@ from digitcli.core.recipes import Recipe
 class Optimizer(Protocol):
     """Changes parameters in place, and remembers what it needs for the next step."""
 
-    def step(self, gradients: list[Tensor], lr: float) -> None:
-        """Takes a step of a learning rate; a gradient per parameter."""
+    def step(self, gradients: list[Tensor], lr: float | Tensor) -> None:
+        """Takes a step of a learning rate, float32 () if a tensor; a gradient per parameter."""
 
     def memory(self) -> dict[str, Tensor]:
         """Returns what it remembers, by name: the tensors themselves, not copies."""
@@ -32,7 +32,7 @@ class SGD:
         self._velocities = [torch.zeros_like(p) for p in parameters]
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], lr: float) -> None:
+    def step(self, gradients: list[Tensor], lr: float | Tensor) -> None:
         """See ``Optimizer``."""
         sgd(
             self._parameters,
@@ -62,7 +62,7 @@ class AdamW:
         self._steps = [torch.zeros((), device=p.device) for p in parameters]
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], lr: float) -> None:
+    def step(self, gradients: list[Tensor], lr: float | Tensor) -> None:
         """See ``Optimizer``."""
         adamw(
             self._parameters,

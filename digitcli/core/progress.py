@@ -70,7 +70,7 @@ class Progress:
 
     def on_step(self, loss: Tensor) -> None:
         """A step is done, and this was its loss, or this process's part of it."""
-        self._batch_losses[self.batch] = loss.detach()
+        self._batch_losses[self.batch] = loss
         self.batch += 1
 
     def read_loss(self, count: int) -> LossReading:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from digitcli.core.batches import Batches, TrainingData
+from digitcli.core.batches import Batch, Batches, TrainingData
 from digitcli.core.calibration import fit_temperature
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
@@ -26,6 +26,7 @@ from digitcli.core.observers import EpochResult, Observer, Observers
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.progress import Progress, checksums_of, threads_of
 from digitcli.core.recipes import Recipe
+from digitcli.core.replay import fastest
 from digitcli.core.resume import Settings, TrainingState
 from digitcli.core.start import Start, take_over
 from digitcli.core.stopping import StopWish
@@ -83,7 +84,17 @@ def train(
     check_readings(steps // log_every + recipe.epochs)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
+    def step(batch: Batch, lr: float | Tensor) -> Tensor:
+        logits = network(batch.x)
+        loss = _part(functional.cross_entropy(logits[: len(batch.y)], batch.y), batch.share)
+        objective = loss
+        if recipe.outliers:
+            objective = loss + _exposure(logits[len(batch.y) :], batch, recipe)
+        optimizer.step(world.gradients(objective, parameters), lr)
+        return loss.detach()
+
     everyone = Observers(observers)
+    take_step = fastest(step, device, everyone.on_plain) if world.size == 1 else step
     origin = resume.settings.start if resume else start.checksum if start else None
     settings = Settings(data.name, data.classes, origin, data.validation, recipe, seed, log_every)
     checksums = checksums_of(data, recipe)
@@ -94,14 +105,8 @@ def train(
         while run.epoch <= recipe.epochs:
             epoch = run.epoch
             run.start()
-            for x, y, share, outlier_share in batches.in_order(run.order, done=run.batch):
-                logits = network(x)
-                loss = _part(functional.cross_entropy(logits[: len(y)], y), share)
-                objective = loss
-                if recipe.outliers:
-                    objective = loss + _part(_exposure(logits[len(y) :], recipe), outlier_share)
-                gradients = world.gradients(objective, parameters)
-                optimizer.step(gradients, recipe.lr_at(run.step / steps))
+            for batch in batches.in_order(run.order, done=run.batch):
+                loss = take_step(batch, recipe.lr_at(run.step / steps))
 
                 run.on_step(loss)
                 if run.batch % log_every == 0:
@@ -208,11 +213,12 @@ _EXPOSURE = 0.5
 over all outliers by it; here that mean is weighed by their share of the batch as well."""
 
 
-def _exposure(logits: Tensor, recipe: Recipe) -> Tensor:
+def _exposure(logits: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
     """Returns what outliers add to a batch's loss: the more, the more one class is preferred."""
     if not len(logits):
         return logits.sum()  # nothing
-    return -_EXPOSURE * recipe.outliers * functional.log_softmax(logits, dim=1).mean()
+    mean = functional.log_softmax(logits, dim=1).mean()
+    return _part(-_EXPOSURE * recipe.outliers * mean, batch.outlier_share)
 
 
 def _temperature(data: TrainingData, recipe: Recipe, scores: npt.NDArray[np.float32]) -> float:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -38,8 +37,8 @@ _TICK = 0.5  # seconds; where a wait cannot be interrupted, Ctrl-C is heard so o
 Reader = Callable[[Connections], Generator[Start | bytes, None, None]]
 
 
-class Progress(Protocol):
-    """Is told of a download as it goes."""
+class Progress:
+    """Is told of a download as it goes; this one makes nothing of it."""
 
     def on_wait(self, holder: str) -> None:
         """Another process downloads to the same folder, and is waited for."""

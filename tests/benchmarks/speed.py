@@ -8,6 +8,7 @@ ratio take turns, and the medians of their runs are compared.
 * quick: training time of ``--recipe quick`` against the lesson's ten epochs, and its accuracy
 * epoch: one epoch against ``jax_epoch.py`` (extra ``bench``)
 * predict: one picture, whole process, against ``torch_predict.py``; peak memory
+* cuda: ten lesson epochs of training on a CUDA device, against ``lesson_script.py`` on the same
 * help: ``digitcli --help``
 * many: 10,000 pictures of 28x28, and peak memory against 1,000
 """
@@ -92,13 +93,13 @@ def told(key: str) -> Callable[[Run], float]:
     return lambda run: float(json.loads(run.last_line)[key])
 
 
-def lesson(seed: int = 0) -> Command:
-    return [sys.executable, HERE / "lesson_script.py", data_dir(), "10", str(seed)]
+def lesson(device: str = "cpu") -> Command:
+    return [sys.executable, HERE / "lesson_script.py", data_dir(), "10", "0", device]
 
 
-def train(folder: Path, *flags: str) -> Command:
+def train(folder: Path, *flags: str, device: str = "cpu") -> Command:
     output = folder / "trained.safetensors"
-    return [*DIGITCLI, "train", "--device", "cpu", "--json", "--output", output, *flags]
+    return [*DIGITCLI, "train", "--device", device, "--json", "--output", output, *flags]
 
 
 def bench_train(runs: int, folder: Path) -> list[Row]:
@@ -155,6 +156,22 @@ def bench_epoch(runs: int, folder: Path) -> list[Row]:
             mine / other,
             "<= 1.5",
         )
+    ]
+
+
+def bench_cuda(runs: int, folder: Path) -> list[Row]:
+    ours, theirs = in_turn(runs, train(folder, device="cuda"), lesson("cuda"))
+    mine, other = (median(side, told("seconds")) for side in (ours, theirs))
+    accuracy = median(ours, told("accuracy"))
+    return [
+        Row(
+            "CUDA, 10 epochs of training",
+            f"{mine:.2f} s",
+            f"{other:.1f} s",
+            mine / other,
+            "<= 0.025",
+        ),
+        Row("its accuracy", f"{accuracy:.2%}", "", accuracy, ">= 0.97"),
     ]
 
 
@@ -231,6 +248,7 @@ BENCHMARKS = {
     "epoch": bench_epoch,
     "quick": bench_quick,
     "train": bench_train,
+    "cuda": bench_cuda,
 }
 
 

@@ -1,0 +1,144 @@
+"""The parts of the README that are made: every command's options, and pictures of the terminal.
+
+``python tests/readme.py`` writes all of them anew, ``python tests/readme.py options`` the options
+alone. The pictures of ``train`` and ``eval`` need MNIST, where ``DIGITCLI_DATA_DIR`` says.
+"""
+
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import typer
+from drawn_digits import draw_digit
+from rich.console import Console
+from rich.text import Text
+
+from digitcli.cli.app import app
+from digitcli.core.lookup import OWN_PLACES
+
+README = Path(__file__).parents[1] / "README.md"
+SCREENS = Path(__file__).with_name("screens")
+
+BEGIN = "<!-- written by tests/readme.py -->\n"
+END = "<!-- end -->"
+
+ON_MNIST = {"train": "digitcli train --recipe quick", "eval": "digitcli eval"}
+ANYWHERE = {
+    "predict": "digitcli predict nine.png --top 3",
+    "inspect-softmax": "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person "
+    "--target cat",
+}
+"""What is shown of the terminal, by the picture's name."""
+
+COLUMNS = 92
+_WIDTH = 120
+
+
+def options() -> str:
+    """Writes down every command with its arguments and options, as Markdown."""
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return "\n".join(_command(name, command) for name, command in commands.items())
+
+
+def _command(name: str, command: Any) -> str:
+    context = typer.Context(command, info_name=f"digitcli {name}")
+    usage = command.get_usage(context).removeprefix("Usage: ")
+    about = [_wrapped(part) for part in re.split(r"\n\s*\n", command.help)]
+    entries = [_entry(parameter, context) for parameter in command.params]
+    shown = [line.strip() for line in command.epilog.splitlines() if line.startswith("  $")]
+    return "\n\n".join(
+        [
+            f"### `{usage}`",
+            *about,
+            "\n".join(entries),
+            "```console\n" + "\n".join(shown) + "\n```\n",
+        ]
+    )
+
+
+def _entry(parameter: Any, context: typer.Context) -> str:
+    names, text = parameter.get_help_record(context)
+    names = names.partition(" <")[0]  # the type in Python of what is named by its metavar
+    return _wrapped(f"- `{names}`: {text}", subsequent_indent="  ")
+
+
+def _wrapped(text: str, **how: Any) -> str:
+    return textwrap.fill(
+        " ".join(text.split()), _WIDTH, break_on_hyphens=False, break_long_words=False, **how
+    )
+
+
+def with_options(readme: str) -> str:
+    """Returns the README with its section of options written anew."""
+    before, rest = readme.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{options()}\n{END}{after}"
+
+
+def screen(command: str, folder: Path) -> str:
+    """Runs a command as on a terminal, and draws what it prints.
+
+    Args:
+        command: As a person types it.
+        folder: An empty folder to run it in; it is given a picture, and digitcli's own weights.
+
+    Returns:
+        An SVG.
+    """
+    weights = folder / "checkpoints" / "pretrained.safetensors"
+    weights.parent.mkdir()
+    shutil.copy(next(path for path in OWN_PLACES if path.is_file()), weights)
+    draw_digit(9, size=120, angle=-12, ink=40, paper=230).save(folder / "nine.png")
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
+        "DIGITCLI_CHECKPOINT": str(weights.relative_to(folder)),
+        "FORCE_COLOR": "1",
+        "COLORTERM": "truecolor",
+        "TERM": "xterm-256color",
+        "COLUMNS": str(COLUMNS),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)],
+        cwd=folder, env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    console = Console(
+        record=True,
+        width=COLUMNS,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        legacy_windows=False,
+    )
+    console.print(Text(f"$ {command}"), soft_wrap=True)
+    console.print(Text.from_ansi(done.stdout.rstrip("\n")), soft_wrap=True)
+    return console.export_svg(title="", unique_id="digitcli")
+
+
+def text_of(svg: str) -> str:
+    """Returns the text of a picture, without blanks: rich may draw these in more than one way."""
+    root = ElementTree.fromstring(svg)  # noqa: S314  our own file
+    texts = root.iter("{http://www.w3.org/2000/svg}text")
+    return "".join("".join(text.text.split()) for text in texts if text.text)
+
+
+def main() -> None:
+    README.write_text(with_options(README.read_text(encoding="utf-8")), encoding="utf-8")
+    if sys.argv[1:] == ["options"]:
+        return
+    SCREENS.mkdir(exist_ok=True)
+    for name, command in (ON_MNIST | ANYWHERE).items():
+        with tempfile.TemporaryDirectory() as folder:
+            (SCREENS / f"{name}.svg").write_text(screen(command, Path(folder)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

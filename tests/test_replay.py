@@ -1,0 +1,137 @@
+"""Steps that are captured and replayed are the steps that they were captured from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from drawn_digits import drawn_pictures
+from torch import Tensor
+
+from digitcli.core import training
+from digitcli.core.batches import TrainingData
+from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.observers import Observer
+from digitcli.core.recipes import BEST, QUICK, Recipe
+from digitcli.core.replay import Replayed, Step
+from digitcli.data.outliers import make_outliers
+
+CPU = torch.device("cpu")
+
+RECIPES = {
+    "lesson": Recipe("small", epochs=2, batch_size=8, lr=0.05, momentum=0.5),
+    "quick": replace(QUICK, epochs=2, batch_size=8),
+    "best": replace(BEST, epochs=2, batch_size=16),
+}
+"""Of 100 pictures the last batch is smaller, and not replayed."""
+
+
+class TapeGraphs:
+    """Stands in for CUDA's graphs: what was captured is done anew, on the tensors of then."""
+
+    def __init__(self, fault: str | None = None) -> None:
+        self.fault = fault
+        self.warmed = self.captured = self.replayed = 0
+
+    def warm(self, work: Callable[[], Tensor]) -> Tensor:
+        self.warmed += 1
+        return work()
+
+    def capture(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        if self.fault is not None:
+            raise RuntimeError(self.fault)
+        self.captured += 1
+        result = torch.full((), np.nan)
+
+        def again() -> None:
+            self.replayed += 1
+            result.copy_(work())
+
+        return again, result
+
+
+class Listener(Observer):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def on_plain(self, reason: str) -> None:
+        self.told.append(reason)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    images, labels = drawn_pictures(100, 1)
+    outliers = make_outliers(images, labels, 0)
+    return TrainingData(
+        "small", tuple("0123456789"), 0.13, 0.31, images, labels, images, labels, outliers=outliers
+    )
+
+
+def trained(
+    data: TrainingData, recipe: Recipe, device: torch.device = CPU, who: Sequence[Observer] = ()
+) -> Checkpoint:
+    done = training.train(data, recipe, seed=3, log_every=5, device=device, observers=who)
+    return done.checkpoint
+
+
+def taking(
+    make: Callable[[Step, Callable[[str], None]], Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "fastest", lambda step, _, on_plain: make(step, on_plain))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_replayed_steps_are_the_plain_ones(
+    data: TrainingData, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPES[name]
+    # the rate of a replayed step is a tensor, and so a float32
+    taking(lambda step, _: lambda batch, lr: step(batch, torch.tensor(lr)), monkeypatch)
+    plain = trained(data, recipe)
+    graphs = TapeGraphs()
+    taking(lambda step, on_plain: Replayed(step, graphs, on_plain), monkeypatch)
+    replayed = trained(data, recipe)
+
+    full = 2 * (100 // recipe.batch_size)
+    assert (graphs.warmed, graphs.captured, graphs.replayed) == (3, 1, full - 3)
+    assert replayed.metadata == plain.metadata
+    for weight, expected in zip(replayed.weights.values(), plain.weights.values(), strict=True):
+        assert np.array_equal(weight, expected)
+
+
+def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = trained(data, RECIPES["lesson"])
+    graphs = TapeGraphs(fault="operation not permitted\nand so on")
+    taking(lambda step, on_plain: Replayed(step, graphs, on_plain), monkeypatch)
+    listener = Listener()
+    fallen_back = trained(data, RECIPES["lesson"], who=[listener])
+
+    assert listener.told == ["operation not permitted"]
+    for weight, expected in zip(fallen_back.weights.values(), plain.weights.values(), strict=True):
+        assert weight == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", RECIPES)
+def test_cuda_replays_the_steps_of_the_cpu(
+    data: TrainingData, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replays = 0
+    replay = torch.cuda.CUDAGraph.replay
+
+    def counted(graph: torch.cuda.CUDAGraph) -> None:
+        nonlocal replays
+        replays += 1
+        replay(graph)
+
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", counted)
+    listener = Listener()
+    theirs = trained(data, RECIPES[name], torch.device("cuda"), [listener])
+    assert listener.told == []
+    assert replays == 2 * (100 // RECIPES[name].batch_size) - 3
+    ours = trained(data, RECIPES[name])
+    losses = [[each.loss for each in one.metadata.losses] for one in (theirs, ours)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
