@@ -121,7 +121,9 @@ def join(device: torch.device, patience: timedelta | None = None) -> Iterator[Wo
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "/gloo/" in str(error)):
             raise
-        raise OthersGoneError("another process has ended", "its own lines or torchrun's report say why") from error
+        raise OthersGoneError(
+            "another process has ended", "its own lines or torchrun's report say why"
+        ) from error
     # Not after a fault: the others end when they miss this one, which has told it by then.
     dist.destroy_process_group()
 
