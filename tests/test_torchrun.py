@@ -23,10 +23,16 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
 FLAGS = ("--epochs", "2", "--batch-size", "50", "--log-every", "5", "--lr", "0.02")
 
 
-def together(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Runs a program in two processes; the first words are those of a Python without its name."""
-    command = [*TORCHRUN, *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
+def together(
+    *arguments: object,
+    count: int = 2,
+    input: str | None = None,  # noqa: A002
+) -> "subprocess.CompletedProcess[str]":
+    """Runs a program in several processes; the first words are of a Python without its name."""
+    command = [*TORCHRUN, f"--nproc-per-node={count}", *map(str, arguments)]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=240, input=input
+    )
 
 
 def assert_equal_to_rounding(one: Checkpoint, other: Checkpoint) -> None:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from digitcli import __version__
 from digitcli.cli import download, evaluate, export, inspect_softmax, predict, train
 from digitcli.cli.options import examples
+from digitcli.cli.together import together
 from digitcli.console.streams import unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
 
@@ -140,7 +141,7 @@ def _options(
 
 app.command("download", epilog=download.EXAMPLES)(download.download)
 app.command("train", epilog=train.EXAMPLES)(train.train)
-app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("eval", epilog=evaluate.EXAMPLES)(together(evaluate.evaluate))
+app.command("predict", epilog=predict.EXAMPLES)(together(predict.predict))
 app.command("inspect-softmax", epilog=inspect_softmax.EXAMPLES)(inspect_softmax.inspect_softmax)
 app.command("export", epilog=export.EXAMPLES)(export.export)

@@ -79,13 +79,16 @@ def evaluate(
     from digitcli.console.streams import print_note, visible
     from digitcli.core import evaluation
     from digitcli.core.device import choose_device
+    from digitcli.core.fleet import own_fleet
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:
         pictures = chosen.load(
             split, Source(data_dir, mirror or [], progress), loaded.metadata.classes
         )
-    result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
+    result = evaluation.evaluate(
+        loaded, pictures.images, pictures.labels, torch_device, own_fleet()
+    )
     show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
     if report is not None:
         from digitcli.report.evaluation import write_evaluation

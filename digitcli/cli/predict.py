@@ -1,6 +1,7 @@
 """``digitcli predict``: read the digit in a picture."""
 
 import contextlib
+import functools
 import itertools
 import os
 import sys
@@ -110,6 +111,7 @@ def predict(
     from digitcli.classifier import Classifier
     from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import BlankPictureError, PictureError
+    from digitcli.core.fleet import own_fleet
     from digitcli.data.finding import is_passed_over
     from digitcli.data.reading import Source
 
@@ -135,7 +137,8 @@ def predict(
     given = {"as_json": json, "quiet": quiet, "minimum": min_probability}
     with _display(classifier.path, split=split, top=top, **given) as display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
-        for source, answer in read(sources, max_pixels):
+        work = functools.partial(read, max_pixels=max_pixels)
+        for source, answer in own_fleet().share(work, sources):
             if source.folder is not None:
                 if is_passed_over(source.name, answer):
                     continue

@@ -17,7 +17,10 @@ class DigitcliError(Exception):
         self.problem = problem
         self.next_step = next_step
         self.exit_code = exit_code
-        super().__init__(f"{problem}; {next_step}" if next_step else problem)
+        super().__init__(problem, next_step)  # what another process builds it of again
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.next_step}" if self.next_step else self.problem
 
 
 class StoppedError(DigitcliError):
@@ -26,6 +29,10 @@ class StoppedError(DigitcliError):
 
 class DivergedError(DigitcliError):
     """A run whose loss or weights are no longer numbers."""
+
+
+class OthersGoneError(DigitcliError):
+    """Another process, of several that work together, has ended before the work was done."""
 
 
 class CheckpointError(DigitcliError):

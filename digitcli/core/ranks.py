@@ -23,6 +23,10 @@ class Rank:
         """Whether this process is the one that shows and writes."""
         return self.number == 0
 
+    def part(self, count: int) -> slice:
+        """Returns which of so many things are this process's; parts differ by one at most."""
+        return slice(count * self.number // self.size, count * (self.number + 1) // self.size)
+
 
 def own_rank() -> Rank:
     """Reads ``RANK`` and ``WORLD_SIZE``, as torchrun sets them; alone where they are not set.

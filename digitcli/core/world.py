@@ -8,13 +8,15 @@ have made, to rounding.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from digitcli.core.errors import DigitcliError
+from digitcli.core.device import choose_device
+from digitcli.core.errors import DigitcliError, OthersGoneError
 from digitcli.core.ranks import Rank, own_rank
 
 
@@ -25,10 +27,6 @@ class World(Rank):
     def batch_norm(self) -> type[nn.BatchNorm1d]:
         """The batch normalisation that is over the whole of a batch."""
         return nn.BatchNorm1d if self.size == 1 else WorldBatchNorm
-
-    def part(self, count: int) -> slice:
-        """Returns which of so many things are this process's; parts differ by one at most."""
-        return slice(count * self.number // self.size, count * (self.number + 1) // self.size)
 
     def total(self, tensor: Tensor) -> Tensor:
         """Returns the sum of a tensor over all processes; each must ask for it."""
@@ -83,21 +81,27 @@ ALONE = World()
 
 
 def local_device(device: torch.device) -> torch.device:
-    """Returns this process's own device of a kind."""
+    """Returns this process's own device of a kind.
+
+    Raises:
+        DigitcliError: There are fewer devices than processes.
+    """
     if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        return choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
     return device
 
 
 @contextmanager
-def join(device: torch.device) -> Iterator[World]:
+def join(device: torch.device, patience: timedelta | None = None) -> Iterator[World]:
     """Joins the processes that torchrun started, until the block ends.
 
     Args:
         device: Where this process computes, which decides how they talk: NCCL on CUDA, else gloo.
+        patience: How long one waits for another; None for torch's own, minutes.
 
     Raises:
         DigitcliError: The others cannot be reached.
+        OthersGoneError: One of them has ended before this one.
     """
     rank = own_rank()
     if rank.size == 1:
@@ -106,7 +110,7 @@ def join(device: torch.device) -> Iterator[World]:
     try:
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
     except (RuntimeError, ValueError) as error:
         raise DigitcliError(
             f"the other processes cannot be reached ({str(error).splitlines()[0]})",
@@ -114,8 +118,14 @@ def join(device: torch.device) -> Iterator[World]:
         ) from error
     try:
         yield World(rank.number, rank.size)
-    finally:
-        dist.destroy_process_group()
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "/gloo/" in str(error)):
+            raise
+        raise OthersGoneError(
+            "another process has ended", "its own lines or torchrun's report say why"
+        ) from error
+    # Not after a fault: the others end when they miss this one, which has told it by then.
+    dist.destroy_process_group()
 
 
 class WorldBatchNorm(nn.BatchNorm1d):
