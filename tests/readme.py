@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 import typer
 from drawn_digits import draw_digit
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -34,6 +35,7 @@ END = "<!-- end -->"
 ON_MNIST = {"train": "digitcli train --recipe quick", "eval": "digitcli eval"}
 ANYWHERE = {
     "predict": "digitcli predict nine.png --top 3",
+    "split": "digitcli predict --split postcode.png",
     "inspect-softmax": "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person "
     "--target cat",
 }
@@ -89,7 +91,7 @@ def screen(command: str, folder: Path) -> str:
 
     Args:
         command: As a person types it.
-        folder: An empty folder to run it in; it is given a picture, and digitcli's own weights.
+        folder: An empty folder to run it in; it is given pictures, and digitcli's own weights.
 
     Returns:
         An SVG.
@@ -98,6 +100,10 @@ def screen(command: str, folder: Path) -> str:
     weights.parent.mkdir()
     shutil.copy(next(path for path in OWN_PLACES if path.is_file()), weights)
     draw_digit(9, size=120, angle=-12, ink=40, paper=230).save(folder / "nine.png")
+    postcode = Image.new("L", (5 * 64, 64), 255)
+    for place, digit in enumerate([9, 0, 2, 4, 5]):
+        postcode.paste(draw_digit(digit, angle=4 * place - 8), (64 * place, 0))
+    postcode.save(folder / "postcode.png")
     environment = {
         **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
         "DIGITCLI_CHECKPOINT": str(weights.relative_to(folder)),
