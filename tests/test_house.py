@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from drawn_digits import draw_digit
 from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[1]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 HEAVY = {"torch", "torchvision", "sklearn", "scipy"}
 
 PROBE = """\
@@ -23,6 +25,18 @@ try:
 except SystemExit as end:
     loaded = sorted(name for name in sys.modules if "." not in name)
     print(json.dumps([end.code, loaded]), file=sys.stderr)
+"""
+
+
+BLAS_PROBE = """\
+import sys
+from digitcli.__main__ import main
+sys.argv = ["digitcli", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    from threadpoolctl import threadpool_info
+    print(*(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))
 """
 
 
@@ -59,6 +73,27 @@ def test_what_needs_no_torch_is_exported_without(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     assert not modules_of("export", tmp_path / "x.npz") & (HEAVY | {"rich", "PIL", "onnx"})
     assert not modules_of("export", tmp_path / "x.onnx") & (HEAVY | {"rich", "PIL"})
+
+
+@pytest.mark.skipif(CORES < 2, reason="there is one core")
+@pytest.mark.usefixtures("checkpoint")
+def test_inference_multiplies_on_one_thread_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_digit(5).save(tmp_path / "5.png")
+
+    def threads() -> list[str]:
+        command = [sys.executable, "-c", BLAS_PROBE, "predict", "-q", str(tmp_path / "5.png")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[-1].split()
+
+    for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if not (found := threads()):
+        pytest.skip("this NumPy multiplies with a library that tells nothing of its threads")
+    assert set(found) == {"1"}
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    assert set(threads()) == {"2"}
 
 
 def test_imports_run_one_way() -> None:

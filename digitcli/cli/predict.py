@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digitcli.cli.options import CheckpointFile, Json, examples, file
+from digitcli.core.blas import use_one_thread
 from digitcli.data.costs import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def predict(
     A picture is prepared as MNIST was: ink made light on black, cropped,
     fitted into 20x20 pixels, and centred by mass in 28x28.
     """
+    use_one_thread()
     from digitcli.classifier import Classifier
     from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import BlankPictureError, PictureError

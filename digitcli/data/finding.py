@@ -38,7 +38,7 @@ def find_files(folder: Path) -> Iterator[Path]:
             try:
                 if entry.is_dir(follow_symlinks=False):
                     subfolders.append(path)
-                elif path.is_file():
+                elif entry.is_file(follow_symlinks=False) or path.is_file():
                     yield path
             except OSError:
                 yield path

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import PictureError, reason
-from digitcli.data.opening import upright_size
 from digitcli.data.paper import Grey
 from digitcli.data.pictures import grey_of
 from digitcli.data.reading import Source
@@ -55,7 +54,8 @@ def as_source(picture: PictureLike) -> Source:
         return Source("", bytes(picture))
     try:
         if isinstance(picture, Image.Image):
-            return Source("", grey_of(picture), size=upright_size(picture))
+            grey, size = grey_of(picture)
+            return Source("", grey, size=size)
         if isinstance(picture, np.ndarray):
             return Source("", grey_array(picture), size=picture.shape[1::-1])
         if hasattr(picture, "read"):
@@ -97,7 +97,8 @@ def grey_array(array: npt.NDArray[Any]) -> Grey:
         raise PictureError(
             f"an array of {array.dtype} is no picture", "give uint8, bool, or floats in 0..1"
         )
-    return grey_of(Image.fromarray(levels))
+    grey, _ = grey_of(Image.fromarray(levels))
+    return grey
 
 
 def _read(file: Readable) -> bytes:

@@ -120,8 +120,7 @@ class OpenPicture:
         """
         with _faults(self._file):
             self._image.load()
-            self.size = upright_size(self._image)
-            picture = upright(self._image, reduced(self._image))
+            picture, self.size = upright(self._image)
             if picture is not self._image:
                 self._image.close()
             return picture
@@ -240,16 +239,18 @@ def _too_large(problem: str, cost: int) -> PictureError:
     return PictureError(problem, f"scale it down{more}")
 
 
-def upright(image: Image.Image, small: Image.Image) -> Image.Image:
-    """Turns what an image was reduced to as the image's EXIF says, where that can be read."""
-    turn = _TURNS.get(_orientation(image))
-    return small if turn is None else small.transpose(turn)
+def upright(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+    """Turns a loaded picture as its EXIF says, where that can be read; a large one is reduced.
 
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Returns the width and height of a loaded image once it is turned as its EXIF says."""
+    Returns:
+        The picture, or itself where nothing is to be done, and the width and height that it had
+        when it was upright but not reduced.
+    """
     width, height = image.size
-    return (height, width) if _orientation(image) in _ON_ITS_SIDE else (width, height)
+    orientation, small = _orientation(image), reduced(image)
+    size = (height, width) if orientation in _ON_ITS_SIDE else (width, height)
+    turn = _TURNS.get(orientation)
+    return small if turn is None else small.transpose(turn), size
 
 
 def _orientation(image: Image.Image) -> int:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError
 from digitcli.data.costs import MAX_PIXELS
-from digitcli.data.opening import OpenPicture, reduced, upright
+from digitcli.data.opening import OpenPicture, upright
 from digitcli.data.paper import Grey
 
 _CLEARER = 1.4
@@ -48,8 +48,11 @@ def read_upright(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Im
         return picture.decode().copy()  # the picture itself is closed with its file
 
 
-def grey_of(image: Image.Image) -> Grey:
+def grey_of(image: Image.Image) -> tuple[Grey, tuple[int, int]]:
     """Makes a picture in memory grey, as ``read_picture`` does with a file; it stays as it is.
+
+    Returns:
+        Its grey, and its width and height as it is seen.
 
     Raises:
         PictureError: It has no pixels, or is still to be read from a file that is damaged.
@@ -58,10 +61,10 @@ def grey_of(image: Image.Image) -> Grey:
         raise PictureError("it has no pixels", "give a picture of 1x1 or more")
     try:
         image.load()
-        small = upright(image, reduced(image))
+        small, size = upright(image)
     except Exception as error:  # Pillow's readers raise anything on damaged files
         raise PictureError(f"it is damaged ({error})", "save it again, or take another") from error
-    return as_grey(small)
+    return as_grey(small), size
 
 
 def as_grey(image: Image.Image) -> Grey:

@@ -96,11 +96,13 @@ def prepare(grey: Grey, watch: Watch = unwatched) -> Digit:
 
 def in_mnist_form(grey: Grey) -> Picture | None:
     """Returns a picture that has MNIST's form already, upright or inverted; None for any other."""
-    as_given = _to_bytes(grey)
-    for picture in (as_given, 255 - as_given):
-        if is_mnist_form(picture):
-            return picture
-    return None
+    if grey.shape != (SIDE, SIDE):
+        return None
+    picture = _to_bytes(grey)
+    if is_mnist_form(picture):
+        return picture
+    inverted = 255 - picture
+    return inverted if is_mnist_form(inverted) else None
 
 
 def _look(grey: Grey, watch: Watch) -> tuple[Ink, int]:
@@ -182,8 +184,8 @@ def is_mnist_form(picture: Picture) -> bool:
     top, left, height, width = _bounds(picture)
     if not BOX - 1 <= max(height, width) <= BOX:  # 16 of MNIST's 70,000 fill only 19 pixels
         return False
-    expected = _position(picture[top : top + height, left : left + width])
-    return bool(np.abs(expected - (top, left)).max() <= 0.55)  # rounding, and MNIST's own 0.52
+    row, column = _position(picture[top : top + height, left : left + width])
+    return max(abs(row - top), abs(column - left)) <= 0.55  # rounding, and MNIST's own 0.52
 
 
 def crop(ink: Ink) -> Ink:
@@ -216,29 +218,27 @@ def centre(picture: Picture) -> Picture:
     """Places a digit in 28x28 with its centre of mass at the middle, as far as it stays whole."""
     top, left, height, width = _bounds(picture)
     digit = picture[top : top + height, left : left + width]
-    row, column = np.rint(_position(digit)).astype(int)
+    row, column = map(round, _position(digit))
     canvas = np.zeros((SIDE, SIDE), dtype=np.uint8)
     canvas[row : row + height, column : column + width] = digit
     return canvas
 
 
-def _position(digit: Picture) -> npt.NDArray[np.float64]:
+def _position(digit: Picture) -> tuple[float, float]:
     """Returns the row and column of a cropped digit's corner that centre its mass."""
-    mass = digit.astype(np.float64)
-    middle = np.array(
-        [
-            (mass.sum(axis=1) * np.arange(digit.shape[0])).sum(),
-            (mass.sum(axis=0) * np.arange(digit.shape[1])).sum(),
-        ]
-    )
-    corner: npt.NDArray[np.float64] = CENTRE - middle / mass.sum()
-    return corner.clip(0, SIDE - np.array(digit.shape))
+    row, column = (_start(digit.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
+    return row, column
+
+
+def _start(profile: npt.NDArray[np.float64]) -> float:
+    """Returns where a digit starts along an axis so that its mass, summed across, is centred."""
+    middle = float(profile @ np.arange(len(profile))) / float(profile.sum())
+    return min(max(0.0, CENTRE - middle), SIDE - len(profile))
 
 
 def _bounds(picture: npt.NDArray[Any]) -> tuple[int, int, int, int]:
     """Returns top, left, height and width of the smallest box around all that is not black."""
-    rows = np.flatnonzero(picture.any(axis=1))
-    columns = np.flatnonzero(picture.any(axis=0))
+    (rows,), (columns,) = (np.nonzero(picture.any(axis=axis)) for axis in (1, 0))
     top, left = int(rows[0]), int(columns[0])
     return top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1
 

@@ -149,7 +149,7 @@ def _prepare_one(
             return rest, prepare(source.content)
         with OpenPicture(source.content, max_pixels) as picture, _MEMORY.taken(picture.cost):
             grey = as_grey(picture.decode())
-            rest = replace(rest, size=picture.size)
+            rest = Source(rest.name, rest.content, rest.folder, picture.size)
             return rest, prepare(grey)
     except PictureError as error:
         # what led to it would keep the picture in memory until the error is told
