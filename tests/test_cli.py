@@ -73,8 +73,8 @@ def test_version(run: Run) -> None:
 def test_no_command_shows_the_help(run: Run) -> None:
     result = run()
     assert result.exit_code == 2
-    assert "inspect-softmax" in result.stdout
-    assert "error" not in result.stderr
+    assert result.stdout == run("--help").stdout
+    assert not result.stderr
 
 
 def test_an_unknown_command(run: Run) -> None:
@@ -96,6 +96,24 @@ def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
     commands = [line for line in examples.splitlines() if line.strip().startswith("$ ")]
     assert len(commands) >= 3
     assert all("digitcli" in line for line in commands)
+
+
+def test_help_is_drawn_on_a_terminal_and_plain_lines_elsewhere(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run("predict", "--help").stdout
+    assert plain.isascii()
+    assert "Options:\n  --files-from LIST " in plain
+    assert "Examples:\n    $ digitcli predict digit.png\n    $ digitcli predict scans/" in plain
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "╭─" in run("predict", "--help").stdout
+
+
+def test_every_command_is_told_of_in_a_line(run: Run) -> None:
+    _, commands = run("--help").stdout.split("Commands:\n")
+    lines = commands.partition("\n\n")[0].splitlines()
+    assert len(lines) == 6
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
 
 
 def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

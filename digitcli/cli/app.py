@@ -12,9 +12,9 @@ from typer.core import TyperGroup
 
 from digitcli import __version__
 from digitcli.cli import download, evaluate, export, inspect_softmax, predict, train
-from digitcli.cli.options import examples
+from digitcli.cli.options import examples, plain_examples
 from digitcli.cli.together import together
-from digitcli.console.streams import unwritable_output
+from digitcli.console.streams import is_terminal, unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
 
 INTERRUPTED = 128 + 2
@@ -24,6 +24,15 @@ BROKEN_PIPE = 128 + 13
 
 class _OneLineFaults(TyperGroup):
     """Ends every command with its exit code, and tells an expected fault in one line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Shows the help where no command is named, which is a wrong use all the same."""
+        if not args and not ctx.resilient_parsing:
+            if text := ctx.get_help():  # rich prints by itself
+                typer.echo(text)
+            raise typer.Exit(2)
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command; a reader of our output who has gone away is no fault of ours."""
@@ -43,6 +52,8 @@ class _OneLineFaults(TyperGroup):
     ) -> NoReturn:
         """Runs the command line and exits."""
         _mend_streams()
+        if not is_terminal(sys.stdout):
+            self._help_in_plain_lines()
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except StoppedError as stopped:
@@ -69,6 +80,13 @@ class _OneLineFaults(TyperGroup):
             # What is still buffered has nowhere to go; the interpreter must not try at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(code)
+
+    def _help_in_plain_lines(self) -> None:
+        """Has no boxes drawn around what goes to a pipe; rich is not imported for it either."""
+        commands: list[Any] = [self, *self.commands.values()]
+        for command in commands:
+            command.rich_markup_mode = None
+            command.epilog = plain_examples(command.epilog)
 
 
 def _mend_streams() -> None:
@@ -98,8 +116,6 @@ def _tell_stop(stopped: StoppedError) -> NoReturn:
 
 def _fail_usage(error: typer.TyperException) -> int:
     """Tells what Typer found wrong with the words of the command line."""
-    if not error.format_message():
-        return error.exit_code  # no command was named, and the help is printed
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "digitcli"
     problem = " ".join(error.format_message().split()).rstrip(".")
@@ -114,7 +130,6 @@ def _show_version(wanted: bool) -> None:
 
 app = typer.Typer(
     cls=_OneLineFaults,
-    no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # a bug keeps its plain traceback
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -139,9 +154,27 @@ def _options(
     """Train, measure, use and explain a handwritten-digit classifier."""
 
 
-app.command("download", epilog=download.EXAMPLES)(download.download)
-app.command("train", epilog=train.EXAMPLES)(train.train)
-app.command("eval", epilog=evaluate.EXAMPLES)(together(evaluate.evaluate))
-app.command("predict", epilog=predict.EXAMPLES)(together(predict.predict))
-app.command("inspect-softmax", epilog=inspect_softmax.EXAMPLES)(inspect_softmax.inspect_softmax)
-app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("download", short_help="Download a data set, and check it.", epilog=download.EXAMPLES)(
+    download.download
+)
+app.command(
+    "train", short_help="Train the five-layer network of the lesson.", epilog=train.EXAMPLES
+)(train.train)
+app.command(
+    "eval",
+    short_help="Measure a checkpoint: loss, accuracy, and each class.",
+    epilog=evaluate.EXAMPLES,
+)(together(evaluate.evaluate))
+app.command(
+    "predict", short_help="Read the handwritten digits in pictures.", epilog=predict.EXAMPLES
+)(together(predict.predict))
+app.command(
+    "inspect-softmax",
+    short_help="Show softmax and cross-entropy step by step.",
+    epilog=inspect_softmax.EXAMPLES,
+)(inspect_softmax.inspect_softmax)
+app.command(
+    "export",
+    short_help="Write the network for other programs: ONNX or NumPy.",
+    epilog=export.EXAMPLES,
+)(export.export)

@@ -118,6 +118,14 @@ SPLIT_OPTION = typer.Option(
 )
 
 
+_HEADING = "[bold]Examples[/bold]\n\n"
+
+
 def examples(*lines: str) -> str:
-    """Lays out example commands for the end of a help page, a line each."""
-    return "[bold]Examples[/bold]\n\n" + "\n".join(f"  $ {line}" for line in lines)
+    """Lays out example commands for the end of a help page that rich draws, a line each."""
+    return _HEADING + "\n".join(f"  $ {line}" for line in lines)
+
+
+def plain_examples(epilog: str) -> str:
+    """Lays out the same for a help page of plain lines."""
+    return "\b\nExamples:\n" + epilog.removeprefix(_HEADING)  # \b: the lines are kept as they are
