@@ -12,12 +12,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from drawn_digits import SmallMnist, drawn_pictures, write_small_mnist
+from drawn_digits import SmallMnist, drawn_data, write_small_mnist
 from faulty_server import FaultyServer, serve
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
-from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
 from digitcli.core.training import train
@@ -112,21 +111,9 @@ def launch(program: list[str]) -> Launch:
 @pytest.fixture(scope="session")
 def trained() -> Checkpoint:
     """A network that reads the digits that the tests draw."""
-    train_images, train_labels = drawn_pictures(600, 1)
-    test_images, test_labels = drawn_pictures(200, 2)
-    data = TrainingData(
-        name="mnist",
-        classes=tuple("0123456789"),
-        mean=0.1307,
-        std=0.3081,
-        train_images=train_images,
-        train_labels=train_labels,
-        scored_images=test_images,
-        scored_labels=test_labels,
-    )
     recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
     device = torch.device("cpu")
-    state = train(data, recipe, seed=0, log_every=10, device=device)
+    state = train(drawn_data(600, 200), recipe, seed=0, log_every=10, device=device)
     return state.checkpoint
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from digitcli.core.batches import TrainingData
 from digitcli.data.archives import DataFile
+from digitcli.data.outliers import make_outliers
 from digitcli.data.prepare import prepare
 
 
@@ -92,6 +94,26 @@ def drawn_pictures(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.ND
         for label in labels
     ]
     return np.stack(images), labels
+
+
+def drawn_data(
+    train: int = 100, scored: int = 50, *, seed: int = 1, outliers: int = 0
+) -> TrainingData:
+    """What a run learns from: drawn digits that pass for MNIST's, and pictures of none."""
+    train_images, train_labels = drawn_pictures(train, seed)
+    scored_images, scored_labels = drawn_pictures(scored, seed + 1)
+    made = make_outliers(train_images, train_labels, seed=0)[:outliers] if outliers else None
+    return TrainingData(
+        name="mnist",
+        classes=tuple("0123456789"),
+        mean=0.1307,
+        std=0.3081,
+        train_images=train_images,
+        train_labels=train_labels,
+        scored_images=scored_images,
+        scored_labels=scored_labels,
+        outliers=made,
+    )
 
 
 @dataclass(frozen=True)

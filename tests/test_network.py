@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from drawn_digits import drawn_pictures
+from drawn_digits import drawn_data, drawn_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,12 +81,7 @@ class Recorder(Observer):
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    train_images, train_labels = drawn_pictures(100, 1)
-    test_images, test_labels = drawn_pictures(50, 2)
-    digits = tuple("0123456789")
-    return TrainingData(
-        "small", digits, 0.1307, 0.3081, train_images, train_labels, test_images, test_labels
-    )
+    return drawn_data()
 
 
 SMALL = Recipe("small", epochs=2, batch_size=8, lr=0.05, momentum=0.5)

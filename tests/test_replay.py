@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from drawn_digits import drawn_pictures
+from drawn_digits import drawn_data
 from torch import Tensor
 
 from digitcli.core import training
@@ -15,7 +15,6 @@ from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.observers import Observer
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.replay import Replayed, Step
-from digitcli.data.outliers import make_outliers
 
 CPU = torch.device("cpu")
 
@@ -61,11 +60,7 @@ class Listener(Observer):
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    images, labels = drawn_pictures(100, 1)
-    outliers = make_outliers(images, labels, 0)
-    return TrainingData(
-        "small", tuple("0123456789"), 0.13, 0.31, images, labels, images, labels, outliers=outliers
-    )
+    return drawn_data(outliers=50)
 
 
 def trained(

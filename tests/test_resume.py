@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 import torch
 from conftest import Launch, Run, Start
-from drawn_digits import SmallMnist, drawn_pictures
+from drawn_digits import SmallMnist, drawn_data
 
 from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import load_checkpoint
@@ -30,7 +30,6 @@ from digitcli.core.resume import load_state, save_state, state_path
 from digitcli.core.saving import RunWriter
 from digitcli.core.stopping import StopWish
 from digitcli.core.training import train
-from digitcli.data.outliers import make_outliers
 
 CPU = torch.device("cpu")
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
@@ -39,20 +38,7 @@ STATE = state_path(LATEST)
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    train_images, train_labels = drawn_pictures(100, 1)
-    test_images, test_labels = drawn_pictures(50, 2)
-    return TrainingData(
-        name="small",
-        classes=tuple("0123456789"),
-        mean=0.1307,
-        std=0.3081,
-        train_images=train_images,
-        train_labels=train_labels,
-        scored_images=test_images,
-        scored_labels=test_labels,
-        checksums={"a": "md5:b"},
-        outliers=make_outliers(train_images, train_labels, seed=0)[:50],
-    )
+    return replace(drawn_data(outliers=50), checksums={"a": "md5:b"})
 
 
 RECIPES = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Launch, Run
-from drawn_digits import SmallMnist, drawn_pictures
+from drawn_digits import SmallMnist, drawn_data
 from test_folders import fill
 
 from digitcli.core.batches import TrainingData
@@ -33,17 +33,7 @@ def start(trained: Checkpoint) -> Start:
 
 
 def data_of(classes: str = "0123456789", mean: float = 0.1307, std: float = 0.3081) -> TrainingData:
-    images, labels = drawn_pictures(60, 7)
-    return TrainingData(
-        name="small",
-        classes=tuple(classes),
-        mean=mean,
-        std=std,
-        train_images=images,
-        train_labels=labels,
-        scored_images=images,
-        scored_labels=labels,
-    )
+    return replace(drawn_data(60, seed=7), classes=tuple(classes), mean=mean, std=std)
 
 
 def scores(model: MLP, data: TrainingData) -> torch.Tensor:
