@@ -15,6 +15,7 @@ from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.observers import Observer
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.replay import Replayed, Step
+from digitcli.core.resume import TrainingState
 
 CPU = torch.device("cpu")
 
@@ -39,7 +40,10 @@ class TapeGraphs:
 
     def capture(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         if self.fault is not None:
-            raise RuntimeError(self.fault)
+            try:
+                raise RuntimeError(self.fault)
+            finally:  # as torch does, which ends the capture all the same
+                raise RuntimeError("operation failed due to a previous error during capture")
         self.captured += 1
         result = torch.full((), np.nan)
 
@@ -70,10 +74,17 @@ def trained(
     return done.checkpoint
 
 
-def taking(
-    make: Callable[[Step, Callable[[str], None]], Step], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "fastest", lambda step, _, on_plain: make(step, on_plain))
+Make = Callable[[Step, int, Callable[[str], None]], Step]
+
+
+def taking(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        training, "fastest", lambda step, size, _, on_plain: make(step, size, on_plain)
+    )
+
+
+def by(graphs: TapeGraphs) -> Make:
+    return lambda step, size, on_plain: Replayed(step, size, CPU, graphs, on_plain)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -82,10 +93,10 @@ def test_replayed_steps_are_the_plain_ones(
 ) -> None:
     recipe = RECIPES[name]
     # the rate of a replayed step is a tensor, and so a float32
-    taking(lambda step, _: lambda batch, lr: step(batch, torch.tensor(lr)), monkeypatch)
+    taking(lambda step, *_: lambda batch, lr: step(batch, torch.tensor(lr)), monkeypatch)
     plain = trained(data, recipe)
     graphs = TapeGraphs()
-    taking(lambda step, on_plain: Replayed(step, graphs, on_plain), monkeypatch)
+    taking(by(graphs), monkeypatch)
     replayed = trained(data, recipe)
 
     full = 2 * (100 // recipe.batch_size)
@@ -95,12 +106,32 @@ def test_replayed_steps_are_the_plain_ones(
         assert np.array_equal(weight, expected)
 
 
+def test_going_on_at_a_smaller_batch_replays_the_full_ones(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keeper(Observer):
+        state: TrainingState | None = None
+
+        def on_state(self, state: TrainingState) -> None:
+            self.state = self.state or state
+
+    recipe, keeper = replace(RECIPES["lesson"], epochs=3), Keeper()
+    full = 100 // recipe.batch_size
+    training.train(
+        data, recipe, seed=3, log_every=5, device=CPU, observers=[keeper], save_every=full
+    )
+    graphs = TapeGraphs()
+    taking(by(graphs), monkeypatch)
+    training.train(data, recipe, seed=3, log_every=5, device=CPU, resume=keeper.state)
+    assert (graphs.warmed, graphs.captured, graphs.replayed) == (3, 1, 2 * full - 3)
+
+
 def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = trained(data, RECIPES["lesson"])
     graphs = TapeGraphs(fault="operation not permitted\nand so on")
-    taking(lambda step, on_plain: Replayed(step, graphs, on_plain), monkeypatch)
+    taking(by(graphs), monkeypatch)
     listener = Listener()
     fallen_back = trained(data, RECIPES["lesson"], who=[listener])
 

@@ -57,55 +57,81 @@ class CudaGraphs:
     def capture(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         """See ``Graphs``."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
+        usual = torch.cuda.current_stream(self._stream.device)
+        # where the capture fails, torch 2.11 leaves its stream the current one
+        with torch.cuda.stream(usual), torch.cuda.graph(graph, stream=self._stream):
             result = work()
         return graph.replay, result
 
 
 class Replayed:
-    """A step that is replayed for every batch of the first one's shape.
+    """A step that is replayed for every full batch.
 
     Args:
         step: What it is without that. It reads the device's tensors and changes them in place, and
             takes no decision that hangs on their values.
-        graphs: Captures it.
+        size: Pictures of a full batch; the last of an epoch may be smaller, and is not replayed.
+        device: Where the step is taken.
+        graphs: Captures it there.
         on_plain: Told why it cannot be captured, if so: every step is then the plain one.
     """
 
-    def __init__(self, step: Step, graphs: Graphs, on_plain: Callable[[str], None]) -> None:
-        self._step, self._graphs, self._on_plain = step, graphs, on_plain
-        self._inputs: Batch | None = None
-        self._lr = self._loss = torch.empty(())
-        self._replay: Callable[[], None] | None = None
+    def __init__(
+        self,
+        step: Step,
+        size: int,
+        device: torch.device,
+        graphs: Graphs,
+        on_plain: Callable[[str], None],
+    ) -> None:
+        self._step, self._size, self._graphs, self._on_plain = step, size, graphs, on_plain
+        self._lr = torch.empty((), device=device)
+        self._batch: Batch | None = None
+        self._captured: tuple[Callable[[], None], Tensor] | None = None
         self._warmed, self._is_plain = 0, False
 
     def __call__(self, batch: Batch, lr: float | Tensor) -> Tensor:
         """Takes a step; see ``Step``. The loss is good until the next one."""
-        if self._inputs is None:
-            self._inputs = batch._replace(x=batch.x.clone(), y=batch.y.clone())
-            self._lr = torch.empty((), device=batch.x.device)
-        inputs = self._inputs
         self._lr.fill_(lr)
-        if self._is_plain or batch.x.shape != inputs.x.shape or batch.y.shape != inputs.y.shape:
+        if self._is_plain or len(batch.y) != self._size:
             return self._step(batch, self._lr)
+        if self._batch is None:
+            self._batch = batch._replace(x=torch.empty_like(batch.x), y=torch.empty_like(batch.y))
+        self._batch.x.copy_(batch.x)
+        self._batch.y.copy_(batch.y)
 
-        inputs.x.copy_(batch.x)
-        inputs.y.copy_(batch.y)
-        work = partial(self._step, inputs, self._lr)
+        work = partial(self._step, self._batch, self._lr)
         if self._warmed < _WARM_UP:
             self._warmed += 1
             return self._graphs.warm(work)
-        if self._replay is None:
+        if self._captured is None:
             try:
-                self._replay, self._loss = self._graphs.capture(work)
+                self._captured = self._graphs.capture(work)
             except RuntimeError as error:
                 self._is_plain = True
-                self._on_plain(str(error).partition("\n")[0])
-                return self._step(batch, self._lr)
-        self._replay()
-        return self._loss
+                self._on_plain(_reason(error))
+                return work()
+        replay, loss = self._captured
+        replay()
+        return loss
 
 
-def fastest(step: Step, device: torch.device, on_plain: Callable[[str], None]) -> Step:
-    """Returns what takes a step soonest on a device: the replayed one on CUDA, else itself."""
-    return Replayed(step, CudaGraphs(device), on_plain) if device.type == "cuda" else step
+def _reason(error: BaseException) -> str:
+    """Says in a line what went wrong first: the end of a capture that failed fails as well."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).partition("\n")[0]
+
+
+def fastest(step: Step, size: int, device: torch.device, on_plain: Callable[[str], None]) -> Step:
+    """Returns what takes a step soonest on a device: the replayed one on CUDA, else itself.
+
+    Args:
+        step: A plain step.
+        size: Pictures of a full batch.
+        device: Where it is taken.
+        on_plain: Told why steps cannot be replayed where they should be.
+    """
+    if device.type != "cuda":
+        return step
+    return Replayed(step, size, device, CudaGraphs(device), on_plain)

@@ -94,7 +94,9 @@ def train(
         return loss.detach()
 
     everyone = Observers(observers)
-    take_step = fastest(step, device, everyone.on_plain) if world.size == 1 else step
+    take_step = (
+        fastest(step, recipe.batch_size, device, everyone.on_plain) if world.size == 1 else step
+    )
     origin = resume.settings.start if resume else start.checksum if start else None
     settings = Settings(data.name, data.classes, origin, data.validation, recipe, seed, log_every)
     checksums = checksums_of(data, recipe)
