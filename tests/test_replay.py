@@ -9,8 +9,8 @@ import torch
 from drawn_digits import drawn_data
 from torch import Tensor
 
-from digitcli.core import training
-from digitcli.core.batches import TrainingData
+from digitcli.core import optimizers, training
+from digitcli.core.batches import Batch, TrainingData
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.observers import Observer
 from digitcli.core.recipes import BEST, QUICK, Recipe
@@ -138,6 +138,34 @@ def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same(
     assert listener.told == ["operation not permitted"]
     for weight, expected in zip(fallen_back.weights.values(), plain.weights.values(), strict=True):
         assert weight == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_step_asks_the_device_for_no_value(
+    data: TrainingData, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On torch's meta device there are none: who asks for one, or mixes devices, is refused."""
+
+    class SeenError(Exception):
+        pass
+
+    def once(step: Step, size: int, _: Callable[[str], None]) -> Step:
+        def take(batch: Batch, lr: float | Tensor) -> Tensor:  # noqa: ARG001
+            assert len(batch.y) == size
+            loss = step(batch, torch.empty((), device=batch.x.device))
+            assert loss.device.type == batch.x.device.type == "meta"
+            raise SeenError
+
+        return take
+
+    def update(parameters: list[Tensor], gradients: list[Tensor], *_: object, **__: object) -> None:
+        assert [g.shape for g in gradients] == [p.shape for p in parameters]
+
+    taking(once, monkeypatch)
+    for name_ in ("sgd", "adamw"):  # their kernels have no form without values
+        monkeypatch.setattr(optimizers, name_, update)
+    with pytest.raises(SeenError):
+        trained(data, RECIPES[name], torch.device("meta"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
