@@ -1,6 +1,7 @@
 """torch's own format, pt2: a traced program, which needs torch to run and nothing of digitcli."""
 
 import io
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,7 +46,10 @@ def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
 
 def unpack(content: bytes) -> Run:
     """Loads a program, on the CPU."""
-    module = torch.export.load(io.BytesIO(content)).module()
+    with warnings.catch_warnings():
+        # of torch 2.11's own reading of the weights, which nobody writes to
+        warnings.filterwarnings("ignore", message="The given buffer is not writable")
+        module = torch.export.load(io.BytesIO(content)).module()
 
     @torch.inference_mode()
     def run(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
