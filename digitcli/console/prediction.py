@@ -23,6 +23,7 @@ from digitcli.console.streams import (
     print_line,
     print_note,
     print_weights,
+    print_whole,
     visible,
 )
 from digitcli.core.errors import PictureError
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer", "Prediction", "Reading")
 
 _BAR_WIDTH = 24
-_WIDTH = 28 + 3 + 5 + _BAR_WIDTH + 8
+_LEAST_BAR = 6
+"""Columns of a bar at most, and at least beside a picture; in less room it stands below."""
+
+_GAP = 3
+_SHARE = len("100.00%")
 _MOMENT = 1.0
 """Seconds after which somebody who sees nothing wants to know how far it is."""
 
@@ -59,7 +64,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
         self._as_json, self._quiet = as_json, quiet
         self._minimum = minimum
         drawn = is_terminal(sys.stdout)
-        self._console = output_console(at_least=_WIDTH) if drawn else None
+        self._console = output_console() if drawn else None
         self._counts = is_animated(sys.stderr) and not drawn
         self._started = time.monotonic()
         self._progress: Progress | None = None
@@ -193,20 +198,26 @@ def digit_as_json(name: str) -> int | str:
 def _draw(
     console: "Console", path: str, answer: str, prediction: "Prediction", top: int | None
 ) -> None:
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     highlight = "bold yellow" if answer == UNSURE else "bold green"
+    names = max(cell_len(visible(label)) for label in prediction.probabilities)
+    room = console.width - names - _SHARE - 2
+    beside = room - prediction.picture.shape[1] - _GAP
+    below = beside < _LEAST_BAR
+    width = max(_LEAST_BAR, min(_BAR_WIDTH, room if below else beside))
     bars = Table.grid(padding=(0, 1))
     bars.add_column(justify="right")
-    bars.add_column(width=_BAR_WIDTH)
+    bars.add_column(width=width)
     bars.add_column(justify="right")
     shown = prediction.probabilities.items() if top is None else prediction.ranking[:top]
     for label, probability in shown:
         style = highlight if label == prediction.label else "dim"
         bars.add_row(
             Text(visible(label), style=style),
-            Text(bar(probability, _BAR_WIDTH), style=style),
+            Text(bar(probability, width), style=style),
             Text(f"{probability:.2%}", style=style),
         )
     side = Table.grid()
@@ -218,10 +229,14 @@ def _draw(
     )
     side.add_row("")
     side.add_row(bars)
-    layout = Table.grid(padding=(0, 3))
-    layout.add_row(half_blocks(prediction.picture, coloured=has_colour(console)), side)
+    picture = half_blocks(prediction.picture, coloured=has_colour(console))
     console.print(Text(visible(path), style="bold"), soft_wrap=True)
-    console.print(layout)
+    if below:
+        print_whole(picture, side)
+        return
+    layout = Table.grid(padding=(0, _GAP))
+    layout.add_row(picture, side)
+    print_whole(layout)
 
 
 def bar(share: float, width: int) -> str:

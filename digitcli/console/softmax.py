@@ -9,23 +9,23 @@ import numpy as np
 
 from digitcli.console.prediction import bar, half_blocks
 from digitcli.console.streams import (
+    fits,
     has_colour,
     is_terminal,
     output_console,
     print_json,
     print_line,
     print_weights,
+    print_whole,
     visible,
 )
 from digitcli.core.softmax import FloatArray, SoftmaxSteps
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 _BAR_WIDTH = 8
-_WIDTH = 76
-"""Columns that the table takes with class names of usual length."""
+_PROBABILITY = "probability: p"
 
 
 def show_softmax(
@@ -58,11 +58,10 @@ def show_softmax(
     elif is_terminal(sys.stdout):
         from rich.text import Text
 
-        console = output_console(at_least=_WIDTH)
+        console = output_console()
         if picture is not None:
-            console.print(half_blocks(picture, coloured=has_colour(console)))
-        console.print(_table(steps))
-        _print_facts(console, steps, temperature_from)
+            print_whole(half_blocks(picture, coloured=has_colour(console)))
+        print_whole(*_tables(steps), _fact_grid(steps, temperature_from))
         for sentence in sentences:
             topic, text = sentence.split(": ", 1)
             console.print()
@@ -92,13 +91,16 @@ def _as_json(steps: SoftmaxSteps, checkpoint: Path | None) -> dict[str, Any]:
     }
 
 
-def _columns(steps: SoftmaxSteps) -> list[tuple[str, FloatArray, str]]:
+_Column = tuple[str, FloatArray, str]
+
+
+def _columns(steps: SoftmaxSteps) -> list[_Column]:
     """Returns the heading, the values and the format of each column of numbers."""
     z = "z" if steps.temperature == 1 else "z/T"
     columns = [
         ("score: z", steps.logits, ".4g"),
         (f"exponential: exp({z} - max)", steps.exponentials, ".3g"),
-        ("probability: p", steps.probabilities, ".3f"),
+        (_PROBABILITY, steps.probabilities, ".3f"),
     ]
     if steps.one_hot is not None and steps.log_losses is not None and steps.gradient is not None:
         columns += [
@@ -143,27 +145,40 @@ def _print_plain(steps: SoftmaxSteps, temperature_from: str) -> None:
         print_line(f"{name}\t{value}")
 
 
-def _table(steps: SoftmaxSteps) -> "Table":
+def _tables(steps: SoftmaxSteps) -> list["Table"]:
+    """Lays the columns out in one table where they have room, else those of the loss in another."""
+    columns = _columns(steps)
+    of_loss = [heading for heading, _, _ in columns].index(_PROBABILITY) + 1
+    parts = [part for part in (columns[:of_loss], columns[of_loss:]) if part]
+    layouts = [
+        [_table(steps, columns, gap=2, bars=True)],
+        [_table(steps, columns, gap=1, bars=True)],
+        [_table(steps, part, gap=2, bars=True) for part in parts],
+        [_table(steps, part, gap=1, bars=False) for part in parts],
+    ]
+    return next((tables for tables in layouts if fits(*tables)), layouts[-1])
+
+
+def _table(steps: SoftmaxSteps, columns: list[_Column], *, gap: int, bars: bool) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    columns = _columns(steps)
     table = Table(
-        box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, 1, 0, 0), pad_edge=False
+        box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, gap - 1, 0, 0), pad_edge=False
     )
-    table.add_column("\nclass", no_wrap=True)
+    table.add_column("\nclass")
     for heading, _, _ in columns:
         words, _, symbol = heading.partition(": ")
         justify: Literal["left", "right"] = "left" if words == "probability" else "right"
-        table.add_column(f"{words}\n{symbol}", justify=justify, no_wrap=True)
+        table.add_column(f"{words}\n{symbol}", justify=justify)
     for i, name in enumerate(steps.classes):
         style = "bold green" if i == steps.top else ""
         cells: list[Text] = []
         for heading, values, form in columns:
             value = float(values[i])
             cell = Text(format(value, form), style=_gradient_style(heading, value))
-            if heading.startswith("probability"):
+            if bars and heading == _PROBABILITY:
                 cell.append(f" {bar(value, _BAR_WIDTH):{_BAR_WIDTH}}", style="green")
             cells.append(cell)
         table.add_row(Text(visible(name)), *cells, style=style)
@@ -176,7 +191,7 @@ def _gradient_style(heading: str, value: float) -> str:
     return "red" if value > 0 else "blue"
 
 
-def _print_facts(console: "Console", steps: SoftmaxSteps, temperature_from: str) -> None:
+def _fact_grid(steps: SoftmaxSteps, temperature_from: str) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -185,7 +200,7 @@ def _print_facts(console: "Console", steps: SoftmaxSteps, temperature_from: str)
     grid.add_column()
     for name, value in _facts(steps, temperature_from):
         grid.add_row(name, Text(value))
-    console.print(grid)
+    return grid
 
 
 def explanation(steps: SoftmaxSteps, temperature_from: str) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -11,7 +12,7 @@ from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.lookup import comes_with_digitcli
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -27,16 +28,39 @@ def is_animated(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def output_console(at_least: int = 0) -> "Console":
-    """Makes a rich console on standard output; it draws what it is given, word for word.
+def output_console() -> "Console":
+    """Makes a rich console on standard output; it draws what it is given, word for word."""
+    return _console(stderr=False)
 
-    Args:
-        at_least: Columns that the drawing needs; a narrower terminal wraps the lines, where rich
-            would leave out what has no room.
+
+def print_whole(*drawings: "RenderableType") -> None:
+    """Draws tables and pictures on standard output, each as wide as the terminal at most.
+
+    One whose longest words need more is drawn that wide: the terminal wraps its lines, where rich
+    would leave out what has no room.
     """
-    console = _console(stderr=False)
-    console.width = max(console.width, at_least)
-    return console
+    from rich.measure import Measurement
+
+    for drawing in drawings:
+        console = output_console()
+        endless = console.options.update(width=_ANY_WIDTH)
+        console.width = max(console.width, Measurement.get(console, endless, drawing).minimum)
+        console.print(drawing)
+
+
+def fits(*drawings: "RenderableType") -> bool:
+    """Says whether drawings have room on standard output without wrapping a cell."""
+    from rich.measure import Measurement
+
+    console = output_console()
+    endless = console.options.update(width=_ANY_WIDTH)
+    return all(
+        Measurement.get(console, endless, drawing).maximum <= console.width for drawing in drawings
+    )
+
+
+_ANY_WIDTH = 10_000
+"""Columns enough for every drawing."""
 
 
 def error_console() -> "Console":
@@ -116,7 +140,16 @@ def print_weights(path: Path) -> None:
 def print_note(text: str) -> None:
     """Prints a diagnostic line on standard error; results do not wait for somebody to read it."""
     with contextlib.suppress(OSError):
-        print(f"{speaker()}: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(at_words(f"{speaker()}: {text}"), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def at_words(line: str) -> str:
+    """Breaks a line for standard error at spaces, where that is a terminal and has no room."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # it is none, or a stream in memory
+        return line
+    return textwrap.fill(line, width or len(line), break_long_words=False, break_on_hyphens=False)
 
 
 def speaker() -> str:
