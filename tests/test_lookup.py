@@ -15,8 +15,9 @@ from conftest import Run, Start
 from drawn_digits import SmallMnist, save_digit
 
 import digitcli
+from digitcli.classifier import Classifier
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.lookup import find_checkpoint
+from digitcli.core.lookup import find_checkpoint, find_own
 
 ROOT = Path(__file__).parents[1]
 LATEST = Path("checkpoints/latest.safetensors")
@@ -155,6 +156,32 @@ def test_a_spoiled_latest_has_no_substitute(
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"digitcli: error: {LATEST} {problem}")
     assert result.stderr.count("\n") == 1
+    way_out = "; delete it, or give other weights by --checkpoint, 'pretrained' say\n"
+    assert result.stderr.endswith(way_out)
+    assert "delete it" not in run("predict", "7.png", "--checkpoint", LATEST).stderr
+    assert run("predict", "7.png", "--checkpoint", "pretrained").exit_code == 0
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_there_is_a_way_back_to_its_own_weights(
+    run: Run, small_mnist: SmallMnist, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_digit(Path("7.png"), 7)
+    always(1, trained, Path("pretrained"))
+    run("download", "--mirror", small_mnist.folder)
+    own = str(find_own())
+    for arguments in (["predict", "7.png"], ["inspect-softmax", "7.png"], ["eval"]):
+        for flags in (["--checkpoint", "pretrained"], ["--checkpoint", "./pretrained"]):
+            result = run(*arguments, *flags, "--json")
+            assert result.exit_code == 0, result.stderr
+            used = json.loads(result.stdout)["checkpoint"]
+            assert used == (own if flags[1] == "pretrained" else "pretrained")
+    exported = run("export", "out.npz", "--checkpoint", "pretrained", "--json")
+    assert json.loads(exported.stdout)["checkpoint"] == own
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", "pretrained")
+    assert json.loads(run("predict", "7.png", "--json").stdout)["checkpoint"] == own
+    assert str(Classifier.load().path) == str(Classifier.load("pretrained").path) == own
+    assert Classifier.load(Path("pretrained")).path == Path("pretrained")
 
 
 def test_a_latest_out_of_reach_has_no_substitute(run: Run) -> None:

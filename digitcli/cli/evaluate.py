@@ -66,12 +66,10 @@ def evaluate(
 
         check_page(report)
 
-    from digitcli.core.checkpoint import load_checkpoint
-    from digitcli.core.lookup import find_checkpoint
+    from digitcli.core.checkpoint import load_named
     from digitcli.data.datasets import Source, find_dataset
 
-    path = find_checkpoint(checkpoint)
-    loaded = load_checkpoint(path)
+    path, loaded = load_named(checkpoint)
     chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
 
     from digitcli.console.download import DownloadDisplay
