@@ -5,18 +5,20 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run, Start
+from conftest import Run, Start, weights_note
 from drawn_digits import draw_digit, save_digit
 from PIL import Image
+
+from digitcli.core.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
 
-def test_a_line_per_picture(run: Run) -> None:
+def test_a_line_per_picture(run: Run, trained: Checkpoint) -> None:
     paths = [save_digit(Path(f"{digit}.png"), digit) for digit in range(10)]
     result = run("predict", *paths)
     assert result.exit_code == 0
-    assert result.stderr == "digitcli: using the weights checkpoints/latest.safetensors\n"
+    assert result.stderr == weights_note(trained)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [row[0] for row in rows] == [f"{digit}.png" for digit in range(10)]
     assert [row[1] for row in rows] == list("0123456789")

@@ -74,7 +74,7 @@ def evaluate(
 
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note, print_weights, visible
     from digitcli.core import evaluation
     from digitcli.core.device import choose_device
     from digitcli.core.fleet import own_fleet
@@ -87,6 +87,7 @@ def evaluate(
     result = evaluation.evaluate(
         loaded, pictures.images, pictures.labels, torch_device, own_fleet()
     )
+    print_weights(path, loaded.metadata)
     show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
     if report is not None:
         from digitcli.report.evaluation import write_evaluation

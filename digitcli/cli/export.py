@@ -63,7 +63,7 @@ def export(
     path, loaded = load_named(checkpoint)
     if os.path.realpath(out) == os.path.realpath(path):
         raise DigitcliError(f"{out} is the checkpoint itself", "give the export another name")
-    print_weights(path)
+    print_weights(path, loaded.metadata)
     if out.exists():
         print_note(f"{visible(str(out))} will be replaced")
     exported = write.export(loaded, chosen, out)

@@ -137,7 +137,7 @@ def predict(
         classifier.read_sources if split else classifier.predict_sources
     )
     given = {"as_json": json, "quiet": quiet, "minimum": min_probability}
-    with _display(classifier.path, split=split, top=top, **given) as display:
+    with _display(classifier, split=split, top=top, **given) as display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
         work = functools.partial(read, max_pixels=max_pixels)
         for source, answer in own_fleet().share(work, sources):
@@ -203,14 +203,14 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
 
 
 def _display(
-    checkpoint: Path, *, split: bool, top: int | None, **given: Any
+    classifier: "Classifier", *, split: bool, top: int | None, **given: Any
 ) -> "AnswerDisplay[Any]":
     from digitcli.console.prediction import PredictionDisplay
     from digitcli.console.reading import ReadingDisplay
 
     if split:
-        return ReadingDisplay(checkpoint, **given)
-    return PredictionDisplay(checkpoint, **given, top=top)
+        return ReadingDisplay(classifier, **given)
+    return PredictionDisplay(classifier, **given, top=top)
 
 
 class _NoGallery:

@@ -13,7 +13,6 @@ from digitcli.console.streams import (
     output_console,
     print_json,
     print_line,
-    print_weights,
     print_whole,
     visible,
 )
@@ -39,7 +38,6 @@ def show_evaluation(
     evaluation: Evaluation, *, dataset: str, split: str, checkpoint: Path, as_json: bool
 ) -> None:
     """Prints loss, accuracies, a row per class, the confusion matrix and the calibration."""
-    print_weights(checkpoint)
     if as_json:
         print_json(
             {

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from digitcli.answers import Prediction, Reading
+    from digitcli.classifier import Classifier
 
 Answer = TypeVar("Answer", "Prediction", "Reading")
 
@@ -50,7 +51,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
     """Prints answers as they come, and how far it is where nothing else shows that.
 
     Args:
-        checkpoint: Where the weights come from, said before the first answer.
+        classifier: Whose answers they are; its weights are told of before the first.
         as_json: A line of JSON each.
         quiet: The answer alone, and nothing of the checkpoint.
         minimum: What an answer has to reach so as not to be ``?``; see ``Prediction.reaches``.
@@ -59,8 +60,10 @@ class AnswerDisplay(ABC, Generic[Answer]):
     _key: ClassVar[str]
     """What the answer is called in JSON."""
 
-    def __init__(self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float) -> None:
-        self._checkpoint = checkpoint
+    def __init__(
+        self, classifier: "Classifier", *, as_json: bool, quiet: bool, minimum: float
+    ) -> None:
+        self._checkpoint, self._metadata = classifier.path, classifier.metadata
         self._as_json, self._quiet = as_json, quiet
         self._minimum = minimum
         drawn = is_terminal(sys.stdout)
@@ -80,7 +83,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
     def show(self, path: str, answer: Answer) -> None:
         """Prints what the picture of this name was read as."""
         if not self._done and not self._quiet:
-            print_weights(self._checkpoint)
+            print_weights(self._checkpoint, self._metadata)
         self._print(path, answer)
         if answer.warning is not None:
             print_note(f"{visible(path)}: {answer.warning}")
@@ -112,7 +115,7 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
     """Prints the digits of pictures of one.
 
     Args:
-        checkpoint: As for ``AnswerDisplay``, as the others are.
+        classifier: As for ``AnswerDisplay``, as the others are.
         as_json: See there.
         quiet: See there.
         minimum: See there.
@@ -122,9 +125,15 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
     _key = "digit"
 
     def __init__(
-        self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float, top: int | None
+        self,
+        classifier: "Classifier",
+        *,
+        as_json: bool,
+        quiet: bool,
+        minimum: float,
+        top: int | None,
     ) -> None:
-        super().__init__(checkpoint, as_json=as_json, quiet=quiet, minimum=minimum)
+        super().__init__(classifier, as_json=as_json, quiet=quiet, minimum=minimum)
         self._top = top
 
     def _print(self, path: str, answer: "Prediction") -> None:

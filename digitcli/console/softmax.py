@@ -15,7 +15,6 @@ from digitcli.console.streams import (
     output_console,
     print_json,
     print_line,
-    print_weights,
     print_whole,
     visible,
 )
@@ -48,8 +47,6 @@ def show_softmax(
         explain: Add a sentence on each step.
     """
     sentences = explanation(steps, temperature_from) if explain else []
-    if checkpoint is not None:
-        print_weights(checkpoint)
     if as_json:
         value = {**_as_json(steps, checkpoint), "temperature_from": temperature_from}
         if explain:

@@ -14,6 +14,8 @@ from digitcli.core.lookup import comes_with_digitcli
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from digitcli.core.metadata import Metadata
+
 
 def is_terminal(stream: TextIO) -> bool:
     """Says whether a person watches a stream; ``FORCE_COLOR`` says so too, as rich has it.
@@ -131,10 +133,24 @@ def _in_whole_characters(value: Any) -> Any:
     return value
 
 
-def print_weights(path: Path) -> None:
-    """Says on standard error which checkpoint the results that follow come from."""
-    own = ", which come with digitcli" if comes_with_digitcli(path) else ""
-    print_note(f"using the weights {visible(str(path))}{own}")
+def print_weights(path: Path, metadata: "Metadata") -> None:
+    """Says on standard error which checkpoint the results that follow come from, and its worth.
+
+    Args:
+        path: Where it is.
+        metadata: What it says of itself.
+    """
+    if comes_with_digitcli(path):
+        print_note("using digitcli's own weights")
+        return
+    done, planned = metadata.epochs, metadata.recipe.epochs
+    epochs = f"{done} epoch{'' if done == 1 else 's'}"
+    if done < planned:
+        epochs = f"{done} of {planned} epochs"
+    worth = f"{visible(metadata.dataset)}, {epochs}"
+    if metadata.accuracies:
+        worth += f", {metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
+    print_note(f"using the weights {visible(str(path))} ({worth})")
 
 
 def print_note(text: str) -> None:
