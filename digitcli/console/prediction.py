@@ -164,10 +164,10 @@ def _counter() -> "Progress":
 
 
 def _print_plain(path: str, answer: str, prediction: "Prediction", top: int | None) -> None:
-    cells = [visible(path), visible(answer), f"{prediction.probability:.4f}"]
+    cells = [visible(path), visible(answer), f"{below_one(prediction.probability):.4f}"]
     if top is not None:
         for label, probability in prediction.ranking[1:top]:
-            cells += [visible(label), f"{probability:.4f}"]
+            cells += [visible(label), f"{below_one(probability):.4f}"]
     print_line("\t".join(cells))
 
 
@@ -227,13 +227,13 @@ def _draw(
         bars.add_row(
             Text(visible(label), style=style),
             Text(bar(probability, width), style=style),
-            Text(f"{probability:.2%}", style=style),
+            Text(f"{below_one(probability):.2%}", style=style),
         )
     side = Table.grid()
     side.add_row(
         Text.assemble(
             (visible(answer), highlight),
-            f"  {prediction.probability:.2%}",
+            f"  {below_one(prediction.probability):.2%}",
         )
     )
     side.add_row("")
@@ -246,6 +246,11 @@ def _draw(
     layout = Table.grid(padding=(0, _GAP))
     layout.add_row(picture, side)
     print_whole(layout)
+
+
+def below_one(probability: float) -> float:
+    """Returns what is printed, to four decimals, of a probability: 1 only of one that is 1."""
+    return 0.9999 if 0.9999 <= probability < 1 else probability
 
 
 def bar(share: float, width: int) -> str:
