@@ -66,6 +66,30 @@ def test_a_closed_pipe_ends_quietly(start: Start, trained: Checkpoint) -> None:
     assert done.stderr == weights_note(trained)
 
 
+def test_a_wrong_number_is_told_in_plain_words(run: Run) -> None:
+    for arguments, problem in (
+        (["train", "--lr", "x"], "'--lr': 'x' is not a number"),
+        (["train", "--epochs", "1.5"], "'--epochs': '1.5' is not a whole number"),
+        (["train", "--epochs", "0"], "'--epochs': 0 is less than 1"),
+        (["train", "--seed", "5000000000"], "'--seed': 5000000000 is more than 4294967295"),
+        (
+            ["predict", "a", "--min-probability", "nan"],
+            "'--min-probability': 'nan' is not a number",
+        ),
+        (["eval", "--min-accuracy", "-1"], "'--min-accuracy': -1 is less than 0"),
+        (["eval", "--min-accuracy", "2.5"], "'--min-accuracy': 2.5 is more than 1"),
+        (
+            ["eval", "--min-accuracy", "97"],
+            "'--min-accuracy': 97 is more than 1, write 97 % as 0.97",
+        ),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            f"digitcli: error: Invalid value for {problem}; see 'digitcli {arguments[0]} --help'\n"
+        )
+
+
 def test_version(run: Run) -> None:
     assert run("--version").stdout == f"digitcli {__version__}\n"
 
