@@ -95,6 +95,25 @@ def test_without_colour(look: Look, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
+def test_in_ascii_lines_are_plain(look: Look, small_mnist: SmallMnist) -> None:
+    draw_digit(1, size=100).save("1.png")
+    look("download", "--mirror", small_mnist.folder)
+    for arguments in (
+        ["predict", "1.png"],
+        ["predict", "--split", "1.png"],
+        ["eval"],
+        [*LESSON, "--target", "cat"],
+        ["train", "--epochs", "1", "--batch-size", "50", "--output", "new"],
+        ["train", "--help"],
+    ):
+        screen = look(*arguments, columns=200, PYTHONIOENCODING="ascii")
+        assert screen.code == 0
+        assert screen.raw.isascii()
+        assert "\\u" not in screen.raw
+        assert "\x1b" not in screen.raw
+
+
+@pytest.mark.usefixtures("checkpoint")
 def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
     draw_digit(7, size=100).save("seven[7].png")
     screen = look("predict", "seven[7].png")

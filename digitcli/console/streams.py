@@ -20,14 +20,27 @@ if TYPE_CHECKING:
 def is_terminal(stream: TextIO) -> bool:
     """Says whether a person watches a stream; ``FORCE_COLOR`` says so too, as rich has it.
 
-    Asked before rich is imported, which a command in a shell loop has no need of.
+    Asked before rich is imported, which a command in a shell loop has no need of. A terminal that
+    is written to in ASCII, say, counts as none, for nothing can be drawn there.
     """
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    return (bool(os.environ.get("FORCE_COLOR")) or stream.isatty()) and _takes_drawings(stream)
 
 
 def is_animated(stream: TextIO) -> bool:
     """Says whether what is drawn on a stream can be drawn over: on a real terminal only."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and _takes_drawings(stream)
+
+
+def _takes_drawings(stream: TextIO) -> bool:
+    try:
+        _DRAWN.encode(stream.encoding or "utf-8")  # a stream in memory has none, and takes all
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_DRAWN = "▀█▏│─"
+"""What bars, pictures and tables are made of."""
 
 
 def output_console() -> "Console":
