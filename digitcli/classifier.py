@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.answers import Box, PlacedDigit, Prediction, Reading
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.checkpoint import Checkpoint, load_named
 from digitcli.core.doubt import doubt
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.inference import forward, probabilities
-from digitcli.core.lookup import CHECKPOINT_VARIABLE, find_checkpoint
+from digitcli.core.lookup import CHECKPOINT_VARIABLE
 from digitcli.core.metadata import Metadata
 from digitcli.data.costs import MAX_PIXELS
 from digitcli.data.inputs import PictureLike, as_source
@@ -55,15 +55,16 @@ class Classifier:
         """Reads a checkpoint, looked for as the commands look for theirs.
 
         Args:
-            path: A checkpoint. None for that of the variable ``DIGITCLI_CHECKPOINT``, else
-                ``checkpoints/latest.safetensors`` in the current folder, else digitcli's own.
+            path: A checkpoint, or the text ``"pretrained"`` for digitcli's own. None for that of
+                the variable ``DIGITCLI_CHECKPOINT``, else ``checkpoints/latest.safetensors`` in
+                the current folder, else digitcli's own.
 
         Raises:
             CheckpointError: It is missing, damaged, or not a checkpoint of digitcli's.
         """
         named = path if path is not None else os.environ.get(CHECKPOINT_VARIABLE) or None
-        found = find_checkpoint(None if named is None else Path(named))
-        return cls(load_checkpoint(found), found)
+        found, checkpoint = load_named(named)
+        return cls(checkpoint, found)
 
     @property
     def classes(self) -> tuple[str, ...]:

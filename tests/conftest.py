@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
 from digitcli.core.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.lookup import LATEST
 from digitcli.core.recipes import Recipe
 from digitcli.core.training import train
 from digitcli.data import archives
@@ -115,6 +116,14 @@ def trained() -> Checkpoint:
     device = torch.device("cpu")
     state = train(drawn_data(600, 200), recipe, seed=0, log_every=10, device=device)
     return state.checkpoint
+
+
+def weights_note(network: Checkpoint, path: Path = LATEST) -> str:
+    """Returns the line on standard error of commands that use the weights of a network."""
+    metadata = network.metadata
+    accuracy = f"{metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
+    worth = f"{metadata.dataset}, {metadata.epochs} epochs, {accuracy}"
+    return f"digitcli: using the weights {path} ({worth})\n"
 
 
 @pytest.fixture

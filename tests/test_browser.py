@@ -171,3 +171,18 @@ def test_what_failed_can_be_shown_alone(browser: "Browser", run: Run) -> None:
             head.inner_text() for head in page.locator(".card h3").all() if head.is_visible()
         ]
         assert visible == names
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_bars_of_all_pictures_are_of_one_length(
+    browser: "Browser", report: Path, width: int
+) -> None:
+    page = open_page(browser, report, "light", width).page
+    lengths = page.evaluate(
+        "['100.00', '99.98', '0.00'].flatMap(shown => {"
+        "document.querySelectorAll('.said td:nth-child(3)').forEach(e => e.textContent = shown);"
+        "return [...document.querySelectorAll('.track')].map(e => e.getBoundingClientRect().width)"
+        "})"
+    )
+    assert len(lengths) > 300
+    assert max(lengths) - min(lengths) < 0.1

@@ -180,8 +180,9 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is empty"):
         load_checkpoint(path)
     path.write_bytes(b"PK\3\4 a pickle in a zip, say" * 10)
-    with pytest.raises(CheckpointError, match="damaged or not a safetensors file"):
+    with pytest.raises(CheckpointError, match="is not a safetensors file") as error:
         load_checkpoint(path)
+    assert "bytes" not in str(error.value)
     safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, path)
     with pytest.raises(CheckpointError, match="not one that digitcli wrote"):
         load_checkpoint(path)
@@ -191,7 +192,7 @@ def test_a_cut_file(checkpoint: Path) -> None:
     data = checkpoint.read_bytes()
     for size in (4, 100, 5000, len(data) - 1):
         checkpoint.write_bytes(data[:size])
-        with pytest.raises(CheckpointError, match="damaged or not a safetensors file"):
+        with pytest.raises(CheckpointError, match=r"(damaged or|is) not a safetensors file"):
             load_checkpoint(checkpoint)
 
 

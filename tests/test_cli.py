@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run, Start
+from conftest import Run, Start, weights_note
 from drawn_digits import SmallMnist, save_digit
 
 from digitcli import __version__
+from digitcli.core.checkpoint import Checkpoint
 
-WEIGHTS = "digitcli: using the weights checkpoints/latest.safetensors\n"
 LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
 
 
@@ -56,14 +56,38 @@ def test_cuda_without_cuda(start: Start) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_a_closed_pipe_ends_quietly(start: Start) -> None:
+def test_a_closed_pipe_ends_quietly(start: Start, trained: Checkpoint) -> None:
     save_digit(Path("0.png"), 0)
     reader, writer = os.pipe()
     os.close(reader)
     done = start("predict", *["0.png"] * 50, stdout=writer, stderr=-1, capture_output=False)
     os.close(writer)
     assert done.returncode == 128 + 13
-    assert done.stderr == WEIGHTS
+    assert done.stderr == weights_note(trained)
+
+
+def test_a_wrong_number_is_told_in_plain_words(run: Run) -> None:
+    for arguments, problem in (
+        (["train", "--lr", "x"], "'--lr': 'x' is not a number"),
+        (["train", "--epochs", "1.5"], "'--epochs': '1.5' is not a whole number"),
+        (["train", "--epochs", "0"], "'--epochs': 0 is less than 1"),
+        (["train", "--seed", "5000000000"], "'--seed': 5000000000 is more than 4294967295"),
+        (
+            ["predict", "a", "--min-probability", "nan"],
+            "'--min-probability': 'nan' is not a number",
+        ),
+        (["eval", "--min-accuracy", "-1"], "'--min-accuracy': -1 is less than 0"),
+        (["eval", "--min-accuracy", "2.5"], "'--min-accuracy': 2.5 is more than 1"),
+        (
+            ["eval", "--min-accuracy", "97"],
+            "'--min-accuracy': 97 is more than 1, write 97 % as 0.97",
+        ),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            f"digitcli: error: Invalid value for {problem}; see 'digitcli {arguments[0]} --help'\n"
+        )
 
 
 def test_version(run: Run) -> None:
@@ -166,13 +190,13 @@ def test_a_full_disk_under_standard_error_loses_no_result(start: Start) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_closed_streams() -> None:
+def test_closed_streams(trained: Checkpoint) -> None:
     save_digit(Path("1.png"), 1)
     command = f"{shlex.quote(sys.executable)} -m digitcli predict"
     closed = subprocess.run(
         f"{command} 1.png >&-", shell=True, check=False, capture_output=True, text=True
     )
-    assert (closed.returncode, closed.stderr) == (0, WEIGHTS)
+    assert (closed.returncode, closed.stderr) == (0, weights_note(trained))
     closed = subprocess.run(
         f"{command} - <&-", shell=True, check=False, capture_output=True, text=True
     )

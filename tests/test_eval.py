@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run
+from conftest import Run, weights_note
 from drawn_digits import SmallMnist
 from PIL import Image
 
@@ -108,7 +108,7 @@ def test_what_is_measured_is_what_predict_says(
     assert value["loss"] == pytest.approx(-np.log(p).mean(), rel=1e-4)
 
 
-def test_the_accuracy_gate(run: Run, small_mnist: SmallMnist) -> None:
+def test_the_accuracy_gate(run: Run, small_mnist: SmallMnist, trained: Checkpoint) -> None:
     mirror = ("--mirror", small_mnist.folder)
     assert run("eval", *mirror, "--min-accuracy", "0.9").exit_code == 0
     # trained on a font, the network is no good at handwriting
@@ -117,7 +117,7 @@ def test_the_accuracy_gate(run: Run, small_mnist: SmallMnist) -> None:
     result = run("eval", *handwriting, "--min-accuracy", "0.99")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        "digitcli: using the weights checkpoints/latest.safetensors",
+        weights_note(trained).strip(),
         f"digitcli: the accuracy {accuracy:.4f} is below 0.99",
     ]
 

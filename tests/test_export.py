@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import Run
+from conftest import Run, weights_note
 from drawn_digits import drawn_pictures
 
 from digitcli import __version__
@@ -76,7 +76,7 @@ def test_what_other_programs_read(
     save_checkpoint(Path("checkpoints/latest.safetensors"), network)
     result = run("export", f"digits.{name}")
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == "digitcli: using the weights checkpoints/latest.safetensors\n"
+    assert result.stderr == weights_note(network)
     size = Path(f"digits.{name}").stat().st_size
     assert re.fullmatch(
         rf"wrote digits\.{name}  \({name}, {size:,} bytes; "

@@ -135,5 +135,7 @@ def test_shell_completion_offers_commands_and_values() -> None:
     assert complete("digitcli train --dataset ").split() == [
         *("mnist", "fashion-mnist", "kmnist", "qmnist", "usps", "optdigits", "folder:")
     ]
+    assert complete("digitcli predict --checkpoint pre") == "pretrained\n"
+    assert complete("digitcli predict --checkpoint ").strip() == ""  # the shell offers files
     assert complete("digitcli export --format ") == "onnx\npt2\nnpz\n"
     assert "--min-accuracy" in complete("digitcli eval --min")

@@ -1,6 +1,7 @@
 """``digitcli inspect-softmax``: the lesson's example in whole, pictures, and wrong use."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,3 +183,22 @@ def test_wrong_use(run: Run, flags: list[str], problem: str) -> None:
     assert result.stdout == ""
     assert problem in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_temperature_is_a_step_of_its_own(run: Run) -> None:
+    flags = ("--logits", "12,-3,1", "--target", "0", "--temperature", "0.8", "--explain")
+    text = run("inspect-softmax", *flags).stdout
+    header, first, second, *_ = text.splitlines()
+    assert header.split("\t")[1:4] == ["score: z", "scaled: z/T", "exponential: exp(z/T - max)"]
+    assert first.split("\t")[1:3] == ["12", "15"]
+    assert second == "1\t-3\t-3.75\t7.19e-09\t7.2e-09\t0\t0.0000\t+7.2e-09"
+    assert "margin\t11 in score, 13.75 in z/T, 1.000 in p\n" in text
+    topics = re.findall(r"^([A-Z][a-z-]+): ", text, re.MULTILINE)
+    assert topics[:4] == ["One-hot", "Temperature", "Exponentials", "Softmax"]
+    assert "0 led 2 by 11, and leads by 13.75 now" in text
+
+
+def test_the_sum_in_the_text_is_that_of_the_table(run: Run) -> None:
+    text = run("inspect-softmax", "--logits", "12,1.5", "--explain").stdout
+    assert "sum of exponentials\t1.00003\n" in text
+    assert "divided by their sum 1.00003, " in text

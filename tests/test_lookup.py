@@ -11,19 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, Start
+from conftest import Run, Start, weights_note
 from drawn_digits import SmallMnist, save_digit
 
 import digitcli
+from digitcli.classifier import Classifier
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.lookup import find_checkpoint
+from digitcli.core.lookup import find_checkpoint, find_own
+from digitcli.core.metadata import EpochPoint
 
 ROOT = Path(__file__).parents[1]
 LATEST = Path("checkpoints/latest.safetensors")
 
 
-def note(path: Path, *, own: bool = False) -> str:
-    return f"digitcli: using the weights {path}{', which come with digitcli' if own else ''}\n"
+OWN_NOTE = "digitcli: using digitcli's own weights\n"
 
 
 def always(digit: int, network: Checkpoint, path: Path) -> Path:
@@ -59,21 +60,43 @@ def test_the_nearest_is_used(
         return value["digit"], value["checkpoint"], done.stderr
 
     monkeypatch.setenv("DIGITCLI_CHECKPOINT", str(set_before))
-    assert answer("--checkpoint", named) == (1, str(named), note(named))
-    assert answer() == (2, str(set_before), note(set_before))
+    assert answer("--checkpoint", named) == (1, str(named), weights_note(trained, named))
+    assert answer() == (2, str(set_before), weights_note(trained, set_before))
     for nothing in ("", None):
         if nothing is None:
             monkeypatch.delenv("DIGITCLI_CHECKPOINT")
         else:
             monkeypatch.setenv("DIGITCLI_CHECKPOINT", nothing)
-        assert answer() == (3, str(LATEST), note(LATEST))
+        assert answer() == (3, str(LATEST), weights_note(trained))
     LATEST.unlink()
     own = find_checkpoint(None)
-    assert answer()[1:] == (str(own), note(own, own=True))
+    assert answer()[1:] == (str(own), OWN_NOTE)
     LATEST.parent.rmdir()
-    assert answer()[1:] == (str(own), note(own, own=True))
+    assert answer()[1:] == (str(own), OWN_NOTE)
     LATEST.parent.write_text("a file where the folder would be")
-    assert answer()[1:] == (str(own), note(own, own=True))
+    assert answer()[1:] == (str(own), OWN_NOTE)
+
+
+def test_what_the_weights_are_worth_is_said(
+    run: Run, trained: Checkpoint, checkpoint: Path
+) -> None:
+    save_digit(Path("7.png"), 7)
+    metadata = replace(
+        trained.metadata,
+        dataset="folder:\x1b[31m",
+        accuracies=(EpochPoint(1, 1.5, 0.5861),),
+        scored_on="validation",
+    )
+    for epochs, planned, told in ((1, 1, "1 epoch"), (3, 3, "3 epochs"), (1, 40, "1 of 40 epochs")):
+        recipe = replace(metadata.recipe, epochs=planned)
+        changed = replace(metadata, epochs=epochs, recipe=recipe)
+        save_checkpoint(checkpoint, replace(trained, metadata=changed))
+        assert run("predict", "7.png").stderr == (
+            f"digitcli: using the weights {LATEST} (folder:\\x1b[31m, {told}, "
+            "validation accuracy 58.61%)\n"
+        )
+    save_checkpoint(checkpoint, replace(trained, metadata=replace(changed, accuracies=())))
+    assert run("predict", "7.png").stderr.endswith("(folder:\\x1b[31m, 1 of 40 epochs)\n")
 
 
 def test_every_reader_says_what_it_used(run: Run, small_mnist: SmallMnist) -> None:
@@ -89,7 +112,7 @@ def test_every_reader_says_what_it_used(run: Run, small_mnist: SmallMnist) -> No
         for form in ([], ["--json"]):
             result = run(*arguments, *form)
             assert result.exit_code == 0
-            assert result.stderr == note(own, own=True)
+            assert result.stderr == OWN_NOTE
         for line in result.stdout.splitlines():
             assert json.loads(line)["checkpoint"] == str(own)
 
@@ -155,6 +178,32 @@ def test_a_spoiled_latest_has_no_substitute(
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"digitcli: error: {LATEST} {problem}")
     assert result.stderr.count("\n") == 1
+    way_out = "; delete it, or give other weights by --checkpoint, 'pretrained' say\n"
+    assert result.stderr.endswith(way_out)
+    assert "delete it" not in run("predict", "7.png", "--checkpoint", LATEST).stderr
+    assert run("predict", "7.png", "--checkpoint", "pretrained").exit_code == 0
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_there_is_a_way_back_to_its_own_weights(
+    run: Run, small_mnist: SmallMnist, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_digit(Path("7.png"), 7)
+    always(1, trained, Path("pretrained"))
+    run("download", "--mirror", small_mnist.folder)
+    own = str(find_own())
+    for arguments in (["predict", "7.png"], ["inspect-softmax", "7.png"], ["eval"]):
+        for flags in (["--checkpoint", "pretrained"], ["--checkpoint", "./pretrained"]):
+            result = run(*arguments, *flags, "--json")
+            assert result.exit_code == 0, result.stderr
+            used = json.loads(result.stdout)["checkpoint"]
+            assert used == (own if flags[1] == "pretrained" else "pretrained")
+    exported = run("export", "out.npz", "--checkpoint", "pretrained", "--json")
+    assert json.loads(exported.stdout)["checkpoint"] == own
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", "pretrained")
+    assert json.loads(run("predict", "7.png", "--json").stdout)["checkpoint"] == own
+    assert str(Classifier.load().path) == str(Classifier.load("pretrained").path) == own
+    assert Classifier.load(Path("pretrained")).path == Path("pretrained")
 
 
 def test_a_latest_out_of_reach_has_no_substitute(run: Run) -> None:
@@ -238,6 +287,6 @@ def test_the_packages_bring_the_weights_and_the_pages(tmp_path: Path) -> None:
     flags = ("--json", "--report", "report.html")
     done = run_in(tmp_path / "site", "predict", save_digit(Path("7.png"), 7), *flags)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == note(weights, own=True) + "digitcli: wrote the report report.html\n"
+    assert done.stderr == OWN_NOTE + "digitcli: wrote the report report.html\n"
     assert "7.png" in (tmp_path / "report.html").read_text()
     assert json.loads(done.stdout)["checkpoint"] == str(weights)

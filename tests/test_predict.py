@@ -5,18 +5,21 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run, Start
+from conftest import Run, Start, weights_note
 from drawn_digits import draw_digit, save_digit
 from PIL import Image
+
+from digitcli.console.prediction import below_one
+from digitcli.core.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
 
-def test_a_line_per_picture(run: Run) -> None:
+def test_a_line_per_picture(run: Run, trained: Checkpoint) -> None:
     paths = [save_digit(Path(f"{digit}.png"), digit) for digit in range(10)]
     result = run("predict", *paths)
     assert result.exit_code == 0
-    assert result.stderr == "digitcli: using the weights checkpoints/latest.safetensors\n"
+    assert result.stderr == weights_note(trained)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [row[0] for row in rows] == [f"{digit}.png" for digit in range(10)]
     assert [row[1] for row in rows] == list("0123456789")
@@ -123,6 +126,7 @@ def test_wrong_use(run: Run) -> None:
         ([], "there is no picture to read"),
         (["a.png", "--top", "0"], "--top"),
         (["a.png", "--json", "--quiet"], "--json and --quiet"),
+        (["a.png", "--top", "3", "--quiet"], "--quiet and --top exclude each other"),
         (["-", "--files-from", "-"], "a picture and a list at once"),
         (["--files-from", "missing"], "cannot read the list missing: No such file"),
         (["a.png", "--min-probability", "2"], "--min-probability"),
@@ -160,6 +164,40 @@ def test_names_from_a_list(run: Run, separator: str) -> None:
         ["5.png", "5"],
     ]
     assert result.stderr.count("missing.png") == 1
+
+
+def test_what_is_less_than_one_is_never_rounded_to_it(run: Run) -> None:
+    save_digit(Path("7.png"), 7)
+    flags = ("7.png", "--checkpoint", "pretrained")
+    probability = json.loads(run("predict", *flags, "--json").stdout)["probability"]
+    assert 0.99995 < probability < 1
+    assert run("predict", *flags).stdout == "7.png\t7\t0.9999\n"
+    assert run("predict", *flags, "--min-probability", "1").stdout == "7.png\t?\t0.9999\n"
+    assert run("predict", *flags, "--split").stdout == "7.png\t7\t0.9999\t0.9999\n"
+    assert [below_one(p) for p in (0.5, 0.99992, 1 - 1e-12, 1)] == [0.5, 0.9999, 0.9999, 1]
+
+
+def test_a_list_from_windows(run: Run) -> None:
+    names = ["2.png", "4.png", "odd\r"]
+    for name, digit in zip(names, (2, 4, 5), strict=True):
+        save_digit(Path("picture.png"), digit).rename(name)
+    Path("list").write_bytes(b"2.png\r\n\r\n4.png\r\nodd\r\r\n4.png\r")
+    result = run("predict", "--files-from", "list", "--quiet")
+    assert (result.exit_code, result.stdout) == (0, "2\n4\n5\n4\n"), result.stderr
+    Path("list").write_bytes(b"2.png\0odd\r\0")
+    assert run("predict", "--files-from", "list", "--quiet").stdout == "2\n5\n"
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "\r\n", "\0"])
+def test_an_empty_list(start: Start, run: Run, content: str) -> None:
+    done = start("predict", "--files-from", "-", input=content)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "digitcli: error: there is no picture to read, the list - is empty; put names in it\n"
+    )
+    save_digit(Path("2.png"), 2)
+    Path("list").write_text(content)
+    assert run("predict", "2.png", "--files-from", "list", "-q").stdout == "2\n"
 
 
 def test_names_from_a_pipe_are_answered_as_they_come(start: Start) -> None:

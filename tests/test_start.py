@@ -162,7 +162,7 @@ def test_recipes_with_batch_normalisation_start_too(
     ("flags", "problem"),
     [
         (["--from", "nowhere"], "there is no checkpoint at nowhere; name another with --from"),
-        (["--from", "bad"], "damaged or not a safetensors file"),
+        (["--from", "bad"], "bad is not a safetensors file"),
         (["--from", ""], "is not a file; name another with --from"),
         (["--recipe", "finetune"], "goes on from trained weights; give some, as by --from"),
     ],

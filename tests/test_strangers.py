@@ -53,7 +53,7 @@ def refused(run: Run, path: Path) -> str:
 )
 def test_a_length_of_the_header_that_is_none(run: Run, checkpoint: Path, length: int) -> None:
     checkpoint.write_bytes(struct.pack("<Q", length) + checkpoint.read_bytes()[8:])
-    assert "is damaged or not a safetensors file" in refused(run, checkpoint)
+    assert " not a safetensors file" in refused(run, checkpoint)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 from drawn_digits import SmallMnist, draw_digit
+from PIL import Image
 
 pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
 from terminal import Screen, run_on_terminal
@@ -94,15 +95,32 @@ def test_without_colour(look: Look, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
+def test_in_ascii_lines_are_plain(look: Look, small_mnist: SmallMnist) -> None:
+    draw_digit(1, size=100).save("1.png")
+    look("download", "--mirror", small_mnist.folder)
+    for arguments in (
+        ["predict", "1.png"],
+        ["predict", "--split", "1.png"],
+        ["eval"],
+        [*LESSON, "--target", "cat"],
+        ["train", "--epochs", "1", "--batch-size", "50", "--output", "new"],
+        ["train", "--help"],
+    ):
+        screen = look(*arguments, columns=200, PYTHONIOENCODING="ascii")
+        assert screen.code == 0
+        assert screen.raw.isascii()
+        assert "\\u" not in screen.raw
+        assert "\x1b" not in screen.raw
+
+
+@pytest.mark.usefixtures("checkpoint")
 def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
     draw_digit(7, size=100).save("seven[7].png")
     screen = look("predict", "seven[7].png")
     assert screen.code == 0
-    assert screen.lines[:2] == [
-        "digitcli: using the weights checkpoints/latest.safetensors",
-        "seven[7].png",
-    ]
-    drawing = screen.lines[2:]
+    assert screen.lines[0].startswith("digitcli: using the weights ")
+    assert screen.lines[2] == "seven[7].png"
+    drawing = screen.lines[3:]
     assert len(drawing) == 14
     assert all(line.startswith("▀" * 28) for line in drawing)
     answer, _, *bars = [line[28:].split() for line in drawing]
@@ -208,23 +226,58 @@ def test_results_go_to_a_file_while_the_bar_is_on_the_terminal(
     assert not any("test accuracy" in line for line in screen.lines)
 
 
+@pytest.mark.parametrize("columns", [36, 60])
 @pytest.mark.usefixtures("checkpoint")
-def test_a_narrow_terminal_wraps_and_loses_nothing(look: Look, small_mnist: SmallMnist) -> None:
+def test_a_narrow_terminal_loses_nothing(look: Look, small_mnist: SmallMnist, columns: int) -> None:
     draw_digit(7, size=100).save("7.png")
-    for arguments in (
-        [*LESSON, "--target", "cat"],
-        ["predict", "7.png"],
-        ["eval", "--mirror", small_mnist.folder],
-    ):
-        wide = look(*arguments, columns=100)
-        narrow = look(*arguments, columns=36)
+    look("download", "--mirror", small_mnist.folder)
+    for arguments in ([*LESSON, "--target", "cat", "--explain"], ["predict", "7.png"], ["eval"]):
+        narrow = "".join(look(*arguments, columns=columns).lines)
+        for line in look(*arguments, columns=100).lines:
+            for word in re.findall(r"[^ ▀▄▁-▏█│─]+", line):
+                assert word in narrow
 
-        def words(screen: Screen) -> str:
-            return "".join("".join(screen.lines).split()).replace("─", "")
 
-        if arguments[0] != "eval":  # which downloads on its first run
-            assert words(narrow) == words(wide)
-        assert "…" not in "".join(narrow.lines)
+@pytest.mark.usefixtures("checkpoint")
+def test_on_60_columns_lines_end_between_words(look: Look, small_mnist: SmallMnist) -> None:
+    """What is wider than the terminal goes on in its next line, which then begins anywhere."""
+    draw_digit(7, size=100).save("7.png")
+    look("download", "--mirror", small_mnist.folder)
+    prediction = look("predict", "7.png", columns=60).lines[-14:]
+    assert all(line.startswith("▀" * 28) for line in prediction)
+    assert [line.split()[-1][-1] for line in prediction[2:12]] == ["%"] * 10
+    for arguments in ([*LESSON, "--target", "cat", "--explain"], ["eval"]):
+        wide, narrow = (look(*arguments, columns=columns).lines for columns in (200, 60))
+        assert _words(narrow) <= _words(wide)
+    matrix = [line for line in narrow if re.match(r" \d( +\d+){10}$", line)]
+    assert len(matrix) == 10
+
+
+def _words(lines: list[str]) -> set[str]:
+    return set(re.sub(r"[─│▁-▏█]+", "", " ".join(lines)).split())
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_on_60_columns_digits_stand_whole(look: Look) -> None:
+    row = Image.new("L", (6 * 64, 64), 255)
+    for place in range(6):
+        row.paste(draw_digit(7), (64 * place, 0))
+    row.save("row.png")
+    tiles = [
+        line for line in look("predict", "--split", "row.png", columns=60).lines if "▀" in line
+    ]
+    assert len(tiles) == 2 * 7
+    assert {len(tile) for line in tiles for tile in line.split()} == {14}
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_notes_and_faults_break_at_spaces(look: Look) -> None:
+    Path("no picture at all, by this long name.png").write_text("none")
+    screen = look("predict", "no picture at all, by this long name.png", columns=30)
+    wide = look("predict", "no picture at all, by this long name.png", columns=300)
+    assert len(wide.lines) == 1
+    assert len(screen.lines) > 2
+    assert " ".join(screen.lines) == wide.lines[0]
 
 
 def test_a_forced_terminal_is_not_animated(small_mnist: SmallMnist, look: Look) -> None:

@@ -14,6 +14,7 @@ from digitcli import __version__
 from digitcli.cli import download, evaluate, export, inspect_softmax, predict, train
 from digitcli.cli.options import examples, plain_examples
 from digitcli.cli.together import together
+from digitcli.cli.wrong_values import plain_problem
 from digitcli.console.streams import is_terminal, unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
 
@@ -118,6 +119,9 @@ def _fail_usage(error: typer.TyperException) -> int:
     """Tells what Typer found wrong with the words of the command line."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "digitcli"
+    plain = plain_problem(error.__cause__)
+    if plain is not None:
+        error.message = plain
     problem = " ".join(error.format_message().split()).rstrip(".")
     return _fail(f"{problem}; see '{command} --help'", error.exit_code)
 

@@ -66,17 +66,15 @@ def evaluate(
 
         check_page(report)
 
-    from digitcli.core.checkpoint import load_checkpoint
-    from digitcli.core.lookup import find_checkpoint
+    from digitcli.core.checkpoint import load_named
     from digitcli.data.datasets import Source, find_dataset
 
-    path = find_checkpoint(checkpoint)
-    loaded = load_checkpoint(path)
+    path, loaded = load_named(checkpoint)
     chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
 
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note, print_weights, visible
     from digitcli.core import evaluation
     from digitcli.core.device import choose_device
     from digitcli.core.fleet import own_fleet
@@ -89,6 +87,7 @@ def evaluate(
     result = evaluation.evaluate(
         loaded, pictures.images, pictures.labels, torch_device, own_fleet()
     )
+    print_weights(path, loaded.metadata)
     show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
     if report is not None:
         from digitcli.report.evaluation import write_evaluation

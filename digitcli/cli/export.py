@@ -56,16 +56,14 @@ def export(
 
     from digitcli.console.export import show_export
     from digitcli.console.streams import print_note, print_weights, visible
-    from digitcli.core.checkpoint import load_checkpoint
+    from digitcli.core.checkpoint import load_named
     from digitcli.core.errors import DigitcliError
     from digitcli.core.export import write
-    from digitcli.core.lookup import find_checkpoint
 
-    path = find_checkpoint(checkpoint)
-    loaded = load_checkpoint(path)
+    path, loaded = load_named(checkpoint)
     if os.path.realpath(out) == os.path.realpath(path):
         raise DigitcliError(f"{out} is the checkpoint itself", "give the export another name")
-    print_weights(path)
+    print_weights(path, loaded.metadata)
     if out.exists():
         print_note(f"{visible(str(out))} will be replaced")
     exported = write.export(loaded, chosen, out)

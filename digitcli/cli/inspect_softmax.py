@@ -71,6 +71,7 @@ def inspect_softmax(
 ) -> None:
     """Show softmax and cross-entropy step by step, for a picture or for plain scores."""
     from digitcli.console.softmax import show_softmax
+    from digitcli.console.streams import print_weights
     from digitcli.core.errors import ScoresError
     from digitcli.core.softmax import softmax_steps
 
@@ -118,6 +119,8 @@ def inspect_softmax(
         target=None if right is None else shown.index(right),
         temperature=divisor,
     )
+    if path is not None:
+        print_weights(path, classifier.metadata)
     show_softmax(
         steps,
         picture=picture,

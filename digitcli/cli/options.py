@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from digitcli.core.lookup import CHECKPOINT_VARIABLE, LATEST
+from digitcli.core.lookup import CHECKPOINT_VARIABLE, LATEST, PRETRAINED
 
 
 def default_data_dir() -> Path:
@@ -28,6 +28,16 @@ def folder(name: str | Path) -> Path:
     if not name:
         raise typer.BadParameter("name a folder")
     return Path(name)
+
+
+def _checkpoint(name: str) -> str:
+    """Reads an option that names a checkpoint; in a ``Path`` "./pretrained" would lose its dot."""
+    file(name)
+    return name
+
+
+def _checkpoint_names(incomplete: str) -> list[str]:
+    return [PRETRAINED] if incomplete else []  # before anything is typed, the shell offers files
 
 
 def _dataset_names() -> list[str]:
@@ -82,14 +92,15 @@ Mirrors = Annotated[
 ]
 
 CheckpointFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--checkpoint",
-        parser=file,
+        parser=_checkpoint,
+        autocompletion=_checkpoint_names,
         envvar=CHECKPOINT_VARIABLE,
         metavar="FILE",
         show_default=f"{LATEST} if there, else digitcli's own",
-        help="The weights to use.",
+        help=f"The weights to use; '{PRETRAINED}' are digitcli's own.",
     ),
 ]
 

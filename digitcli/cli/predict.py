@@ -137,7 +137,7 @@ def predict(
         classifier.read_sources if split else classifier.predict_sources
     )
     given = {"as_json": json, "quiet": quiet, "minimum": min_probability}
-    with _display(classifier.path, split=split, top=top, **given) as display:
+    with _display(classifier, split=split, top=top, **given) as display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
         work = functools.partial(read, max_pixels=max_pixels)
         for source, answer in own_fleet().share(work, sources):
@@ -171,6 +171,8 @@ def _check_forms(*, json: bool, quiet: bool, split: bool, top: int | None) -> No
 
     if json and quiet:
         raise DigitcliError("--json and --quiet exclude each other", "give one of them")
+    if quiet and top is not None:
+        raise DigitcliError("--quiet and --top exclude each other", "give one of them")
     if split and top is not None:
         raise DigitcliError(
             "--split and --top exclude each other", "--json tells every probability of each digit"
@@ -203,14 +205,14 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
 
 
 def _display(
-    checkpoint: Path, *, split: bool, top: int | None, **given: Any
+    classifier: "Classifier", *, split: bool, top: int | None, **given: Any
 ) -> "AnswerDisplay[Any]":
     from digitcli.console.prediction import PredictionDisplay
     from digitcli.console.reading import ReadingDisplay
 
     if split:
-        return ReadingDisplay(checkpoint, **given)
-    return PredictionDisplay(checkpoint, **given, top=top)
+        return ReadingDisplay(classifier, **given)
+    return PredictionDisplay(classifier, **given, top=top)
 
 
 class _NoGallery:
@@ -257,11 +259,14 @@ def _sources(
     images: list[str], files_from: str | None, folders: dict[str, int], max_pixels: int
 ) -> "Iterator[Source | None]":
     """Yields each picture's name and content; notes in ``folders`` those that it searches."""
+    from digitcli.core.errors import DigitcliError
     from digitcli.data.finding import find_files
     from digitcli.data.opening import read_stream
     from digitcli.data.reading import Source, read_names
 
+    empty = not images
     for image in itertools.chain(images, read_names(_blocks(files_from)) if files_from else ()):
+        empty = empty and image is None
         if image is None:
             yield None
         elif image == "-":
@@ -272,6 +277,10 @@ def _sources(
                 yield Source(str(path), path, folder=image)
         else:
             yield Source(image, Path(image) if image else b"")
+    if empty:
+        raise DigitcliError(
+            f"there is no picture to read, the list {files_from} is empty", "put names in it"
+        )
 
 
 def _blocks(path: str) -> "Iterator[bytes]":

@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,20 +15,16 @@ _OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
 """What of a recipe there are options for."""
 
 
-PRETRAINED = "pretrained"
-"""What ``--from`` takes for digitcli's own weights."""
-
-
 def find_start(name: str) -> "Start":
     """Reads the weights that ``--from`` names.
 
     Raises:
         CheckpointError: They cannot be read.
     """
-    from digitcli.core.lookup import find_own
+    from digitcli.core.lookup import find_checkpoint
     from digitcli.core.start import load_start
 
-    return load_start(find_own() if name == PRETRAINED else Path(name), name)
+    return load_start(find_checkpoint(name), name)
 
 
 def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":

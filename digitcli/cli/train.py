@@ -21,13 +21,12 @@ from digitcli.cli.options import (
 )
 from digitcli.cli.settings import (
     LOG_EVERY,
-    PRETRAINED,
     SEED,
     command_of,
     find_start,
     new_settings,
 )
-from digitcli.core.lookup import LATEST
+from digitcli.core.lookup import LATEST, PRETRAINED
 
 if TYPE_CHECKING:
     from digitcli.core.metrics import RunLog

@@ -2,7 +2,7 @@
 
 import sys
 
-from digitcli.console.streams import error_console, is_terminal, speaker, visible
+from digitcli.console.streams import at_words, error_console, is_terminal, speaker, visible
 
 
 def print_error(error: Exception | str) -> None:
@@ -11,7 +11,8 @@ def print_error(error: Exception | str) -> None:
     if is_terminal(sys.stderr):
         from rich.text import Text
 
-        line = Text.assemble(("error: ", "bold red"), text)
+        line = Text(at_words(f"error: {text}"))
+        line.stylize("bold red", end=len("error:"))
         error_console().print(line, soft_wrap=True)
     else:
         print(f"{speaker()}: error: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,17 +1,19 @@
 """Shows what a checkpoint scores: tables on a terminal, tab-separated lines elsewhere."""
 
 import sys
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitcli.console.prediction import bar
 from digitcli.console.streams import (
+    fits,
     is_terminal,
     output_console,
     print_json,
     print_line,
-    print_weights,
+    print_whole,
     visible,
 )
 from digitcli.core.calibration import Calibration, Coverage
@@ -20,7 +22,11 @@ from digitcli.core.evaluation import Evaluation
 _CELL = 5
 """Columns that a count in the confusion matrix takes at least."""
 
-_BAR_WIDTH = 15
+_BAR_WIDTH, _LEAST_BAR = 15, 5
+"""Columns of a bar, and in little room."""
+
+_BESIDE_BAR = 50
+"""Columns of what stands beside the bars."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +38,6 @@ def show_evaluation(
     evaluation: Evaluation, *, dataset: str, split: str, checkpoint: Path, as_json: bool
 ) -> None:
     """Prints loss, accuracies, a row per class, the confusion matrix and the calibration."""
-    print_weights(checkpoint)
     if as_json:
         print_json(
             {
@@ -51,12 +56,15 @@ def show_evaluation(
             }
         )
     elif is_terminal(sys.stdout):
-        console = output_console(at_least=_matrix_width(evaluation))
+        console = output_console()
         _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
-        console.print(_class_table(evaluation))
-        console.print(_confusion_table(evaluation))
-        console.print(_reliability_table(evaluation.calibration))
-        console.print(_coverage_table(evaluation.coverage))
+        matrix = _confusion_table(evaluation)
+        print_whole(
+            _class_table(evaluation),
+            matrix if fits(matrix) else _confusion_table(evaluation, tight=True),
+            _reliability_table(evaluation.calibration, _bar_width(console.width)),
+            _coverage_table(evaluation.coverage),
+        )
     else:
         _print_plain(evaluation, dataset, split, checkpoint)
 
@@ -134,16 +142,13 @@ def _class_table(evaluation: Evaluation) -> "Table":
     return table
 
 
-def _matrix_width(evaluation: Evaluation) -> int:
-    """Returns how many columns the confusion matrix takes: its names, its counts, its margins."""
-    from rich.cells import cell_len
+def _confusion_table(evaluation: Evaluation, *, tight: bool = False) -> "Table":
+    """Rows are what a picture is, columns what it was taken for; mistakes glow by their share.
 
-    widths = [cell_len(visible(score.name)) for score in evaluation.per_class]
-    return max(widths) + 1 + sum(max(width, _CELL) for width in widths) + len(widths)
-
-
-def _confusion_table(evaluation: Evaluation) -> "Table":
-    """Rows are what a picture is, columns what it was taken for; mistakes glow by their share."""
+    Args:
+        evaluation: What is shown.
+        tight: Take as few columns as the counts need, and break the names above them.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -157,25 +162,38 @@ def _confusion_table(evaluation: Evaluation) -> "Table":
         title_justify="left",
         padding=0,
     )
+    matrix = evaluation.confusion_matrix
+    widest = len(str(matrix.max()))
     table.add_column("")
     for name in names:
-        table.add_column(Text(name), justify="right", min_width=_CELL)
-    matrix = evaluation.confusion_matrix
+        heading = Text("\n".join(textwrap.wrap(name, widest)) if tight else name)
+        table.add_column(heading, justify="right", min_width=None if tight else _CELL)
+    gap = "" if tight else " "
     mistakes = matrix.copy()
     for i in range(len(names)):
         mistakes[i, i] = 0
     worst = max(1, int(mistakes.max()))
     for i, name in enumerate(names):
         cells = [
-            Text(f"{count} ", style=_heat(count, i == j, count / worst))
+            Text(f"{count}{gap}", style=_heat(count, i == j, count / worst))
             for j, count in enumerate(matrix[i].tolist())
         ]
-        table.add_row(Text(f"{name} ", style="bold cyan"), *cells)
+        table.add_row(Text(f"{name}{gap}", style="bold cyan"), *cells)
     return table
 
 
-def _reliability_table(calibration: Calibration) -> "Table":
-    """Bars end at how often answers are right, and the mark is how often they claim to be."""
+def _bar_width(room: int) -> int:
+    """Returns the columns that bars have on a terminal of so many."""
+    return min(max(room - _BESIDE_BAR, _LEAST_BAR), _BAR_WIDTH)
+
+
+def _reliability_table(calibration: Calibration, width: int) -> "Table":
+    """Bars end at how often answers are right, and the mark is how often they claim to be.
+
+    Args:
+        calibration: What is shown.
+        width: Columns of a bar.
+    """
     from rich import box
     from rich.table import Table
 
@@ -187,10 +205,10 @@ def _reliability_table(calibration: Calibration) -> "Table":
         title_justify="left",
         padding=(0, 1, 0, 0),
     )
-    table.add_column("probability", justify="right")
+    table.add_column("probability", justify="right", min_width=len("93.3% to 100.0%"))
     for name in ("pictures", "mean", "right"):
         table.add_column(name, justify="right")
-    table.add_column("", min_width=_BAR_WIDTH)
+    table.add_column("", min_width=width)
     for b in calibration.bins:
         if b.probability is None or b.accuracy is None:
             continue
@@ -199,17 +217,17 @@ def _reliability_table(calibration: Calibration) -> "Table":
             f"{b.count:,}",
             f"{b.probability:.2%}",
             f"{b.accuracy:.2%}",
-            _marked_bar(b.accuracy, b.probability),
+            _marked_bar(b.accuracy, b.probability, width),
         )
     return table
 
 
-def _marked_bar(share: float, mark: float) -> "Text":
+def _marked_bar(share: float, mark: float, width: int) -> "Text":
     """Draws a bar with a mark in the cell where it should end."""
     from rich.text import Text
 
-    cells = f"{bar(share, _BAR_WIDTH):{_BAR_WIDTH}}"
-    at = min(int(mark * _BAR_WIDTH), _BAR_WIDTH - 1)
+    cells = f"{bar(share, width):{width}}"
+    at = min(int(mark * width), width - 1)
     return Text.assemble((cells[:at], "green"), ("│", "bold"), (cells[at + 1 :], "green"))
 
 

@@ -23,6 +23,7 @@ from digitcli.console.streams import (
     print_line,
     print_note,
     print_weights,
+    print_whole,
     visible,
 )
 from digitcli.core.errors import PictureError
@@ -32,11 +33,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from digitcli.answers import Prediction, Reading
+    from digitcli.classifier import Classifier
 
 Answer = TypeVar("Answer", "Prediction", "Reading")
 
 _BAR_WIDTH = 24
-_WIDTH = 28 + 3 + 5 + _BAR_WIDTH + 8
+_LEAST_BAR = 6
+"""Columns of a bar at most, and at least beside a picture; in less room it stands below."""
+
+_GAP = 3
+_SHARE = len("100.00%")
 _MOMENT = 1.0
 """Seconds after which somebody who sees nothing wants to know how far it is."""
 
@@ -45,7 +51,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
     """Prints answers as they come, and how far it is where nothing else shows that.
 
     Args:
-        checkpoint: Where the weights come from, said before the first answer.
+        classifier: Whose answers they are; its weights are told of before the first.
         as_json: A line of JSON each.
         quiet: The answer alone, and nothing of the checkpoint.
         minimum: What an answer has to reach so as not to be ``?``; see ``Prediction.reaches``.
@@ -54,12 +60,14 @@ class AnswerDisplay(ABC, Generic[Answer]):
     _key: ClassVar[str]
     """What the answer is called in JSON."""
 
-    def __init__(self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float) -> None:
-        self._checkpoint = checkpoint
+    def __init__(
+        self, classifier: "Classifier", *, as_json: bool, quiet: bool, minimum: float
+    ) -> None:
+        self._checkpoint, self._metadata = classifier.path, classifier.metadata
         self._as_json, self._quiet = as_json, quiet
         self._minimum = minimum
         drawn = is_terminal(sys.stdout)
-        self._console = output_console(at_least=_WIDTH) if drawn else None
+        self._console = output_console() if drawn else None
         self._counts = is_animated(sys.stderr) and not drawn
         self._started = time.monotonic()
         self._progress: Progress | None = None
@@ -75,7 +83,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
     def show(self, path: str, answer: Answer) -> None:
         """Prints what the picture of this name was read as."""
         if not self._done and not self._quiet:
-            print_weights(self._checkpoint)
+            print_weights(self._checkpoint, self._metadata)
         self._print(path, answer)
         if answer.warning is not None:
             print_note(f"{visible(path)}: {answer.warning}")
@@ -107,7 +115,7 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
     """Prints the digits of pictures of one.
 
     Args:
-        checkpoint: As for ``AnswerDisplay``, as the others are.
+        classifier: As for ``AnswerDisplay``, as the others are.
         as_json: See there.
         quiet: See there.
         minimum: See there.
@@ -117,9 +125,15 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
     _key = "digit"
 
     def __init__(
-        self, checkpoint: Path, *, as_json: bool, quiet: bool, minimum: float, top: int | None
+        self,
+        classifier: "Classifier",
+        *,
+        as_json: bool,
+        quiet: bool,
+        minimum: float,
+        top: int | None,
     ) -> None:
-        super().__init__(checkpoint, as_json=as_json, quiet=quiet, minimum=minimum)
+        super().__init__(classifier, as_json=as_json, quiet=quiet, minimum=minimum)
         self._top = top
 
     def _print(self, path: str, answer: "Prediction") -> None:
@@ -150,10 +164,10 @@ def _counter() -> "Progress":
 
 
 def _print_plain(path: str, answer: str, prediction: "Prediction", top: int | None) -> None:
-    cells = [visible(path), visible(answer), f"{prediction.probability:.4f}"]
+    cells = [visible(path), visible(answer), f"{below_one(prediction.probability):.4f}"]
     if top is not None:
         for label, probability in prediction.ranking[1:top]:
-            cells += [visible(label), f"{probability:.4f}"]
+            cells += [visible(label), f"{below_one(probability):.4f}"]
     print_line("\t".join(cells))
 
 
@@ -193,35 +207,50 @@ def digit_as_json(name: str) -> int | str:
 def _draw(
     console: "Console", path: str, answer: str, prediction: "Prediction", top: int | None
 ) -> None:
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     highlight = "bold yellow" if answer == UNSURE else "bold green"
+    names = max(cell_len(visible(label)) for label in prediction.probabilities)
+    room = console.width - names - _SHARE - 2
+    beside = room - prediction.picture.shape[1] - _GAP
+    below = beside < _LEAST_BAR
+    width = max(_LEAST_BAR, min(_BAR_WIDTH, room if below else beside))
     bars = Table.grid(padding=(0, 1))
     bars.add_column(justify="right")
-    bars.add_column(width=_BAR_WIDTH)
+    bars.add_column(width=width)
     bars.add_column(justify="right")
     shown = prediction.probabilities.items() if top is None else prediction.ranking[:top]
     for label, probability in shown:
         style = highlight if label == prediction.label else "dim"
         bars.add_row(
             Text(visible(label), style=style),
-            Text(bar(probability, _BAR_WIDTH), style=style),
-            Text(f"{probability:.2%}", style=style),
+            Text(bar(probability, width), style=style),
+            Text(f"{below_one(probability):.2%}", style=style),
         )
     side = Table.grid()
     side.add_row(
         Text.assemble(
             (visible(answer), highlight),
-            f"  {prediction.probability:.2%}",
+            f"  {below_one(prediction.probability):.2%}",
         )
     )
     side.add_row("")
     side.add_row(bars)
-    layout = Table.grid(padding=(0, 3))
-    layout.add_row(half_blocks(prediction.picture, coloured=has_colour(console)), side)
+    picture = half_blocks(prediction.picture, coloured=has_colour(console))
     console.print(Text(visible(path), style="bold"), soft_wrap=True)
-    console.print(layout)
+    if below:
+        print_whole(picture, side)
+        return
+    layout = Table.grid(padding=(0, _GAP))
+    layout.add_row(picture, side)
+    print_whole(layout)
+
+
+def below_one(probability: float) -> float:
+    """Returns what is printed, to four decimals, of a probability: 1 only of one that is 1."""
+    return 0.9999 if 0.9999 <= probability < 1 else probability
 
 
 def bar(share: float, width: int) -> str:

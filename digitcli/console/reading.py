@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from digitcli.answers import UNSURE, PlacedDigit, Reading
-from digitcli.console.prediction import AnswerDisplay, digit_as_json, half_blocks, named
+from digitcli.console.prediction import AnswerDisplay, below_one, digit_as_json, half_blocks, named
 from digitcli.console.streams import has_colour, print_json, print_line, visible
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
             self._draw(self._console, path, text, answer)
         else:
             shares = [answer.probability, *(d.prediction.probability for d in answer.digits)]
-            cells = [visible(path), visible(text), *(f"{share:.4f}" for share in shares)]
+            cells = [visible(path), visible(text), *(f"{below_one(share):.4f}" for share in shares)]
             print_line("\t".join(cells))
 
     def _json(self, path: str, text: str, reading: Reading) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
         highlight = "bold yellow" if UNSURE in text else "bold green"
         rows = [list(row) for _, row in groupby(reading.digits, lambda digit: digit.row)]
         lines = "\n".join(visible(Reading(tuple(row)).sure_text(self._minimum)) for row in rows)
-        console.print(Text.assemble((lines, highlight), f"  {reading.probability:.2%}"))
+        console.print(Text.assemble((lines, highlight), f"  {below_one(reading.probability):.2%}"))
         for row in rows:
             cells = [self._cell(digit, coloured=has_colour(console)) for digit in row]
             console.print()
@@ -71,6 +71,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
 
         label = digit.prediction.sure_text(self._minimum)
         highlight = "bold yellow" if label == UNSURE else "bold green"
-        answer = Text.assemble((visible(label), highlight), f"  {digit.prediction.probability:.2%}")
+        probability = below_one(digit.prediction.probability)
+        answer = Text.assemble((visible(label), highlight), f"  {probability:.2%}")
         picture = digit.prediction.picture.reshape(14, 2, 14, 2).max(axis=(1, 3))  # half as large
         return Group(answer, half_blocks(picture, coloured=coloured))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -11,32 +12,70 @@ from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.lookup import comes_with_digitcli
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+
+    from digitcli.core.metadata import Metadata
 
 
 def is_terminal(stream: TextIO) -> bool:
     """Says whether a person watches a stream; ``FORCE_COLOR`` says so too, as rich has it.
 
-    Asked before rich is imported, which a command in a shell loop has no need of.
+    Asked before rich is imported, which a command in a shell loop has no need of. A terminal that
+    is written to in ASCII, say, counts as none, for nothing can be drawn there.
     """
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    return (bool(os.environ.get("FORCE_COLOR")) or stream.isatty()) and _takes_drawings(stream)
 
 
 def is_animated(stream: TextIO) -> bool:
     """Says whether what is drawn on a stream can be drawn over: on a real terminal only."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and _takes_drawings(stream)
 
 
-def output_console(at_least: int = 0) -> "Console":
-    """Makes a rich console on standard output; it draws what it is given, word for word.
+def _takes_drawings(stream: TextIO) -> bool:
+    try:
+        _DRAWN.encode(stream.encoding or "utf-8")  # a stream in memory has none, and takes all
+    except UnicodeEncodeError:
+        return False
+    return True
 
-    Args:
-        at_least: Columns that the drawing needs; a narrower terminal wraps the lines, where rich
-            would leave out what has no room.
+
+_DRAWN = "▀█▏│─"
+"""What bars, pictures and tables are made of."""
+
+
+def output_console() -> "Console":
+    """Makes a rich console on standard output; it draws what it is given, word for word."""
+    return _console(stderr=False)
+
+
+def print_whole(*drawings: "RenderableType") -> None:
+    """Draws tables and pictures on standard output, each as wide as the terminal at most.
+
+    One whose longest words need more is drawn that wide: the terminal wraps its lines, where rich
+    would leave out what has no room.
     """
-    console = _console(stderr=False)
-    console.width = max(console.width, at_least)
-    return console
+    from rich.measure import Measurement
+
+    for drawing in drawings:
+        console = output_console()
+        endless = console.options.update(width=_ANY_WIDTH)
+        console.width = max(console.width, Measurement.get(console, endless, drawing).minimum)
+        console.print(drawing)
+
+
+def fits(*drawings: "RenderableType") -> bool:
+    """Says whether drawings have room on standard output without wrapping a cell."""
+    from rich.measure import Measurement
+
+    console = output_console()
+    endless = console.options.update(width=_ANY_WIDTH)
+    return all(
+        Measurement.get(console, endless, drawing).maximum <= console.width for drawing in drawings
+    )
+
+
+_ANY_WIDTH = 10_000
+"""Columns enough for every drawing."""
 
 
 def error_console() -> "Console":
@@ -107,16 +146,39 @@ def _in_whole_characters(value: Any) -> Any:
     return value
 
 
-def print_weights(path: Path) -> None:
-    """Says on standard error which checkpoint the results that follow come from."""
-    own = ", which come with digitcli" if comes_with_digitcli(path) else ""
-    print_note(f"using the weights {visible(str(path))}{own}")
+def print_weights(path: Path, metadata: "Metadata") -> None:
+    """Says on standard error which checkpoint the results that follow come from, and its worth.
+
+    Args:
+        path: Where it is.
+        metadata: What it says of itself.
+    """
+    if comes_with_digitcli(path):
+        print_note("using digitcli's own weights")
+        return
+    done, planned = metadata.epochs, metadata.recipe.epochs
+    epochs = f"{done} epoch{'' if done == 1 else 's'}"
+    if done < planned:
+        epochs = f"{done} of {planned} epochs"
+    worth = f"{visible(metadata.dataset)}, {epochs}"
+    if metadata.accuracies:
+        worth += f", {metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
+    print_note(f"using the weights {visible(str(path))} ({worth})")
 
 
 def print_note(text: str) -> None:
     """Prints a diagnostic line on standard error; results do not wait for somebody to read it."""
     with contextlib.suppress(OSError):
-        print(f"{speaker()}: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(at_words(f"{speaker()}: {text}"), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def at_words(line: str) -> str:
+    """Breaks a line for standard error at spaces, where that is a terminal and has no room."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # it is none, or a stream in memory
+        return line
+    return textwrap.fill(line, width or len(line), break_long_words=False, break_on_hyphens=False)
 
 
 def speaker() -> str:

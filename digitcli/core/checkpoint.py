@@ -22,6 +22,7 @@ import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, reason
 from digitcli.core.files import check_writable, write_atomically
+from digitcli.core.lookup import LATEST, PRETRAINED, find_checkpoint
 from digitcli.core.metadata import TRAIN_AGAIN, Metadata, parse_metadata
 from digitcli.core.plainfile import NotPlainError, open_plain
 from digitcli.core.records import parse_json, told
@@ -70,6 +71,29 @@ def _unwritable(path: Path, error: OSError) -> CheckpointError:
     return CheckpointError(
         f"cannot write {path}: {reason(error)}", "choose another place with --output"
     )
+
+
+def load_named(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoint]:
+    """Reads the checkpoint that ``find_checkpoint`` chooses.
+
+    Args:
+        named: As for ``find_checkpoint``.
+
+    Returns:
+        Where it is, and what it holds.
+
+    Raises:
+        CheckpointError: As ``find_checkpoint`` and ``load_checkpoint`` do. Where the faulty file
+            was not named but found, it says how to go on without it.
+    """
+    path = find_checkpoint(named)
+    try:
+        return path, load_checkpoint(path)
+    except CheckpointError as error:
+        if named is None and path == LATEST and error.next_step in (TRAIN_AGAIN, _NAME_ANOTHER):
+            step = f"delete it, or give other weights by --checkpoint, '{PRETRAINED}' say"
+            raise CheckpointError(error.problem, step) from error
+        raise
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -122,9 +146,10 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
             if not start:
                 raise CheckpointError(f"the checkpoint {path} is empty", TRAIN_AGAIN)
             length = int.from_bytes(start, "little")
-            most = max(0, min(size - 8, _LARGEST_HEADER))
-            if length > most:
-                raise _damaged(path, f"a header of {length:,} bytes, where {most:,} may be")
+            if size < 8 or length > _LARGEST_HEADER:  # any other file begins so
+                raise CheckpointError(f"{path} is not a safetensors file", TRAIN_AGAIN)
+            if length > size - 8:
+                raise _damaged(path, f"it ends within its header of {length:,} bytes")
             if size > _LARGEST_FILE:
                 raise _damaged(path, f"{size:,} bytes are too many for a checkpoint")
             data = start + file.read(_LARGEST_FILE)

@@ -22,12 +22,17 @@ OWN_PLACES = (
 """Where the checkpoint that comes with digitcli may lie."""
 
 
-def find_checkpoint(named: Path | None) -> Path:
+PRETRAINED = "pretrained"
+"""What names digitcli's own checkpoint; a file that is called so is named as ``./pretrained``."""
+
+
+def find_checkpoint(named: str | os.PathLike[str] | None) -> Path:
     """Chooses the checkpoint to read; what it holds is not looked at.
 
     Args:
         named: The user's choice, by ``--checkpoint`` or the environment. It is taken as it is:
-            if it is missing, loading it tells so, and nothing else is used in its stead.
+            if it is missing, loading it tells so, and nothing else is used in its stead. The text
+            ``PRETRAINED`` is digitcli's own, whatever files there are; a ``Path`` is a file.
 
     Returns:
         ``named``, else ``LATEST`` if anything is there, else digitcli's own.
@@ -35,8 +40,10 @@ def find_checkpoint(named: Path | None) -> Path:
     Raises:
         CheckpointError: digitcli's own is wanted and was not installed.
     """
+    if named == PRETRAINED:
+        return find_own()
     if named is not None:
-        return named
+        return Path(named)
     return LATEST if _is_there(LATEST) else find_own()
 
 

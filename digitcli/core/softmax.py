@@ -86,6 +86,11 @@ class SoftmaxSteps:
     nll_loss: float | None
     double_softmax_loss: float | None
 
+    @property
+    def scaled(self) -> FloatArray:
+        """The scaled scores z / T, which softmax is taken of."""
+        return self.logits / self.temperature
+
 
 def softmax_steps(
     logits: Sequence[float] | FloatArray,

@@ -208,7 +208,10 @@ _LARGE_PIECE = 4 * 2**20
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:
-    """Parts a stream of file names: at NUL if there is one in its first block, else at newlines.
+    r"""Parts a stream of file names: at NUL if there is one in its first block, else at newlines.
+
+    Of a name before a newline one CR at its end is taken away, as lists from Windows have it; a
+    name that has one of its own can be given with NULs.
 
     Args:
         blocks: The stream, as it arrives.
@@ -220,7 +223,13 @@ def read_names(blocks: Iterable[bytes]) -> Iterator[str | None]:
     for block in blocks:
         separator = separator or (b"\0" if b"\0" in block else b"\n")
         *names, rest = (rest + block).split(separator)
-        yield from (os.fsdecode(name) for name in names if name)
+        yield from _decoded(names, separator)
         yield None
-    if rest:
-        yield os.fsdecode(rest)
+    yield from _decoded([rest], separator)
+
+
+def _decoded(names: list[bytes], separator: bytes) -> Iterator[str]:
+    for name in names:
+        whole = name if separator == b"\0" else name.removesuffix(b"\r")
+        if whole:
+            yield os.fsdecode(whole)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
 
+from digitcli.console.prediction import below_one
 from digitcli.console.streams import visible
 from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.files import check_writable, write_atomically
@@ -67,7 +68,12 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "count": _count, "fixed": _fixed}
+    environment.filters |= {
+        "percent": _percent,
+        "count": _count,
+        "fixed": _fixed,
+        "below_one": below_one,
+    }
     return environment
 
 

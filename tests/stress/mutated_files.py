@@ -80,7 +80,7 @@ def feed_checkpoint(data: bytes, folder: Path) -> str:
         return "refused"
     stroke = np.zeros((28, 28), np.uint8)
     stroke[6:22, 12:16] = 255
-    _show("1.png", classifier.predict(stroke))
+    _show("1.png", classifier.predict(stroke), classifier)
     return "answered"
 
 
@@ -92,7 +92,7 @@ def feed_picture(data: bytes, folder: Path, classifier: Classifier) -> str:
     if isinstance(answer, PictureError):
         _check_words(str(answer.of(str(path))))
         return "refused"
-    _show(str(path), answer)
+    _show(str(path), answer, classifier)
     return "answered"
 
 
@@ -101,12 +101,14 @@ def _check_words(text: str) -> None:
     assert "Traceback" not in text
 
 
-def _show(name: str, prediction: Prediction) -> None:
+def _show(name: str, prediction: Prediction, classifier: Classifier) -> None:
     """Prints an answer as lines and as JSON, and checks the form of both."""
     assert np.isfinite(list(prediction.probabilities.values())).all()
     for as_json in (False, True):
         with contextlib.redirect_stdout(io.StringIO()) as output:
-            display = PredictionDisplay(OWN, as_json=as_json, quiet=False, top=2, minimum=0.0)
+            display = PredictionDisplay(
+                classifier, as_json=as_json, quiet=False, top=2, minimum=0.0
+            )
             with contextlib.redirect_stderr(io.StringIO()), display:
                 display.show(name, prediction)
         (line,) = output.getvalue().splitlines()
