@@ -120,6 +120,25 @@ def test_boxes_are_in_the_pixels_that_one_sees(classifier: Classifier) -> None:
             assert near(box, large, 60)
 
 
+@pytest.mark.parametrize("size", [(1440, 1200), (2885, 2401), (4320, 3600)])
+def test_boxes_of_a_photo_are_in_its_own_pixels(
+    classifier: Classifier, size: tuple[int, int]
+) -> None:
+    page = strip_of("36").resize(size)
+    turned = page.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned back when it is shown
+    page.save("upright.jpg", quality=90)  # of the larger ones, few of the pixels are decoded
+    turned.save("turned.jpg", quality=90, exif=exif)
+    middle = size[0] // 2
+    expected = extent(page.crop((0, 0, middle, size[1]))), extent(page.crop((middle, 0, *size)))
+    for name in ("upright.jpg", "turned.jpg"):
+        first, second = (digit.box for digit in classifier.read(name).digits)
+        assert near(first, expected[0], 25)
+        moved = Box(second.left - middle, second.top, second.right - middle, second.bottom)
+        assert near(moved, expected[1], 25)
+
+
 def test_boxes_within_padding(classifier: Classifier) -> None:
     inner = strip_of("47").point(lambda level: level * 3 // 4)  # a page of its own
     outer = Image.new("L", (inner.width + 90, inner.height + 50), 255)
