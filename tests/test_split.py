@@ -17,7 +17,15 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageChops, ImageDraw
 from read_page import check_page, read_page
 
-from digitcli import BlankPictureError, Box, Classifier, PictureError, Reading
+from digitcli import (
+    BlankPictureError,
+    Box,
+    Classifier,
+    PictureError,
+    PlacedDigit,
+    Prediction,
+    Reading,
+)
 
 SIDE = 64
 
@@ -328,7 +336,43 @@ def test_what_is_no_digit_is_warned_of(run: Run) -> None:
     ImageDraw.Draw(page).rectangle((62, 40, 104, 100), 0)
     result = run("predict", "--split", saved(page))
     assert result.exit_code == 0
-    assert "of its 3 shapes, number 2 does not look like one digit" in result.stderr
+    assert "strip.png: of its 3 shapes, number 2 does not look like a digit\n" in result.stderr
+
+
+def reading_of(doubtful: Sequence[int], count: int, classes: str = "0123456789") -> Reading:
+    shares = dict.fromkeys(classes, 1 / len(classes))
+    nothing = np.zeros((28, 28), np.uint8)
+    warnings = ["it is odd" if i in doubtful else None for i in range(1, count + 1)]
+    predictions = (Prediction(classes[0], 1.0, shares, why, 0, nothing) for why in warnings)
+    return Reading(tuple(PlacedDigit(p, Box(0, 0, 1, 1), 0) for p in predictions))
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "told"),
+    [
+        ([10], "number 10 does not look like a digit"),
+        ([3, 4], "numbers 3 and 4 do not look like digits"),
+        (range(2, 10), "numbers 2 to 9 do not look like digits"),
+        ([1, 4, 5, 6, 9], "numbers 1, 4 to 6 and 9 do not look like digits"),
+        ([], None),
+    ],
+)
+def test_the_doubtful_are_named_in_few_words(doubtful: Sequence[int], told: str | None) -> None:
+    warning = reading_of(doubtful, 10).warning
+    assert warning == (told and f"of its 10 shapes, {told}")
+
+
+def test_a_warning_is_short_and_of_what_it_is_about() -> None:
+    assert reading_of([1], 1).warning == "it is odd"
+    every_other = "1, 3, 5, 7, 9, 11, 13, 15, 17, 19 and 40 more"
+    assert reading_of(range(1, 100, 2), 100).warning == (
+        f"of its 100 shapes, numbers {every_other} do not look like digits"
+    )
+    letters = reading_of([2], 4, "ABC").warning, reading_of([2, 3, 4], 4, "ABC").warning
+    assert letters == (
+        "of its 4 shapes, the answer to number 2 is unsure",
+        "of its 4 shapes, the answers to numbers 2 to 4 are unsure",
+    )
 
 
 @pytest.mark.usefixtures("checkpoint")
