@@ -26,6 +26,8 @@ from digitcli import (
     Prediction,
     Reading,
 )
+from digitcli.data.lattice import read_page as join_parts
+from digitcli.data.splitting import find_parts
 
 SIDE = 64
 
@@ -242,6 +244,33 @@ def test_one_digit_stays_one(classifier: Classifier) -> None:
         in_form = classifier.read(expected.picture)
         assert in_form.digits[0].prediction == expected
         assert np.array_equal(in_form.digits[0].prediction.picture, expected.picture)
+
+
+@pytest.mark.parametrize("what", ["bars", "a bar", "hairlines", "checkerboard", "dots"])
+def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
+    paper = np.ones((1000, 1000), np.float32)
+    y, x = np.mgrid[:1000, :1000]
+    inside = (abs(x - 500) < 480) & (abs(y - 500) < 480)
+    ink = {
+        "bars": y % 50 < 25,
+        "a bar": abs(y - 500) < 15,
+        "hairlines": y % 2 == 0,
+        "checkerboard": (x // 20 + y // 20) % 2 == 0,
+        "dots": (x % 40 < 20) & (y % 40 < 20),
+    }[what]
+    paper[inside & ink] = 0
+    asked: list[int] = []
+
+    def judge(pictures: np.ndarray) -> np.ndarray:
+        asked.append(len(pictures))
+        return OWN.probabilities(pictures)
+
+    try:
+        join_parts(find_parts(paper), judge, OWN.classes)
+    except BlankPictureError:
+        assert what == "hairlines"
+    assert sum(asked) <= 8000
+    assert max(asked, default=0) <= 256  # the memory that they take at once
 
 
 @given(
