@@ -308,6 +308,16 @@ def test_many_in_their_order_with_faults_in_their_places(classifier: Classifier)
         list(classifier.read_many("12.png"))
 
 
+def page_of_squares(rows: int) -> Image.Image:
+    """Draws 32 small squares in each row, and dust between them."""
+    page = np.full((1000, 1000), 255, np.uint8)
+    for top in range(10, 10 + 30 * rows, 30):
+        for left in range(10, 970, 30):
+            page[top : top + 14, left : left + 14] = 0
+            page[top + 22, left + 22] = 0
+    return Image.fromarray(page)
+
+
 # The command
 
 
@@ -434,6 +444,17 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
     small = run("predict", "--split", "a.png", "--max-pixels", "99")
     assert (small.exit_code, small.stdout) == (2, "")
     assert "more than 99" in small.stderr
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_more_shapes_than_are_looked_at_are_told_of(run: Run) -> None:
+    within = np.asarray(page_of_squares(31), np.float32) / 255
+    assert len(find_parts(within)) == 31 * 32  # dust is none of them
+    result = run("predict", "--split", "--json", saved(page_of_squares(32)))
+    assert result.exit_code == 2
+    told = "it has more than 1,000 separate shapes"
+    assert json.loads(result.stdout) == {"path": "strip.png", "text": None, "error": told}
+    assert f"error: strip.png: {told}; cut it into several pictures" in result.stderr
 
 
 @pytest.mark.usefixtures("checkpoint")
