@@ -4,7 +4,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from digitcli import (
     Prediction,
     Reading,
 )
+from digitcli.console.reading import ReadingDisplay
 from digitcli.data.lattice import read_page as join_parts
 from digitcli.data.splitting import find_parts
 
@@ -255,7 +256,7 @@ def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
         "bars": y % 50 < 25,
         "a bar": abs(y - 500) < 15,
         "hairlines": y % 2 == 0,
-        "checkerboard": (x // 20 + y // 20) % 2 == 0,
+        "checkerboard": (x // 24 + y // 24) % 2 == 0,
         "dots": (x % 40 < 20) & (y % 40 < 20),
     }[what]
     paper[inside & ink] = 0
@@ -448,7 +449,7 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
 
 @pytest.mark.usefixtures("checkpoint")
 def test_more_shapes_than_are_looked_at_are_told_of(run: Run) -> None:
-    within = np.asarray(page_of_squares(31), np.float32) / 255
+    within = np.asarray(page_of_squares(31), np.float32) / np.float32(255)
     assert len(find_parts(within)) == 31 * 32  # dust is none of them
     result = run("predict", "--split", "--json", saved(page_of_squares(32)))
     assert result.exit_code == 2
@@ -509,6 +510,34 @@ def test_the_places_are_drawn(run: Run) -> None:
     Path("places.png").unlink()
     assert run("predict", "--split", "missing.png", "--show-steps", "places.png").exit_code == 2
     assert not Path("places.png").exists()
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_file_that_changes_after_the_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    show = ReadingDisplay.show
+
+    def then(change: Callable[[], object]) -> None:
+        def both(self: ReadingDisplay, path: str, answer: Reading) -> None:
+            show(self, path, answer)
+            change()
+
+        monkeypatch.setattr(ReadingDisplay, "show", both)
+
+    then(lambda: saved(Image.new("L", (144, 120), 255)))
+    assert run("predict", "--split", saved(strip_of("64")), "--show-steps", "a.png").exit_code == 0
+    with Image.open("a.png") as drawing:
+        red = np.asarray(drawing.convert("RGB")).astype(int)
+    assert ((red[:, :, 0] > 200) & (red[:, :, 1] < 100)).any()  # what was told is drawn
+
+    then(Path("strip.png").unlink)
+    gone = run("predict", "--split", saved(strip_of("64")), "--show-steps", "b.png")
+    assert gone.exit_code == 2
+    assert gone.stdout.startswith("strip.png\t64\t")
+    assert gone.stderr.splitlines()[1:] == [
+        "digitcli: error: strip.png: cannot read it: No such file or directory; "
+        "check the path and its permissions"
+    ]
+    assert not Path("b.png").exists()
 
 
 def test_a_terminal_shows_rows_as_they_stand(start: Start, checkpoint: Path) -> None:
