@@ -42,7 +42,7 @@ _BLOCK = 256
 _MOST_PARTS = 20
 """Parts that a digit is joined of at most."""
 
-_MOST_SPANS = 6_000
+_MOST_SPANS = 4_000
 """Ways to join parts that are looked at on a page; one of touching digits has some hundreds."""
 
 _WIDEST = 1.5

@@ -170,12 +170,11 @@ def thicken(ink: Ink) -> Ink:
     down, across = (side + 2 * reach for side in small.shape)
     padded = np.pad(small / max(float(small.max()), 1e-6), 2 * reach)
     wide = padded[reach:-reach, reach:-reach].copy()
-    for top in range(2 * reach + 1):
-        for left in range(2 * reach + 1):
-            away = np.hypot(top - reach, left - reach)
-            if (share := np.clip(radius + 0.5 - away, 0, 1)) > 0:
-                shifted = padded[top : top + down, left : left + across]
-                np.maximum(wide, shifted * np.float32(share), out=wide)
+    away = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    shares = np.clip(radius + 0.5 - away, 0, 1).astype(np.float32)
+    for top, left in np.argwhere(shares).tolist():
+        shifted = padded[top : top + down, left : left + across]
+        np.maximum(wide, shifted * shares[top, left], out=wide)
     return wide
 
 
