@@ -201,7 +201,7 @@ def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int, tupl
             f"than {max_pixels:,}",
             cost,
         )
-    cost = max(cost, _WORK * pixels // reduction(image.size) ** 2)
+    cost = max(cost, _WORK * pixels_of(image) // reduction(image.size) ** 2)
     return image, cost, whole if image.size != whole else None
 
 
