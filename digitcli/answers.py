@@ -1,6 +1,7 @@
 """What pictures are read as."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -8,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.core.doubt import DIGITS
+
 UNSURE = "?"
 """Stands for a class that is not sure enough."""
 
 _MOST_NAMED = 10
-"""Shapes that a warning names at most."""
+"""Shapes that a warning names at most; a run of them counts as one."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +104,17 @@ class Reading:
     @property
     def warning(self) -> str | None:
         """Which of the digits perhaps are none, or None."""
-        doubtful = [
-            str(number)
-            for number, digit in enumerate(self.digits, start=1)
-            if digit.prediction.warning is not None
-        ]
-        if not doubtful:
-            return None
-        named = ", ".join(doubtful[:_MOST_NAMED])
-        if len(doubtful) > _MOST_NAMED:
-            named += f" and {len(doubtful) - _MOST_NAMED} more"
-        return f"of its {len(self.digits)} shapes, number {named} does not look like one digit"
+        reasons = [digit.prediction.warning for digit in self.digits]
+        doubtful = [number for number, why in enumerate(reasons, start=1) if why is not None]
+        if not doubtful or len(reasons) == 1:
+            return reasons[0] if reasons else None
+        one = len(doubtful) == 1
+        named = f"number{'' if one else 's'} {_in_words(doubtful)}"
+        if not set(self.digits[0].prediction.probabilities) <= DIGITS:
+            are = "answer to {} is" if one else "answers to {} are"
+            return f"of its {len(reasons)} shapes, the {are.format(named)} unsure"
+        looks = "does not look like a digit" if one else "do not look like digits"
+        return f"of its {len(reasons)} shapes, {named} {looks}"
 
     def sure_text(self, minimum: float) -> str:
         """Returns the text with ``?`` in the place of each digit of a lower probability."""
@@ -121,3 +124,19 @@ class Reading:
     def reaches(self, minimum: float) -> bool:
         """Says whether each of the digits has this probability at least."""
         return all(digit.prediction.reaches(minimum) for digit in self.digits)
+
+
+def _in_words(numbers: Sequence[int]) -> str:
+    """Lists numbers that rise: "2 to 9", "1, 3 and 5 to 7", "1, 3, ..., 19 and 40 more"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [part for run in runs for part in ([run] if len(run) > 2 else [[n] for n in run])]
+    named = [f"{part[0]} to {part[-1]}" if len(part) > 1 else str(part[0]) for part in parts]
+    if more := sum(map(len, parts[_MOST_NAMED:])):
+        named[_MOST_NAMED:] = [f"{more} more"]
+    *first, last = named
+    return f"{', '.join(first)} and {last}" if first else last

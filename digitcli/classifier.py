@@ -18,7 +18,6 @@ from digitcli.core.metadata import Metadata
 from digitcli.data.costs import MAX_PIXELS
 from digitcli.data.inputs import PictureLike, as_source
 from digitcli.data.lattice import Found, read_page
-from digitcli.data.opening import reduction
 from digitcli.data.paper import Grey
 from digitcli.data.prepare import Digit, Prepare, prepare
 from digitcli.data.reading import Source, prepare_all
@@ -177,22 +176,30 @@ class Classifier:
                 if isinstance(found, PictureError):
                     yield source, found
                 else:
-                    yield source, Reading(tuple(self._placed(digit, source) for digit in found))
+                    digits, reduced = found
+                    yield (
+                        source,
+                        Reading(tuple(self._placed(d, reduced, source.size) for d in digits)),
+                    )
 
-    def _find(self, grey: Grey) -> list[Found]:
+    def _find(self, grey: Grey) -> tuple[list[Found], tuple[int, int]]:
+        """Finds digits, and says how wide and high the picture was that their boxes are of."""
         found = read_page(find_parts(grey), self.probabilities, self.classes)
         if not found:
             raise BlankPictureError
-        return found
+        return found, (grey.shape[1], grey.shape[0])
 
-    def _placed(self, found: Found, source: Source) -> PlacedDigit:
-        width, height = source.size
-        scale = reduction(source.size)
-        top, left, bottom, right = (scale * side for side in found.box)
-        prediction = self._prediction(Digit(found.picture), found.probabilities.tolist())
-        return PlacedDigit(
-            prediction, Box(left, top, min(right, width), min(bottom, height)), found.row
+    def _placed(self, found: Found, reduced: tuple[int, int], size: tuple[int, int]) -> PlacedDigit:
+        top, left, bottom, right = found.box
+        (across, down), (width, height) = reduced, size
+        box = Box(  # whole pixels: those that have any of it
+            left * width // across,
+            top * height // down,
+            -(-right * width // across),
+            -(-bottom * height // down),
         )
+        prediction = self._prediction(Digit(found.picture), found.probabilities.tolist())
+        return PlacedDigit(prediction, box, found.row)
 
     def _answer(self, digits: list[Digit]) -> list[Prediction]:
         if not digits:

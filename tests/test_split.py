@@ -4,7 +4,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,18 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageChops, ImageDraw
 from read_page import check_page, read_page
 
-from digitcli import BlankPictureError, Box, Classifier, PictureError, Reading
+from digitcli import (
+    BlankPictureError,
+    Box,
+    Classifier,
+    PictureError,
+    PlacedDigit,
+    Prediction,
+    Reading,
+)
+from digitcli.console.reading import ReadingDisplay
+from digitcli.data.lattice import read_page as join_parts
+from digitcli.data.splitting import find_parts
 
 SIDE = 64
 
@@ -120,6 +131,25 @@ def test_boxes_are_in_the_pixels_that_one_sees(classifier: Classifier) -> None:
             assert near(box, large, 60)
 
 
+@pytest.mark.parametrize("size", [(1440, 1200), (2885, 2401), (4320, 3600)])
+def test_boxes_of_a_photo_are_in_its_own_pixels(
+    classifier: Classifier, size: tuple[int, int]
+) -> None:
+    page = strip_of("36").resize(size)
+    turned = page.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned back when it is shown
+    page.save("upright.jpg", quality=90)  # of the larger ones, few of the pixels are decoded
+    turned.save("turned.jpg", quality=90, exif=exif)
+    middle = size[0] // 2
+    expected = extent(page.crop((0, 0, middle, size[1]))), extent(page.crop((middle, 0, *size)))
+    for name in ("upright.jpg", "turned.jpg"):
+        first, second = (digit.box for digit in classifier.read(name).digits)
+        assert near(first, expected[0], 25)
+        moved = Box(second.left - middle, second.top, second.right - middle, second.bottom)
+        assert near(moved, expected[1], 25)
+
+
 def test_boxes_within_padding(classifier: Classifier) -> None:
     inner = strip_of("47").point(lambda level: level * 3 // 4)  # a page of its own
     outer = Image.new("L", (inner.width + 90, inner.height + 50), 255)
@@ -217,6 +247,33 @@ def test_one_digit_stays_one(classifier: Classifier) -> None:
         assert np.array_equal(in_form.digits[0].prediction.picture, expected.picture)
 
 
+@pytest.mark.parametrize("what", ["bars", "a bar", "hairlines", "checkerboard", "dots"])
+def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
+    paper = np.ones((1000, 1000), np.float32)
+    y, x = np.mgrid[:1000, :1000]
+    inside = (abs(x - 500) < 480) & (abs(y - 500) < 480)
+    ink = {
+        "bars": y % 50 < 25,
+        "a bar": abs(y - 500) < 15,
+        "hairlines": y % 2 == 0,
+        "checkerboard": (x // 24 + y // 24) % 2 == 0,
+        "dots": (x % 40 < 20) & (y % 40 < 20),
+    }[what]
+    paper[inside & ink] = 0
+    asked: list[int] = []
+
+    def judge(pictures: np.ndarray) -> np.ndarray:
+        asked.append(len(pictures))
+        return OWN.probabilities(pictures)
+
+    try:
+        join_parts(find_parts(paper), judge, OWN.classes)
+    except BlankPictureError:
+        assert what == "hairlines"
+    assert sum(asked) <= 8000
+    assert max(asked, default=0) <= 256  # the memory that they take at once
+
+
 @given(
     hnp.arrays(
         np.uint8,
@@ -250,6 +307,16 @@ def test_many_in_their_order_with_faults_in_their_places(classifier: Classifier)
         classifier.read("blank.png")
     with pytest.raises(TypeError):
         list(classifier.read_many("12.png"))
+
+
+def page_of_squares(rows: int) -> Image.Image:
+    """Draws 32 small squares in each row, and dust between them."""
+    page = np.full((1000, 1000), 255, np.uint8)
+    for top in range(10, 10 + 30 * rows, 30):
+        for left in range(10, 970, 30):
+            page[top : top + 14, left : left + 14] = 0
+            page[top + 22, left + 22] = 0
+    return Image.fromarray(page)
 
 
 # The command
@@ -309,7 +376,43 @@ def test_what_is_no_digit_is_warned_of(run: Run) -> None:
     ImageDraw.Draw(page).rectangle((62, 40, 104, 100), 0)
     result = run("predict", "--split", saved(page))
     assert result.exit_code == 0
-    assert "of its 3 shapes, number 2 does not look like one digit" in result.stderr
+    assert "strip.png: of its 3 shapes, number 2 does not look like a digit\n" in result.stderr
+
+
+def reading_of(doubtful: Sequence[int], count: int, classes: str = "0123456789") -> Reading:
+    shares = dict.fromkeys(classes, 1 / len(classes))
+    nothing = np.zeros((28, 28), np.uint8)
+    warnings = ["it is odd" if i in doubtful else None for i in range(1, count + 1)]
+    predictions = (Prediction(classes[0], 1.0, shares, why, 0, nothing) for why in warnings)
+    return Reading(tuple(PlacedDigit(p, Box(0, 0, 1, 1), 0) for p in predictions))
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "told"),
+    [
+        ([10], "number 10 does not look like a digit"),
+        ([3, 4], "numbers 3 and 4 do not look like digits"),
+        (range(2, 10), "numbers 2 to 9 do not look like digits"),
+        ([1, 4, 5, 6, 9], "numbers 1, 4 to 6 and 9 do not look like digits"),
+        ([], None),
+    ],
+)
+def test_the_doubtful_are_named_in_few_words(doubtful: Sequence[int], told: str | None) -> None:
+    warning = reading_of(doubtful, 10).warning
+    assert warning == (told and f"of its 10 shapes, {told}")
+
+
+def test_a_warning_is_short_and_of_what_it_is_about() -> None:
+    assert reading_of([1], 1).warning == "it is odd"
+    every_other = "1, 3, 5, 7, 9, 11, 13, 15, 17, 19 and 40 more"
+    assert reading_of(range(1, 100, 2), 100).warning == (
+        f"of its 100 shapes, numbers {every_other} do not look like digits"
+    )
+    letters = reading_of([2], 4, "ABC").warning, reading_of([2, 3, 4], 4, "ABC").warning
+    assert letters == (
+        "of its 4 shapes, the answer to number 2 is unsure",
+        "of its 4 shapes, the answers to numbers 2 to 4 are unsure",
+    )
 
 
 @pytest.mark.usefixtures("checkpoint")
@@ -342,6 +445,17 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
     small = run("predict", "--split", "a.png", "--max-pixels", "99")
     assert (small.exit_code, small.stdout) == (2, "")
     assert "more than 99" in small.stderr
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_more_shapes_than_are_looked_at_are_told_of(run: Run) -> None:
+    within = np.asarray(page_of_squares(31), np.float32) / np.float32(255)
+    assert len(find_parts(within)) == 31 * 32  # dust is none of them
+    result = run("predict", "--split", "--json", saved(page_of_squares(32)))
+    assert result.exit_code == 2
+    told = "it has more than 1,000 separate shapes"
+    assert json.loads(result.stdout) == {"path": "strip.png", "text": None, "error": told}
+    assert f"error: strip.png: {told}; cut it into several pictures" in result.stderr
 
 
 @pytest.mark.usefixtures("checkpoint")
@@ -396,6 +510,34 @@ def test_the_places_are_drawn(run: Run) -> None:
     Path("places.png").unlink()
     assert run("predict", "--split", "missing.png", "--show-steps", "places.png").exit_code == 2
     assert not Path("places.png").exists()
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_file_that_changes_after_the_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    show = ReadingDisplay.show
+
+    def then(change: Callable[[], object]) -> None:
+        def both(self: ReadingDisplay, path: str, answer: Reading) -> None:
+            show(self, path, answer)
+            change()
+
+        monkeypatch.setattr(ReadingDisplay, "show", both)
+
+    then(lambda: saved(Image.new("L", (144, 120), 255)))
+    assert run("predict", "--split", saved(strip_of("64")), "--show-steps", "a.png").exit_code == 0
+    with Image.open("a.png") as drawing:
+        red = np.asarray(drawing.convert("RGB")).astype(int)
+    assert ((red[:, :, 0] > 200) & (red[:, :, 1] < 100)).any()  # what was told is drawn
+
+    then(Path("strip.png").unlink)
+    gone = run("predict", "--split", saved(strip_of("64")), "--show-steps", "b.png")
+    assert gone.exit_code == 2
+    assert gone.stdout.startswith("strip.png\t64\t")
+    assert gone.stderr.splitlines()[1:] == [
+        "digitcli: error: strip.png: cannot read it: No such file or directory; "
+        "check the path and its permissions"
+    ]
+    assert not Path("b.png").exists()
 
 
 def test_a_terminal_shows_rows_as_they_stand(start: Start, checkpoint: Path) -> None:

@@ -97,6 +97,14 @@ def test_formats_that_cost_more_have_a_share_of_the_pixels(format_: str, share: 
         assert picture.cost <= 4 * wanted + 2**20
 
 
+def test_of_a_large_jpeg_what_is_decoded_counts() -> None:
+    data = encoded(Image.new("RGB", (8000, 6000)), "JPEG")
+    with OpenPicture(data, 48_000_000) as picture:  # 2000x1500 of them, and half of that in the end
+        assert picture.cost < 50_000_000  # so that several are read at once
+        picture.decode()
+        assert picture.size == (8000, 6000)
+
+
 def test_all_but_a_hundred_million_pixels_take_less_than_512_megabytes(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(png(10_000, 9_900, rows=9_900))

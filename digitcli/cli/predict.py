@@ -1,6 +1,5 @@
 """``digitcli predict``: read the digit in a picture."""
 
-import contextlib
 import functools
 import itertools
 import os
@@ -15,14 +14,15 @@ from digitcli.core.blas import use_one_thread
 from digitcli.data.costs import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from digitcli.answers import Prediction, Reading
-    from digitcli.classifier import Classifier
     from digitcli.console.prediction import AnswerDisplay
     from digitcli.core.errors import PictureError
     from digitcli.data.reading import Source
     from digitcli.report.gallery import Gallery
+
+    Answer = Prediction | Reading | PictureError
 
 EXAMPLES = examples(
     "digitcli predict digit.png",
@@ -133,14 +133,17 @@ def predict(
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
-    read: Callable[..., Iterator[tuple[Source, Any]]] = (
-        classifier.read_sources if split else classifier.predict_sources
+    read: Callable[[Iterable[Source]], Iterator[tuple[Source, Answer]]] = functools.partial(
+        classifier.read_sources if split else classifier.predict_sources, max_pixels=max_pixels
     )
-    given = {"as_json": json, "quiet": quiet, "minimum": min_probability}
-    with _display(classifier, split=split, top=top, **given) as display:
+    latest: tuple[Source, Answer] | None = None
+    display = _display(
+        classifier, split=split, as_json=json, quiet=quiet, minimum=min_probability, top=top
+    )
+    with display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
-        work = functools.partial(read, max_pixels=max_pixels)
-        for source, answer in own_fleet().share(work, sources):
+        for source, answer in own_fleet().share(read, sources):
+            latest = source, answer
             if source.folder is not None:
                 if is_passed_over(source.name, answer):
                     continue
@@ -156,11 +159,13 @@ def predict(
             if not found:
                 fault = PictureError("there are no pictures in it", "name another folder")
                 fail(Source(folder, fault), fault)
-    if show_steps is not None and images:
-        _draw_steps(classifier, images[0], show_steps, max_pixels, split=split)
     gallery.write(classifier.path)
     if report is not None and not quiet:
         print_note(f"wrote the report {visible(str(report))}")
+    if show_steps is not None and latest is not None:
+        from digitcli.cli.drawings import draw_answer
+
+        draw_answer(classifier, *latest, show_steps, max_pixels, split=split)
     if failed and not answered and not blank:
         return 2
     return 1 if failed or doubtful else 0
@@ -205,14 +210,20 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
 
 
 def _display(
-    classifier: "Classifier", *, split: bool, top: int | None, **given: Any
+    classifier: "Classifier",
+    *,
+    split: bool,
+    as_json: bool,
+    quiet: bool,
+    minimum: float,
+    top: int | None,
 ) -> "AnswerDisplay[Any]":
     from digitcli.console.prediction import PredictionDisplay
     from digitcli.console.reading import ReadingDisplay
 
     if split:
-        return ReadingDisplay(classifier, **given)
-    return PredictionDisplay(classifier, **given, top=top)
+        return ReadingDisplay(classifier, as_json=as_json, quiet=quiet, minimum=minimum)
+    return PredictionDisplay(classifier, as_json=as_json, quiet=quiet, minimum=minimum, top=top)
 
 
 class _NoGallery:
@@ -221,7 +232,7 @@ class _NoGallery:
     def watch(self, sources: "Iterator[Source | None]") -> "Iterator[Source | None]":
         return sources
 
-    def add(self, source: "Source", answer: "Prediction | Reading | PictureError") -> None:
+    def add(self, source: "Source", answer: "Answer") -> None:
         pass
 
     def write(self, checkpoint: Path) -> None:
@@ -234,25 +245,6 @@ def _gallery(path: Path | None, minimum: float) -> "Gallery | _NoGallery":
     from digitcli.report.gallery import Gallery  # what draws pages takes time to import
 
     return Gallery(path, minimum)
-
-
-def _draw_steps(
-    classifier: "Classifier", image: str, path: Path, max_pixels: int, *, split: bool
-) -> None:
-    """Draws how a picture is prepared, as far as that goes, or taken apart."""
-    from digitcli.cli.places import draw_places
-    from digitcli.core.errors import PictureError
-    from digitcli.data.pictures import read_picture
-    from digitcli.data.steps import Steps
-
-    if split:
-        draw_places(classifier, image, path, max_pixels)
-        return
-    steps = Steps()
-    with contextlib.suppress(PictureError):  # what is wrong was told with the answer
-        classifier.prepare(read_picture(Path(image), max_pixels), steps)
-    if steps:
-        steps.save(path)
 
 
 def _sources(

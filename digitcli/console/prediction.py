@@ -85,8 +85,8 @@ class AnswerDisplay(ABC, Generic[Answer]):
         if not self._done and not self._quiet:
             print_weights(self._checkpoint, self._metadata)
         self._print(path, answer)
-        if answer.warning is not None:
-            print_note(f"{visible(path)}: {answer.warning}")
+        if (warning := self._warning(answer)) is not None:
+            print_note(f"{visible(path)}: {warning}")
         self._done += 1
         if self._counts:
             self._show_count()
@@ -100,6 +100,10 @@ class AnswerDisplay(ABC, Generic[Answer]):
     @abstractmethod
     def _print(self, path: str, answer: Answer) -> None:
         """Prints an answer in the form that is wanted."""
+
+    def _warning(self, answer: Answer) -> str | None:
+        """Returns what to tell beside an answer."""
+        return answer.warning
 
     def _show_count(self) -> None:
         if self._progress is None and time.monotonic() - self._started > _MOMENT:
@@ -135,6 +139,10 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
     ) -> None:
         super().__init__(classifier, as_json=as_json, quiet=quiet, minimum=minimum)
         self._top = top
+
+    def _warning(self, answer: "Prediction") -> str | None:
+        warning = answer.warning
+        return f"{warning}; --split reads them all" if warning and answer.others else warning
 
     def _print(self, path: str, answer: "Prediction") -> None:
         label = answer.sure_text(self._minimum)

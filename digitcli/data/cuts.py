@@ -28,6 +28,10 @@ _MOST_INK = 5.0
 _APART = 0.08
 """Distance between neighbouring cuts at least, as a share of a digit's height."""
 
+_MOST = 5
+"""Cuts at most for each of a digit's heights that a piece is wide; where digits touch there are
+three or four."""
+
 _LEAST = 0.03
 """Share of the ink of a digit that a cut leaves to either side at least."""
 
@@ -66,11 +70,12 @@ def find_cuts(ink: Ink, pen: float, height: float) -> list[Cut]:
     weight = ink.max(axis=1)
     middles = seams @ weight / weight.sum()
     kept: list[int] = []
-    for i in np.argsort(crossed, kind="stable").tolist():
-        if crossed[i] > _MOST_INK or not least < left[i] < float(ink.sum()) - least:
-            continue
-        if all(abs(middles[i] - middles[j]) >= _APART * height for j in kept):
-            kept.append(i)
+    total = float(ink.sum())
+    price = np.where((left > least) & (left < total - least), crossed, np.inf)
+    most = _MOST * width / height
+    while len(kept) < most and price[best := int(price.argmin())] <= _MOST_INK:
+        kept.append(best)
+        price[np.abs(middles - middles[best]) < _APART * height] = np.inf
     kept.sort(key=lambda i: middles[i])
     columns = np.maximum.accumulate(seams[kept], axis=0) if kept else seams[:0]
     return [Cut(columns[k], float(crossed[i])) for k, i in enumerate(kept)]

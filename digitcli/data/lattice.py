@@ -30,11 +30,20 @@ _SURE, _WIDE = 0.97, 1.1
 """A piece that the network is as sure of, and that is no wider as a share of its height, is not
 cut."""
 
-_BLOCK = 1024
+_LEAST_CUT, _NARROW = 8, 0.2
+"""Pixels of a piece's height, and its width as a share of that, under which it is not cut."""
+
+_MOST_CUT = 120.0
+"""Widths of the pieces that are cut on a page, in heights of a digit and all together."""
+
+_BLOCK = 256
 """Pictures that the network is shown at once: memory stays flat on a crowded page."""
 
 _MOST_PARTS = 20
 """Parts that a digit is joined of at most."""
+
+_MOST_SPANS = 4_000
+"""Ways to join parts that are looked at on a page; one of touching digits has some hundreds."""
 
 _WIDEST = 1.5
 """Width of a digit that is joined of several parts at most, as a share of its height."""
@@ -110,7 +119,7 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
     """
     if (whole := page.sheet.whole) is not None and (share := judge(whole[None])[0]).max() >= _ONE:
         return [Found(whole, share, page.box(0, len(page)), 0)]
-    spans, pictures, shares = _judged(page, judge)
+    spans, shares = _judged(page, judge)
     small = _is_small(page)
     unsure = {
         span.first
@@ -119,27 +128,46 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
         and (share.max() < _SURE or _aspect(page, span) > _WIDE)
         and not small[span.first]
     }
-    if unsure and len(parted := page.cut(unsure)) > len(page):
+    if (chosen := _to_cut(page, unsure)) and len(parted := page.cut(chosen)) > len(page):
         page = parted
-        spans, pictures, shares = _judged(page, judge)
+        spans, shares = _judged(page, judge)
     costs = [
         span.cost + _cost(share, classes, _aspect(page, span))
         for span, share in zip(spans, shares, strict=True)
     ]
     found = []
     for i in _best_way(page, spans, costs):
-        top, left, bottom, right = page.box(spans[i].first, spans[i].end)
+        first, end = spans[i].first, spans[i].end
+        top, left, bottom, right = page.box(first, end)
         down, aside = page.sheet.corner
         box = (top + down, left + aside, bottom + down, right + aside)
-        found.append(Found(pictures[i], shares[i], box, int(page.rows[spans[i].first])))
+        found.append(Found(page.picture(first, end), shares[i], box, int(page.rows[first])))
     return found
 
 
-def _judged(page: Page, judge: Judge) -> tuple[list[_Span], npt.NDArray[np.uint8], Floats]:
+def _to_cut(page: Page, unsure: set[int]) -> set[int]:
+    """Chooses the parts that are cut, the narrowest first: the widest are the least of digits."""
+    heights, widths = (page.boxes[:, 2:] - page.boxes[:, :2]).T
+    aspects = widths / np.minimum(heights, page.sheet.height)
+    usable = [i for i in sorted(unsure) if heights[i] >= _LEAST_CUT and aspects[i] >= _NARROW]
+    usable.sort(key=lambda i: aspects[i])
+    return set(usable[: np.searchsorted(np.cumsum(aspects[usable]), _MOST_CUT, "right")])
+
+
+def _judged(page: Page, judge: Judge) -> tuple[list[_Span], Floats]:
+    """Has the network judge what parts may be joined to, a block of pictures at a time."""
     spans = [span for first in range(len(page)) for span in _from(page, first)]
-    pictures = np.stack([page.picture(span.first, span.end) for span in spans])
-    blocks = (pictures[i : i + _BLOCK] for i in range(0, len(pictures), _BLOCK))
-    return spans, pictures, np.concatenate([judge(block) for block in blocks])
+    most = _MOST_PARTS
+    while len(spans) > _MOST_SPANS:
+        most -= 1
+        spans = [span for span in spans if span.end - span.first <= most]
+    blocks = (spans[i : i + _BLOCK] for i in range(0, len(spans), _BLOCK))
+    return spans, np.concatenate(
+        [
+            judge(np.stack([page.picture(span.first, span.end) for span in block]))
+            for block in blocks
+        ]
+    )
 
 
 def _from(page: Page, first: int) -> Iterator[_Span]:

@@ -22,14 +22,8 @@ from PIL.ImageFile import ImageFile
 
 from digitcli.core.errors import NotAPictureError, PictureError, reason
 from digitcli.core.plainfile import open_plain
-from digitcli.data.costs import (
-    LARGEST_SIDE,
-    ORIENTATION,
-    PIXEL,
-    check_icon,
-    decoding_cost,
-    pixels_of,
-)
+from digitcli.data.costs import PIXEL, check_icon, decoding_cost, pixels_of
+from digitcli.data.reducing import reduction, upright
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
 """Raster formats that people keep pictures in, those first that Pillow has ready at once. Others
@@ -59,20 +53,6 @@ _MOST_READS = 400_000
 """Reads that a picture's decoder may ask for, who takes 64 kB of pixels at a time; a file of more
 parts is made to keep its reader busy."""
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What sets a picture upright, by its orientation in EXIF."""
-
-_ON_ITS_SIDE = range(5, 9)
-"""Orientations that swap width and height."""
-
 
 class OpenPicture:
     """A picture whose head is read.
@@ -100,7 +80,7 @@ class OpenPicture:
             ) from error
         try:
             with _faults(self._file):
-                self._image, self.cost = _opened(self._file, max_pixels)
+                self._image, self.cost, self._whole = _opened(self._file, max_pixels)
         except BaseException:
             self._file.close()
             raise
@@ -120,7 +100,7 @@ class OpenPicture:
         """
         with _faults(self._file):
             self._image.load()
-            picture, self.size = upright(self._image)
+            picture, self.size = upright(self._image, self._whole)
             if picture is not self._image:
                 self._image.close()
             return picture
@@ -185,8 +165,13 @@ def _no_picture(file: _CountedReader) -> NotAPictureError:
     return NotAPictureError("it is not a picture", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file")
 
 
-def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int]:
-    """Reads the head of a picture, and says what the rest costs in bytes."""
+def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int, tuple[int, int] | None]:
+    """Reads the head of a picture.
+
+    Returns:
+        It, what the rest costs in bytes, and its width and height where it is a JPEG that will be
+        decoded smaller than it is.
+    """
     limit = PIXEL * max_pixels + _BASE
     if not file.size:
         raise NotAPictureError("the file is empty", "give a PNG, JPEG or another picture")
@@ -208,6 +193,7 @@ def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int]:
         raise _too_large(
             f"it has {pixels:,} pixels, more than {max_pixels:,}", PIXEL * pixels + _BASE
         )
+    whole = image.size
     cost = file.size + decoding_cost(image, file, max_pixels)
     if cost > limit:
         raise _too_large(
@@ -215,7 +201,8 @@ def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int]:
             f"than {max_pixels:,}",
             cost,
         )
-    return image, max(cost, _WORK * pixels // reduction(image.size) ** 2)
+    cost = max(cost, _WORK * pixels_of(image) // reduction(image.size) ** 2)
+    return image, cost, whole if image.size != whole else None
 
 
 def _plain(cost: int) -> int:
@@ -237,60 +224,3 @@ def _silence_libtiff() -> None:
 def _too_large(problem: str, cost: int) -> PictureError:
     more = f", or give 'digitcli predict' --max-pixels {_plain(cost)}" if cost < _ABSURD else ""
     return PictureError(problem, f"scale it down{more}")
-
-
-def upright(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
-    """Turns a loaded picture as its EXIF says, where that can be read; a large one is reduced.
-
-    Returns:
-        The picture, or itself where nothing is to be done, and the width and height that it had
-        when it was upright but not reduced.
-    """
-    width, height = image.size
-    orientation, small = _orientation(image), reduced(image)
-    size = (height, width) if orientation in _ON_ITS_SIDE else (width, height)
-    turn = _TURNS.get(orientation)
-    return small if turn is None else small.transpose(turn), size
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  Pillow's readers raise anything
-        return 1
-
-
-def reduction(size: tuple[int, int]) -> int:
-    """Says how many pixels of a picture, in each direction, ``reduced`` makes one of."""
-    return max(1, max(size) // LARGEST_SIDE)
-
-
-def reduced(image: Image.Image) -> Image.Image:
-    """Averages pixels of a large picture, a band at a time: the copies that it takes are small."""
-    factor = reduction(image.size)
-    if factor == 1:
-        return image
-    rows = factor * max(1, _BAND // (factor * image.width))
-    bands = [
-        _in_levels(image.crop((0, top, image.width, min(image.height, top + rows)))).reduce(factor)
-        for top in range(0, image.height, rows)
-    ]
-    height = sum(band.height for band in bands)
-    small = Image.new(bands[0].mode, (bands[0].width, height))
-    small.info = bands[0].info
-    for i, band in enumerate(bands):
-        small.paste(band, (0, i * rows // factor))
-    return small
-
-
-_BAND = 2**20
-"""Pixels of a band, or somewhat more."""
-
-
-def _in_levels(image: Image.Image) -> Image.Image:
-    """Brings a mode whose values cannot be averaged to one where they can."""
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return image.convert("I") if image.mode.startswith("I;16") else image

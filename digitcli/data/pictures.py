@@ -7,8 +7,9 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError
 from digitcli.data.costs import MAX_PIXELS
-from digitcli.data.opening import OpenPicture, upright
+from digitcli.data.opening import OpenPicture
 from digitcli.data.paper import Grey
+from digitcli.data.reducing import upright
 
 _CLEARER = 1.4
 """Times the contrast of the brightness that a colour must have to be taken in its stead; colours

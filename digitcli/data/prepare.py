@@ -167,13 +167,14 @@ def thicken(ink: Ink) -> Ink:
     scale = max(small.shape) / BOX
     radius = (_PEN - width) * scale / 2
     reach = int(np.ceil(radius))
-    padded = np.pad(small / max(float(small.max()), 1e-6), reach)
-    wide = padded.copy()
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            if (share := np.clip(radius + 0.5 - np.hypot(down, right), 0, 1)) > 0:
-                shifted = np.roll(padded, (down, right), axis=(0, 1))  # around is only padding
-                np.maximum(wide, shifted * np.float32(share), out=wide)
+    down, across = (side + 2 * reach for side in small.shape)
+    padded = np.pad(small / max(float(small.max()), 1e-6), 2 * reach)
+    wide = padded[reach:-reach, reach:-reach].copy()
+    away = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    shares = np.clip(radius + 0.5 - away, 0, 1).astype(np.float32)
+    for top, left in np.argwhere(shares).tolist():
+        shifted = padded[top : top + down, left : left + across]
+        np.maximum(wide, shifted * shares[top, left], out=wide)
     return wide
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.errors import BlankPictureError
+from digitcli.core.errors import BlankPictureError, PictureError
 from digitcli.data.frames import without_frames
 from digitcli.data.page import Floats, Labels, Page, Sheet
 from digitcli.data.paper import Grey, inner_picture, separate_ink, stroke_mask
@@ -17,7 +17,7 @@ _WINDOW = 0.35
 a strip is not much higher than its strokes are wide."""
 
 _PIECES = 1000
-"""Pieces looked at, the heaviest first; a page of two hundred digits has some hundreds."""
+"""Pieces that a page has at most, without dust; one of two hundred digits has some hundreds."""
 
 _DUST = 0.02
 """Mass, as a share of the typical piece's, under which a piece is dust."""
@@ -34,6 +34,7 @@ def find_parts(grey: Grey) -> Page:
 
     Raises:
         BlankPictureError: There is no ink on it.
+        PictureError: There are too many pieces: a string with gaps would help nobody.
     """
     whole = in_mnist_form(grey)
     corner = (0, 0)
@@ -48,11 +49,15 @@ def find_parts(grey: Grey) -> Page:
     mask = stroke_mask(ink)
     if not mask.any():
         raise BlankPictureError
-    _, pieces = without_frames(mask, ink, _PIECES)
+    _, pieces = without_frames(mask, ink, _PIECES + 1)  # the heaviest: one more tells of others
     boxes, mass = pieces.boxes, pieces.mass
     if not len(boxes):
         raise BlankPictureError
     usable = mass >= _DUST * _typical(mass, mass)
+    if usable.sum() > _PIECES:
+        raise PictureError(
+            f"it has more than {_PIECES:,} separate shapes", "cut it into several pictures"
+        )
     height = _typical(boxes[:, 2] - boxes[:, 0], mass * usable)
     kept = np.flatnonzero(usable)
     stack = stacks(boxes[kept], height)
