@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +16,7 @@ from PIL import Image
 pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
 from terminal import Screen, run_on_terminal
 
-from digitcli.core.checkpoint import load_checkpoint
+from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 Look = Callable[..., Screen]
 
@@ -88,7 +88,7 @@ def test_without_colour(look: Look, environment: dict[str, str]) -> None:
     screen = look("predict", "one.png", **environment)
     assert screen.colours == {"default"}
     assert "\x1b[38" not in screen.raw
-    picture = "".join(line[:28] for line in screen.lines[2:])
+    picture = "".join(line[:28] for line in screen.lines[3:])  # below two of the weights
     assert set(picture) <= set(" ▀▄█")
     assert "█" in picture
     assert "▀" * 28 not in picture
@@ -255,6 +255,22 @@ def test_on_60_columns_lines_end_between_words(look: Look, small_mnist: SmallMni
 
 def _words(lines: list[str]) -> set[str]:
     return set(re.sub(r"[─│▁-▏█]+", "", " ".join(lines)).split())
+
+
+def test_long_names_of_classes_are_broken_above_the_matrix(look: Look, trained: Checkpoint) -> None:
+    names = tuple(f"a long name {letter}" for letter in "abcdefghij")
+    save_checkpoint(
+        Path("named"), replace(trained, metadata=replace(trained.metadata, classes=names))
+    )
+    for digit, name in enumerate(names):
+        Path("in", name).mkdir(parents=True)
+        for size in range(80, 90):
+            draw_digit(digit, size=size).save(Path("in", name, f"{size}.png"))
+    screen = look("eval", "--dataset", "folder:in", "--checkpoint", "named", columns=80)
+    assert screen.code == 0, screen.lines
+    rows = [line for line in screen.lines if re.match(r" a long name [a-j]( +\d+){10}$", line)]
+    assert len(rows) == 10
+    assert re.search(r"\n +a +a +a.*\n +long +long +long", "\n".join(screen.lines))
 
 
 @pytest.mark.usefixtures("checkpoint")

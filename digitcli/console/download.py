@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from digitcli.console.streams import (
+    at_words,
     error_console,
     is_animated,
     print_json,
@@ -65,7 +66,7 @@ class DownloadDisplay(fetch.Progress):
     def on_failure(self, problem: str) -> None:
         """Says what went wrong, above the bar."""
         if self._bar is not None:
-            self._bar.console.print(f"digitcli: {visible(problem)}", soft_wrap=True)
+            self._bar.console.print(at_words(f"digitcli: {visible(problem)}"), soft_wrap=True)
         else:
             print_note(visible(problem))
 

@@ -22,6 +22,9 @@ from digitcli.core.evaluation import Evaluation
 _CELL = 5
 """Columns that a count in the confusion matrix takes at least."""
 
+_EDGES = 2
+"""Columns that it takes beside names, counts and one between each."""
+
 _BAR_WIDTH, _LEAST_BAR = 15, 5
 """Columns of a bar, and in little room."""
 
@@ -61,7 +64,7 @@ def show_evaluation(
         matrix = _confusion_table(evaluation)
         print_whole(
             _class_table(evaluation),
-            matrix if fits(matrix) else _confusion_table(evaluation, tight=True),
+            matrix if fits(matrix) else _confusion_table(evaluation, console.width),
             _reliability_table(evaluation.calibration, _bar_width(console.width)),
             _coverage_table(evaluation.coverage),
         )
@@ -107,7 +110,7 @@ def _print_summary(console: "Console", evaluation: Evaluation, what: str, checkp
     from rich.text import Text
 
     text = f"{visible(str(checkpoint))} on {visible(what)}"
-    console.print(Text(text, style="dim"), soft_wrap=True)
+    console.print(Text(text, style="dim"))
     right = round(evaluation.accuracy * evaluation.count)
     console.print(
         Text.assemble(
@@ -142,14 +145,15 @@ def _class_table(evaluation: Evaluation) -> "Table":
     return table
 
 
-def _confusion_table(evaluation: Evaluation, *, tight: bool = False) -> "Table":
+def _confusion_table(evaluation: Evaluation, room: int | None = None) -> "Table":
     """Rows are what a picture is, columns what it was taken for; mistakes glow by their share.
 
     Args:
         evaluation: What is shown.
-        tight: Take as few columns as the counts need, and break the names above them.
+        room: Columns that there are, if few: there are no gaps then, and names above are broken.
     """
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -163,12 +167,15 @@ def _confusion_table(evaluation: Evaluation, *, tight: bool = False) -> "Table":
         padding=0,
     )
     matrix = evaluation.confusion_matrix
-    widest = len(str(matrix.max()))
     table.add_column("")
-    for name in names:
-        heading = Text("\n".join(textwrap.wrap(name, widest)) if tight else name)
-        table.add_column(heading, justify="right", min_width=None if tight else _CELL)
-    gap = "" if tight else " "
+    if room is None:
+        gap, least, headings = " ", _CELL, names
+    else:
+        share = (room - max(map(cell_len, names)) - _EDGES) // len(names) - 1
+        cell = max(share, len(str(matrix.max())))
+        gap, least, headings = "", 0, ["\n".join(textwrap.wrap(name, cell)) for name in names]
+    for heading in headings:
+        table.add_column(Text(heading), justify="right", min_width=least)
     mistakes = matrix.copy()
     for i in range(len(names)):
         mistakes[i, i] = 0
