@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from digitcli.answers import Prediction, Reading
+    from digitcli.classifier import Classifier
     from digitcli.console.prediction import AnswerDisplay
     from digitcli.core.errors import PictureError
     from digitcli.data.reading import Source
