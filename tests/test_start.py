@@ -17,7 +17,14 @@ from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.errors import DigitcliError
 from digitcli.core.lookup import LATEST, find_own
-from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.model import (
+    MLP,
+    measure,
+    normalised,
+    plain_mlp,
+    predict_logits,
+    weights_of,
+)
 from digitcli.core.observers import EpochResult, Observer
 from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
 from digitcli.core.resume import Settings, load_state, save_state
@@ -50,6 +57,7 @@ def test_a_start_answers_as_its_checkpoint_does(
     data = data_of(mean=mean, std=std)
     model = MLP((784, 512, 256, 128, 64, 10), batch_norm=batch_norm)
     take_over(model, start, data)
+    measure(model, normalised(data.train_images, mean, std, CPU), neutral=True)
     known = start.checkpoint.metadata
     x = normalised(data.train_images, known.mean, known.std, CPU)
     expected = predict_logits(plain_mlp(start.checkpoint.weights, CPU), x)
@@ -64,6 +72,7 @@ def test_normalised_layers_begin_with_what_their_pictures_have(start: Start) -> 
     model = MLP((784, 512, 256, 128, 64, 10), batch_norm=torch.nn.BatchNorm1d)
     take_over(model, start, data)
     x = normalised(data.train_images, data.mean, data.std, CPU)
+    measure(model, x, neutral=True)
     before = scores(model, data)
     torch.testing.assert_close(model(x), before, rtol=0, atol=1e-3)  # in training, over the batch
 
@@ -150,12 +159,12 @@ def test_recipes_with_batch_normalisation_start_too(
     run: Run, checkpoint: Path, small_mnist: SmallMnist
 ) -> None:
     before = json.loads(run("eval", "--mirror", small_mnist.folder, "--json").stdout)["accuracy"]
-    flags = ("--recipe", "best", "--epochs", 1, "--lr", 0.0001, "--batch-size", 50)
+    flags = ("--recipe", "best", "--epochs", 1, "--batch-size", 50)
     assert run("train", *flags, "--from", checkpoint, "--output", "new").exit_code == 0
     metadata = load_checkpoint(Path("new")).metadata
     assert metadata.recipe.batch_norm
     assert metadata.recipe.outliers == BEST.outliers
-    assert metadata.accuracies[-1].accuracy > before - 0.05
+    assert metadata.accuracies[-1].accuracy > before - 0.15
 
 
 @pytest.mark.parametrize(

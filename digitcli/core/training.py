@@ -21,7 +21,7 @@ from digitcli.core.metadata import (
     layer_sizes,
     library_versions,
 )
-from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.model import MLP, measure, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.observers import EpochResult, Observer, Observers
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.progress import Progress, checksums_of, threads_of
@@ -82,6 +82,7 @@ def train(
     batches = Batches(data, recipe, device, world)
     steps = recipe.epochs * len(batches)
     check_readings(steps // log_every + recipe.epochs)
+    sample = _sample(model, batches, recipe, start)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
     def step(batch: Batch, lr: float | Tensor) -> Tensor:
@@ -120,10 +121,15 @@ def train(
                     _stop_if_wished(stop, now, world)
             mean_loss = run.mean_loss(len(batches))  # waits for the device
             run.pause()
-
-            run.check()
             checkpoint = _scored(
-                model, run, data, scored_x, mean_loss=mean_loss, settings=settings, command=command
+                model,
+                run,
+                data,
+                scored_x,
+                sample,
+                mean_loss=mean_loss,
+                settings=settings,
+                command=command,
             )
             state = run.save(settings, checksums, command) if epoch < recipe.epochs else None
             speed = epoch * batches.pictures / run.seconds
@@ -145,17 +151,31 @@ def _new_model(data: TrainingData, recipe: Recipe, start: Start | None, world: W
     return model
 
 
+def _sample(model: MLP, batches: Batches, recipe: Recipe, start: Start | None) -> Tensor | None:
+    """Returns what batch normalisation is measured on, if there is any; a start stays as it is."""
+    if not recipe.batch_norm:
+        return None
+    sample = batches.sample()
+    if start is not None:
+        measure(model, sample, neutral=True)
+    return sample
+
+
 def _scored(
     model: MLP,
     run: Progress,
     data: TrainingData,
     scored_x: Tensor,
+    sample: Tensor | None,
     *,
     mean_loss: float,
     settings: Settings,
     command: str,
 ) -> Checkpoint:
     """Measures the plain network, and puts down all that is known of it."""
+    if sample is not None:
+        measure(model, sample)
+    run.check()
     weights = weights_of(model)
     network = plain_mlp(weights, scored_x.device)
     scores = predict_logits(network, scored_x).cpu().numpy()
