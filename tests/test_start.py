@@ -13,10 +13,12 @@ from conftest import Launch, Run
 from drawn_digits import SmallMnist, drawn_data
 from test_folders import fill
 
+from digitcli.cli.settings import new_settings
 from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.errors import DigitcliError
 from digitcli.core.lookup import LATEST, find_own
+from digitcli.core.metadata import layer_sizes
 from digitcli.core.model import (
     MLP,
     measure,
@@ -165,6 +167,18 @@ def test_recipes_with_batch_normalisation_start_too(
     assert metadata.recipe.batch_norm
     assert metadata.recipe.outliers == BEST.outliers
     assert metadata.accuracies[-1].accuracy > before - 0.15
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"), [("0123456789", BEST.outliers), ("0123456789A", 0), ("A", BEST.outliers)]
+)
+def test_no_class_of_the_network_is_among_the_outliers(
+    trained: Checkpoint, known: str, expected: float
+) -> None:
+    metadata = replace(trained.metadata, classes=tuple(known), layer_sizes=layer_sizes(len(known)))
+    start = Start(Checkpoint(trained.weights, metadata), "sha256:", "known")
+    given = {"dataset": "optdigits", "recipe": "best"}
+    assert new_settings(given, start).recipe.outliers == expected
 
 
 @pytest.mark.parametrize(

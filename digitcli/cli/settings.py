@@ -57,7 +57,8 @@ def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
     else:
         recipe = usual_recipe(dataset)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
-    if not can_be_made(shown):
+    # of digits they are made, and none of the network's classes may be among them
+    if not (can_be_made(classes) and set(shown) == set(classes)):
         chosen = replace(chosen, outliers=0.0)
     if chosen != recipe:
         chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
