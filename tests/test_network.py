@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digitcli.core.batches import Batches, TrainingData
-from digitcli.core.calibration import calibration, fit_temperature
+from digitcli.core.calibration import FEWEST, calibration, fit_temperature
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.device import choose_device
 from digitcli.core.errors import DigitcliError
@@ -309,13 +309,19 @@ def test_only_validation_fits_the_temperature(data: TrainingData) -> None:
     tested = train(data, recipe, seed=0, log_every=300, device=CPU, command="a b")
     assert tested.checkpoint.metadata.temperature == 1.5
     assert tested.checkpoint.metadata.command == "a b"
-    held = replace(data, scored_on="validation", checksums={"a": "md5:b"})
-    validated = train(held, recipe, seed=0, log_every=300, device=CPU).checkpoint
-    scores = forward(validated, data.scored_images)
-    assert validated.metadata.temperature == pytest.approx(
-        fit_temperature(scores, data.scored_labels), rel=1e-3
+    images, labels = drawn_pictures(FEWEST, 8)
+    labels[::10] = 0  # so that there is something to fit
+    held = replace(
+        data,
+        scored_on="validation",
+        scored_images=images,
+        scored_labels=labels,
+        checksums={"a": "md5:b"},
     )
-    assert validated.metadata.temperature != 1.5
+    validated = train(held, recipe, seed=0, log_every=300, device=CPU).checkpoint
+    temperature = fit_temperature(forward(validated, images), labels)
+    assert validated.metadata.temperature == pytest.approx(temperature, rel=1e-3)
+    assert validated.metadata.temperature not in (1, 1.5)
     assert validated.metadata.scored_on == "validation"
     assert validated.metadata.data_checksums == {"a": "md5:b"}
     for name, weight in validated.weights.items():  # what is held out changes no weight

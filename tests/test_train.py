@@ -139,15 +139,16 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
     assert (last.accuracy * 60) % 1 == pytest.approx(0, abs=1e-9)
     assert result.stdout.splitlines()[-2] == (
         f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
-        f"temperature {metadata.temperature:.3f}"
+        "temperature 1 (not fitted)"
     )
+    assert "fewer than 500 pictures held out: the temperature is not fitted\n" in result.stderr
     value = [json.loads(line) for line in run(
         "train", *FLAGS, "--validation", 60, "--seed", 4, "--json"
     ).stdout.splitlines()][-2:]  # fmt: skip
     for event in value:
         assert event["scored_on"] == "validation"
         assert event["accuracy"] == last.accuracy
-        assert event["temperature"] == metadata.temperature
+        assert event["temperature"] == metadata.temperature == 1
 
 
 def test_the_held_out_part_is_exact_stratified_and_drawn_by_the_seed() -> None:

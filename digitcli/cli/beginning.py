@@ -29,6 +29,7 @@ def tell_beginning(
         machine: What computes it.
     """
     from digitcli.console.streams import print_note, visible
+    from digitcli.core.calibration import FEWEST
 
     if interrupted is not None:
         print_note(f"going on {interrupted.place}")
@@ -42,6 +43,8 @@ def tell_beginning(
         print_note(f"{visible(str(output))} will be replaced after the first epoch")
     if start is not None and settings.classes != start.classes:
         print_note(f"{visible(start.name)} has other classes, the output layer is new")
+    if settings.validation is not None and settings.validation < FEWEST:
+        print_note(f"fewer than {FEWEST} pictures held out: the temperature is not fitted")
     if settings.recipe.outliers:
         print_note("pictures of no digit are made, which the recipe trains with too")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from digitcli.core.batches import Batch, Batches, TrainingData
-from digitcli.core.calibration import fit_temperature
+from digitcli.core.calibration import temperature_for
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
 from digitcli.core.metadata import (
@@ -243,7 +243,7 @@ def _exposure(logits: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
 
 def _temperature(data: TrainingData, recipe: Recipe, scores: npt.NDArray[np.float32]) -> float:
     if data.scored_on == "validation":
-        return fit_temperature(scores, data.scored_labels)
+        return temperature_for(scores, data.scored_labels)
     return recipe.temperature  # nothing is fitted on the pictures of a test
 
 
