@@ -194,7 +194,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--validation", "0"], "--validation"),
         (["--validation", "9"], "give --validation 10 to 590"),
         (["--validation", "600"], "holding 600 out of 600 training pictures"),
-        (["--validation", "590"], "64 is more than the 10 training pictures"),
+        (["--validation", "590", "--batch-size", "65"], "65 is more than the 10 training pict"),
         (["--seed", "-1"], "--seed"),
         (["--output", "."], "cannot write .: it is not a plain file"),
         (["--output", "old/new"], "cannot write old/new: "),

@@ -49,6 +49,15 @@ def tell_beginning(
         print_note("pictures of no digit are made, which the recipe trains with too")
 
 
+def tell_smaller(usual: "Recipe", recipe: "Recipe") -> None:
+    """Says that a recipe's batches are smaller than usual."""
+    from digitcli.console.streams import print_note
+
+    print_note(
+        f"batches of {recipe.batch_size} pictures in place of {usual.batch_size}: there are no more"
+    )
+
+
 def begin_watching(
     log: "RunLog | None",
     curve: "Curve | None",

@@ -73,6 +73,21 @@ def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
     )
 
 
+def with_batches_of(settings: "Settings", count: int) -> "Settings":
+    """Shrinks the recipe's batches to a set of fewer pictures; others were given, and stay.
+
+    Args:
+        settings: What decides a run.
+        count: The training pictures.
+    """
+    from digitcli.core.recipes import find_recipe
+
+    recipe = settings.recipe
+    if not count < recipe.batch_size == find_recipe(recipe.name).batch_size:
+        return settings
+    return replace(settings, recipe=replace(recipe, batch_size=count, temperature=1.0))
+
+
 def command_of(settings: "Settings", start: "Start | None") -> str:
     """Writes down all that decides what is in a checkpoint, and nothing else.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitcli.cli.beginning import begin_watching, tell_beginning
+from digitcli.cli.beginning import begin_watching, tell_beginning, tell_smaller
 from digitcli.cli.options import (
     DATASET_OPTION,
     DataDir,
@@ -26,6 +26,7 @@ from digitcli.cli.settings import (
     command_of,
     find_start,
     new_settings,
+    with_batches_of,
 )
 from digitcli.core.lookup import LATEST
 
@@ -259,6 +260,10 @@ def _run(
             outliers=bool(recipe.outliers),
             classes=settings.classes,
         )
+    settings = with_batches_of(settings, len(data.train_labels))
+    if rank.is_first and settings.recipe != recipe:
+        tell_smaller(recipe, settings.recipe)
+    recipe = settings.recipe
     display = TrainingDisplay()  # which shows nothing
     observers: list[Observer] = []
     if rank.is_first:
