@@ -186,7 +186,7 @@ def test_no_class_of_the_network_is_among_the_outliers(
     [
         (["--from", "nowhere"], "there is no checkpoint at nowhere; name another with --from"),
         (["--from", "bad"], "damaged or not a safetensors file"),
-        (["--from", ""], "is not a file; name another with --from"),
+        (["--from", ""], "name a file"),
         (["--recipe", "finetune"], "goes on from trained weights; give some, as by --from"),
     ],
 )
@@ -196,6 +196,20 @@ def test_what_cannot_be_started_from(run: Run, flags: list[str], problem: str) -
     assert result.exit_code == 2
     assert problem in result.stderr
     assert not LATEST.exists()
+
+
+def test_a_run_does_not_replace_what_it_starts_from(run: Run, checkpoint: Path) -> None:
+    before = checkpoint.read_bytes()
+    Path("link").symlink_to(checkpoint)
+    flags = ("train", "--dataset", "optdigits", "--epochs", 1)
+    for names in (("--from", checkpoint), ("--from", "link"), ("--from", "link", "--resume")):
+        result = run(*flags, *names, "--output", checkpoint)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"digitcli: error: the run would start from {names[1]} and replace it; name another "
+            "file with --output\n"
+        )
+    assert checkpoint.read_bytes() == before
 
 
 def test_an_interrupted_run_goes_on_without_its_start_and_refuses_another(

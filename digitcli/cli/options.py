@@ -23,6 +23,12 @@ def file(name: str | Path) -> Path:
     return Path(name)
 
 
+def file_name(name: str) -> str:
+    """Reads an option that names a file, or something else by a word."""
+    file(name)
+    return name
+
+
 def folder(name: str | Path) -> Path:
     """Reads an option that names a folder."""
     if not name:

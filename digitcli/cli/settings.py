@@ -20,16 +20,28 @@ PRETRAINED = "pretrained"
 """What ``--from`` takes for digitcli's own weights."""
 
 
-def find_start(name: str) -> "Start":
+def find_start(name: str, output: Path) -> "Start":
     """Reads the weights that ``--from`` names.
 
+    Args:
+        name: A file's, or ``PRETRAINED``.
+        output: Where the run's weights go, which is another file: with its start replaced, no run
+            could be repeated.
+
     Raises:
-        CheckpointError: They cannot be read.
+        CheckpointError: They cannot be read, or they are at ``output``.
     """
+    from digitcli.core.errors import CheckpointError
     from digitcli.core.lookup import find_own
     from digitcli.core.start import load_start
 
-    return load_start(find_own() if name == PRETRAINED else Path(name), name)
+    path = find_own() if name == PRETRAINED else Path(name)
+    start = load_start(path, name)
+    if path.resolve() == output.resolve():
+        raise CheckpointError(
+            f"the run would start from {name} and replace it", "name another file with --output"
+        )
+    return start
 
 
 def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":

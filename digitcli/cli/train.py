@@ -16,6 +16,7 @@ from digitcli.cli.options import (
     Mirrors,
     examples,
     file,
+    file_name,
     folder,
     recipe_names,
 )
@@ -70,6 +71,7 @@ def train(
         str | None,
         typer.Option(
             "--from",
+            parser=file_name,
             metavar="FILE",
             show_default="random weights",
             help=f"Start from the weights of a checkpoint; '{PRETRAINED}' are digitcli's own.",
@@ -176,7 +178,7 @@ def train(
     from digitcli.core.saving import CompleteError, RunWriter
     from digitcli.report.curve import Curve
 
-    start = find_start(start_from) if start_from is not None else None
+    start = find_start(start_from, output) if start_from is not None else None
     flags = {
         "dataset": dataset,
         "recipe": recipe,
