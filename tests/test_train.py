@@ -181,6 +181,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
     ("flags", "problem"),
     [
         (["--epochs", "0"], "--epochs"),
+        (["--epochs", "9" * 20], "999 epochs are more than the 100,000 that a checkpoint tells of"),
         (["--lr", "nan"], "learning rate nan"),
         (["--lr", "-1"], "learning rate -1.0"),
         (["--lr", "fast"], "--lr"),
@@ -210,6 +211,7 @@ def test_wrong_use_changes_nothing(
     last = result.stderr.splitlines()[-1]
     assert last.startswith("digitcli: error: ")
     assert problem in last
+    assert "will be replaced" not in result.stderr
     assert Path("old").read_text() == "precious"
 
 

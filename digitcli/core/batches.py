@@ -14,6 +14,7 @@ from digitcli.core.deform import Deformer
 from digitcli.core.device import sent
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import normalised
+from digitcli.core.ranks import Rank
 from digitcli.core.recipes import Recipe
 from digitcli.core.world import ALONE, World
 
@@ -74,6 +75,47 @@ class Batch(NamedTuple):
     outlier_share: float
 
 
+def check_batches(data: TrainingData, recipe: Recipe, world: Rank) -> None:
+    """Makes sure that a recipe's batches can be made of a data set.
+
+    Args:
+        data: Holds the pictures.
+        recipe: How many a batch.
+        world: The processes that share each batch.
+
+    Raises:
+        DigitcliError: The batches do not fit the data, or the processes.
+    """
+    pictures, size = len(data.train_images), recipe.batch_size
+    if size > pictures:
+        raise DigitcliError(
+            f"a batch of {size} is more than the {pictures} training pictures",
+            f"give --batch-size {pictures} or less",
+        )
+    if recipe.outliers and data.outliers is None:
+        raise DigitcliError(
+            f"the recipe {recipe.name} needs outliers, and the data has none",
+            "make some with digitcli.data.outliers",
+        )
+    if size % world.size:
+        raise DigitcliError(
+            f"{world.size} processes cannot share a batch of {size} evenly",
+            f"give --batch-size {math.ceil(size / world.size) * world.size}, or start "
+            "another number of processes",
+        )
+    last = pictures % size or size
+    if last < world.size:
+        raise DigitcliError(
+            f"{world.size} processes cannot share the last batch of an epoch, of {last}",
+            f"give another --batch-size than {size}",
+        )
+    if recipe.batch_norm and last == 1 and not recipe.outliers:
+        raise DigitcliError(
+            "a batch is a single picture, which cannot be normalised",
+            f"give another --batch-size than {size}",
+        )
+
+
 class Batches:
     """The training pictures of a run, batch by batch.
 
@@ -85,9 +127,6 @@ class Batches:
         recipe: How many a batch, deformed how, and with how many outliers.
         device: Where they live.
         world: The processes that share each batch. Each draws all that is random about the whole.
-
-    Raises:
-        DigitcliError: The batches do not fit the data, or the processes.
     """
 
     def __init__(
@@ -96,33 +135,6 @@ class Batches:
         self._world = world
         self.pictures = len(data.train_images)
         self._size, self._device = recipe.batch_size, device
-        if self._size > self.pictures:
-            raise DigitcliError(
-                f"a batch of {self._size} is more than the {self.pictures} training pictures",
-                f"give --batch-size {self.pictures} or less",
-            )
-        if recipe.outliers and data.outliers is None:
-            raise DigitcliError(
-                f"the recipe {recipe.name} needs outliers, and the data has none",
-                "make some with digitcli.data.outliers",
-            )
-        if self._size % world.size:
-            raise DigitcliError(
-                f"{world.size} processes cannot share a batch of {self._size} evenly",
-                f"give --batch-size {math.ceil(self._size / world.size) * world.size}, or start "
-                "another number of processes",
-            )
-        last = self.pictures % self._size or self._size
-        if last < world.size:
-            raise DigitcliError(
-                f"{world.size} processes cannot share the last batch of an epoch, of {last}",
-                f"give another --batch-size than {self._size}",
-            )
-        if recipe.batch_norm and last == 1 and not recipe.outliers:
-            raise DigitcliError(
-                "a batch is a single picture, which cannot be normalised",
-                f"give another --batch-size than {self._size}",
-            )
         self._x = normalised(data.train_images, data.mean, data.std, device)
         self._y = torch.from_numpy(data.train_labels).to(device)
         self._outliers: Tensor | None = None

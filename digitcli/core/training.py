@@ -1,5 +1,6 @@
 """The training loop: forward, loss, backward, update."""
 
+import math
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from digitcli.core.batches import Batch, Batches, TrainingData
+from digitcli.core.batches import Batch, Batches, TrainingData, check_batches
 from digitcli.core.calibration import temperature_for
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
@@ -25,6 +26,7 @@ from digitcli.core.model import MLP, measure, normalised, plain_mlp, predict_log
 from digitcli.core.observers import EpochResult, Observer, Observers
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.progress import Progress, checksums_of, threads_of
+from digitcli.core.ranks import Rank
 from digitcli.core.recipes import Recipe
 from digitcli.core.replay import fastest
 from digitcli.core.resume import Settings, TrainingState
@@ -74,6 +76,7 @@ def train(
         DigitcliError: The batches do not fit the data, the loss is no longer a number, or
             ``resume`` is of another run.
     """
+    check_run(data, recipe, log_every, world)
     torch.manual_seed(seed)
     model = _new_model(data, recipe, start, world).to(device)
     network = world.joined(model)
@@ -81,7 +84,6 @@ def train(
     optimizer = optimizer_for(recipe, parameters)
     batches = Batches(data, recipe, device, world)
     steps = recipe.epochs * len(batches)
-    check_readings(steps // log_every + recipe.epochs)
     sample = _sample(model, batches, recipe, start)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
@@ -138,6 +140,24 @@ def train(
             if state is not None:
                 _stop_if_wished(stop, state, world)
     return result
+
+
+def check_run(data: TrainingData, recipe: Recipe, log_every: int, world: Rank) -> None:
+    """Makes sure that a run can be, before it takes time or room.
+
+    Args:
+        data: As for ``train``.
+        recipe: Likewise.
+        log_every: Likewise.
+        world: The processes that train together.
+
+    Raises:
+        DigitcliError: The batches do not fit the data or the processes, or a checkpoint could not
+            hold what is read of the loss.
+    """
+    check_batches(data, recipe, world)
+    steps = recipe.epochs * math.ceil(len(data.train_labels) / recipe.batch_size)
+    check_readings(recipe.epochs, steps // log_every)
 
 
 def _new_model(data: TrainingData, recipe: Recipe, start: Start | None, world: World) -> MLP:
