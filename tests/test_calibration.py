@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from digitcli.core.calibration import calibration, coverage, fit_temperature
+from digitcli.core.calibration import (
+    FEWEST,
+    calibration,
+    coverage,
+    fit_temperature,
+    temperature_for,
+)
 from digitcli.core.recipes import TEMPERATURES
 from digitcli.core.softmax import log_softmax, softmax
 
@@ -87,3 +93,12 @@ def test_the_ends_of_the_range() -> None:
     assert fit_temperature(1000 * logits, logits.argmax(axis=1)) == coldest
     assert fit_temperature(logits, logits.argmin(axis=1)) == hottest
     assert fit_temperature(np.ones((5, 10)), np.arange(5)) == 1
+
+
+def test_what_says_too_little_is_not_fitted() -> None:
+    logits = some_logits(FEWEST)
+    labels = drawn(logits, 2)
+    assert temperature_for(logits, labels) == fit_temperature(logits, labels) != 1
+    assert temperature_for(logits[1:], labels[1:]) == 1
+    assert temperature_for(logits, logits.argmax(axis=1)) == 1  # all are right
+    assert temperature_for(logits, logits.argmin(axis=1)) == 1

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from digitcli.core.checkpoint import load_checkpoint
 from digitcli.core.errors import DatasetError
 from digitcli.core.lookup import LATEST
-from digitcli.data.folders import find_classes, folder_of, read_classes, split_of
+from digitcli.data.folders import PictureFolder, find_classes, folder_of, split_of
 from digitcli.data.pictures import read_picture
 from digitcli.data.prepare import prepare
 from digitcli.data.split import Split
@@ -37,8 +38,20 @@ def fill(root: Path, classes: dict[str, int], count: int = 20) -> Path:
 
 def both(root: Path) -> tuple[dict[str, Split], list[str]]:
     """Reads both parts, and what was said of files that were left out."""
-    classes, told = find_classes(root), list[str]()
-    return {s: read_classes(root, classes, s, told.append) for s in ("train", "test")}, told
+    pictures, told = PictureFolder(root, find_classes(root)), list[str]()
+    return {s: pictures.read(s, told.append) for s in ("train", "test")}, told
+
+
+def draw_in(part: str, root: Path, classes: dict[str, int], count: int = 1) -> Path:
+    """Draws so many pictures for each class whose content has them in one part."""
+    for name, digit in classes.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        angles, left = iter(range(360)), count
+        while left:
+            file = root / name / f"{part}{left}.png"
+            draw_digit(digit, angle=next(angles) / 8).save(file)
+            left -= split_of(hashlib.sha256(file.read_bytes()).digest()) == part
+    return root
 
 
 def test_classes_are_folders_in_natural_order(tmp_path: Path) -> None:
@@ -156,7 +169,8 @@ def test_a_changed_folder_is_refused_when_a_run_goes_on(
     [
         ([], "mine has no folders in it, and every class needs one; put the pictures of each"),
         (["a"], "mine has 1 folder in it, and every class needs one"),
-        (["a", "b"], "the class a in mine has no picture to train on; add some, or remove"),
+        (["a", "b"], "mine has no picture that could be read of the classes a, b; add some, or"),
+        (list("abcdefgh"), "of the classes a, b, c, d, e and 3 more; add some, or remove the fol"),
     ],
 )
 def test_folders_that_are_no_data_set(run: Run, folders: list[str], problem: str) -> None:
@@ -195,19 +209,59 @@ def test_names_that_no_checkpoint_could_hold() -> None:
         find_classes(Path("mine"))
 
 
-def test_too_few_pictures_for_a_test_part(run: Run) -> None:
-    for name, digit in (("a", 3), ("b", 5)):
-        file = Path("mine", name, "1.png")
-        file.parent.mkdir(parents=True)
-        for angle in range(100):
-            draw_digit(digit, angle=angle).save(file)
-            if split_of(hashlib.sha256(file.read_bytes()).digest()) == "train":
-                break
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_two_pictures_of_a_class_are_in_both_parts(tmp_path: Path, part: str) -> None:
+    root = draw_in(part, tmp_path / "mine", {"3": 3, "5": 5}, 2)
+    (root / "3" / "notes.txt").write_text("no picture counts for none")
+    parts, _ = both(root)
+    for split in parts.values():
+        assert sorted(split.labels) == [0, 1]
+    moved = "train" if part == "test" else "test"
+    draw_in(moved, root, {"3": 3, "5": 5})  # now each has one by its content
+    after, _ = both(root)
+    assert sorted(after[part].labels) == [0, 0, 1, 1]
+    assert sorted(after[moved].labels) == [0, 1]
+
+
+def test_single_pictures_are_trained_on_and_nothing_tests(run: Run) -> None:
+    draw_in("test", Path("mine"), {"a": 3, "b": 5})
     result = run("train", "--dataset", "folder:mine", "--batch-size", 2)
     assert result.exit_code == 2
-    assert "none of the pictures in mine belongs to the test part, which takes one in 5" in (
-        result.stderr
-    )
+    assert "no class in mine has two pictures, one of them for the test part" in result.stderr
+    result = run("train", "--dataset", "folder:mine", "--validation", 2)
+    assert "error: a class has a single training picture, of which none can be" in result.stderr
+
+
+def test_a_recipe_shrinks_its_batches_to_a_few_pictures(run: Run) -> None:
+    draw_in("train", Path("mine"), {"a": 3, "b": 5}, 2)
+    flags = ("train", "--dataset", "folder:mine", "--epochs", 2)
+    result = run(*flags)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ("digitcli: batches of 2 pictures in place of 16: there are no more\n")
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.recipe.batch_size == 2
+    assert "--batch-size 2" in metadata.command
+    result = run(*flags, "--batch-size", 3)
+    assert "a batch of 3 is more than the 2 training pictures" in result.stderr
+
+
+def test_files_are_looked_through_once_and_none_that_is_no_picture_for_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fill(tmp_path, {"a": 3, "b": 5}, 3)
+    huge = root / "a" / "film.mp4"
+    huge.touch()
+    os.truncate(huge, 500 * 2**20)  # without a block on disk
+    hashed, digest = [], hashlib.file_digest
+
+    def watched(file: FileIO, name: str) -> object:
+        hashed.append(file)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", watched)
+    _, told = both(root)
+    assert len(hashed) == 6
+    assert told == [f"left out {huge}: it is not a picture"]
 
 
 def test_nothing_is_downloaded_for_a_folder(run: Run, tmp_path: Path) -> None:

@@ -10,18 +10,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digitcli.core import progress
-from digitcli.core.batches import TrainingData
-from digitcli.core.calibration import calibration, fit_temperature
+from digitcli.core.batches import Batches, TrainingData
+from digitcli.core.calibration import FEWEST, calibration, fit_temperature
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.device import choose_device
 from digitcli.core.errors import DigitcliError
 from digitcli.core.evaluation import evaluate
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.metadata import EpochPoint, LossPoint, layer_sizes
-from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.model import (
+    MLP,
+    measure,
+    normalised,
+    plain_mlp,
+    predict_logits,
+    weights_of,
+)
 from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.optimizers import optimizer_for
-from digitcli.core.recipes import LESSON, QUICK, Deformation, Recipe, find_recipe, usual_recipe
+from digitcli.core.recipes import (
+    BEST,
+    LESSON,
+    QUICK,
+    Deformation,
+    Recipe,
+    find_recipe,
+    usual_recipe,
+)
 from digitcli.core.softmax import softmax
 from digitcli.core.training import train
 
@@ -173,11 +188,11 @@ def test_the_updates_are_those_of_torchs_classes(
 def test_batch_norm_folds_into_the_plain_network() -> None:
     torch.manual_seed(0)
     model = MLP((20, 16, 12, 5), batch_norm=torch.nn.BatchNorm1d)
-    for _ in range(300):  # so that the running mean and variance are not those of the start
-        model(3 + 2 * torch.randn(64, 20))
     for norm in model.norms:
         for parameter in norm.parameters():
             torch.nn.init.normal_(parameter)
+    x = 3 + 2 * torch.randn(1000, 20)
+    measure(model, x)
     weights = weights_of(model)
     assert {name: weight.shape for name, weight in weights.items()} == {
         "l1.weight": (16, 20),
@@ -187,13 +202,29 @@ def test_batch_norm_folds_into_the_plain_network() -> None:
         "l3.weight": (5, 12),
         "l3.bias": (5,),
     }
-    x = 3 + 2 * torch.randn(100, 20)
-    model.eval()
     with torch.inference_mode():
-        expected, folded = model(x), plain_mlp(weights, CPU)(x)
+        expected, folded = model(x), plain_mlp(weights, CPU)(x)  # in training, over all of them
     assert torch.allclose(folded, expected, rtol=1e-5, atol=1e-5)
     weights["l1.weight"][:] = 0  # a copy: the model is not touched
     assert model.layers[0].weight.abs().max() > 0
+
+
+def test_what_is_folded_away_is_of_the_weights_as_they_are(data: TrainingData) -> None:
+    recipe = replace(SMALL, optimizer="adamw", lr=0.01, batch_norm=True, batch_size=50, epochs=4)
+    few = replace(data, train_images=data.train_images[:50], train_labels=data.train_labels[:50])
+    few = replace(few, scored_images=few.train_images, scored_labels=few.train_labels)
+    points = train(few, recipe, seed=0, log_every=9, device=CPU).checkpoint.metadata.accuracies
+    assert [point.accuracy > 0.5 for point in points] == [True] * 4  # after one step
+
+
+def test_a_sample_disturbs_no_draw_and_is_the_same_each_time(data: TrainingData) -> None:
+    torch.manual_seed(5)
+    batches = Batches(replace(data, outliers=data.scored_images), replace(BEST, batch_size=20), CPU)
+    before = torch.get_rng_state()
+    samples = [batches.sample() for _ in range(2)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*samples)
+    assert samples[0].shape == (len(data.train_images) * 6 // 5, 784)
 
 
 def test_scoring_between_epochs_draws_nothing() -> None:
@@ -293,13 +324,19 @@ def test_only_validation_fits_the_temperature(data: TrainingData) -> None:
     tested = train(data, recipe, seed=0, log_every=300, device=CPU, command="a b")
     assert tested.checkpoint.metadata.temperature == 1.5
     assert tested.checkpoint.metadata.command == "a b"
-    held = replace(data, scored_on="validation", checksums={"a": "md5:b"})
-    validated = train(held, recipe, seed=0, log_every=300, device=CPU).checkpoint
-    scores = forward(validated, data.scored_images)
-    assert validated.metadata.temperature == pytest.approx(
-        fit_temperature(scores, data.scored_labels), rel=1e-3
+    images, labels = drawn_pictures(FEWEST, 8)
+    labels[::10] = 0  # so that there is something to fit
+    held = replace(
+        data,
+        scored_on="validation",
+        scored_images=images,
+        scored_labels=labels,
+        checksums={"a": "md5:b"},
     )
-    assert validated.metadata.temperature != 1.5
+    validated = train(held, recipe, seed=0, log_every=300, device=CPU).checkpoint
+    temperature = fit_temperature(forward(validated, images), labels)
+    assert validated.metadata.temperature == pytest.approx(temperature, rel=1e-3)
+    assert validated.metadata.temperature not in (1, 1.5)
     assert validated.metadata.scored_on == "validation"
     assert validated.metadata.data_checksums == {"a": "md5:b"}
     for name, weight in validated.weights.items():  # what is held out changes no weight

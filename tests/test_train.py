@@ -139,15 +139,16 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
     assert (last.accuracy * 60) % 1 == pytest.approx(0, abs=1e-9)
     assert result.stdout.splitlines()[-2] == (
         f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
-        f"temperature {metadata.temperature:.3f}"
+        "temperature 1 (not fitted)"
     )
+    assert "fewer than 500 pictures held out: the temperature is not fitted\n" in result.stderr
     value = [json.loads(line) for line in run(
         "train", *FLAGS, "--validation", 60, "--seed", 4, "--json"
     ).stdout.splitlines()][-2:]  # fmt: skip
     for event in value:
         assert event["scored_on"] == "validation"
         assert event["accuracy"] == last.accuracy
-        assert event["temperature"] == metadata.temperature
+        assert event["temperature"] == metadata.temperature == 1
 
 
 def test_the_held_out_part_is_exact_stratified_and_drawn_by_the_seed() -> None:
@@ -180,6 +181,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
     ("flags", "problem"),
     [
         (["--epochs", "0"], "--epochs"),
+        (["--epochs", "9" * 20], "999 epochs are more than the 100,000 that a checkpoint tells of"),
         (["--lr", "nan"], "learning rate nan"),
         (["--lr", "-1"], "learning rate -1.0"),
         (["--lr", "fast"], "--lr"),
@@ -193,7 +195,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--validation", "0"], "--validation"),
         (["--validation", "9"], "give --validation 10 to 590"),
         (["--validation", "600"], "holding 600 out of 600 training pictures"),
-        (["--validation", "590"], "64 is more than the 10 training pictures"),
+        (["--validation", "590", "--batch-size", "65"], "65 is more than the 10 training pict"),
         (["--seed", "-1"], "--seed"),
         (["--output", "."], "cannot write .: it is not a plain file"),
         (["--output", "old/new"], "cannot write old/new: "),
@@ -209,6 +211,7 @@ def test_wrong_use_changes_nothing(
     last = result.stderr.splitlines()[-1]
     assert last.startswith("digitcli: error: ")
     assert problem in last
+    assert "will be replaced" not in result.stderr
     assert Path("old").read_text() == "precious"
 
 

@@ -30,7 +30,7 @@ def folder(name: str | Path) -> Path:
     return Path(name)
 
 
-def _checkpoint(name: str) -> str:
+def checkpoint_name(name: str) -> str:
     """Reads an option that names a checkpoint; in a ``Path`` "./pretrained" would lose its dot."""
     file(name)
     return name
@@ -95,7 +95,7 @@ CheckpointFile = Annotated[
     str | None,
     typer.Option(
         "--checkpoint",
-        parser=_checkpoint,
+        parser=checkpoint_name,
         autocompletion=_checkpoint_names,
         envvar=CHECKPOINT_VARIABLE,
         metavar="FILE",

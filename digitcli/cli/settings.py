@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,16 +16,28 @@ _OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
 """What of a recipe there are options for."""
 
 
-def find_start(name: str) -> "Start":
+def find_start(name: str, output: Path) -> "Start":
     """Reads the weights that ``--from`` names.
 
+    Args:
+        name: A file's, or ``PRETRAINED``.
+        output: Where the run's weights go, which is another file: with its start replaced, no run
+            could be repeated.
+
     Raises:
-        CheckpointError: They cannot be read.
+        CheckpointError: They cannot be read, or they are at ``output``.
     """
+    from digitcli.core.errors import CheckpointError
     from digitcli.core.lookup import find_checkpoint
     from digitcli.core.start import load_start
 
-    return load_start(find_checkpoint(name), name)
+    path = find_checkpoint(name)
+    start = load_start(path, name)
+    if path.resolve() == output.resolve():
+        raise CheckpointError(
+            f"the run would start from {name} and replace it", "name another file with --output"
+        )
+    return start
 
 
 def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
@@ -52,7 +65,8 @@ def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
     else:
         recipe = usual_recipe(dataset)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
-    if not can_be_made(shown):
+    # of digits they are made, and none of the network's classes may be among them
+    if not (can_be_made(classes) and set(shown) == set(classes)):
         chosen = replace(chosen, outliers=0.0)
     if chosen != recipe:
         chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
@@ -65,6 +79,21 @@ def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
         seed=given.get("seed", SEED),
         log_every=given.get("log_every", LOG_EVERY),
     )
+
+
+def with_batches_of(settings: "Settings", count: int) -> "Settings":
+    """Shrinks the recipe's batches to a set of fewer pictures; others were given, and stay.
+
+    Args:
+        settings: What decides a run.
+        count: The training pictures.
+    """
+    from digitcli.core.recipes import find_recipe
+
+    recipe = settings.recipe
+    if not count < recipe.batch_size == find_recipe(recipe.name).batch_size:
+        return settings
+    return replace(settings, recipe=replace(recipe, batch_size=count, temperature=1.0))
 
 
 def command_of(settings: "Settings", start: "Start | None") -> str:

@@ -1,19 +1,20 @@
 """``digitcli train``: train the lesson's network."""
 
-import shlex
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from digitcli.cli.beginning import begin_watching, tell_beginning
+from digitcli.cli.beginning import begin_watching, tell_beginning, tell_start
+from digitcli.cli.ending import advice
 from digitcli.cli.options import (
     DATASET_OPTION,
     DataDir,
     Device,
     Json,
     Mirrors,
+    checkpoint_name,
     examples,
     file,
     folder,
@@ -25,6 +26,7 @@ from digitcli.cli.settings import (
     command_of,
     find_start,
     new_settings,
+    with_batches_of,
 )
 from digitcli.core.lookup import LATEST, PRETRAINED
 
@@ -68,6 +70,7 @@ def train(
         str | None,
         typer.Option(
             "--from",
+            parser=checkpoint_name,
             metavar="FILE",
             show_default="random weights",
             help=f"Start from the weights of a checkpoint; '{PRETRAINED}' are digitcli's own.",
@@ -174,7 +177,7 @@ def train(
     from digitcli.core.saving import CompleteError, RunWriter
     from digitcli.report.curve import Curve
 
-    start = find_start(start_from) if start_from is not None else None
+    start = find_start(start_from, output) if start_from is not None else None
     flags = {
         "dataset": dataset,
         "recipe": recipe,
@@ -233,10 +236,10 @@ def _run(
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
-    from digitcli.core.errors import DivergedError, StoppedError
     from digitcli.core.progress import machine
     from digitcli.core.ranks import own_rank
     from digitcli.core.stopping import StopWish
+    from digitcli.core.training import check_run
     from digitcli.core.training import train as train_network
     from digitcli.core.world import join, local_device
     from digitcli.data.datasets import Source
@@ -246,9 +249,7 @@ def _run(
     recipe, rank = settings.recipe, own_rank()
     torch_device = local_device(choose_device(device))
     if rank.is_first:
-        tell_beginning(
-            settings, interrupted, start, writer.output, machine(torch_device, recipe, rank)
-        )
+        tell_beginning(settings, interrupted, start, machine(torch_device, recipe, rank))
     with DownloadDisplay() if rank.is_first else nullcontext(Progress()) as progress:
         data = load_training_data(
             settings.dataset,
@@ -258,6 +259,11 @@ def _run(
             outliers=bool(recipe.outliers),
             classes=settings.classes,
         )
+    settings = with_batches_of(settings, len(data.train_labels))
+    check_run(data, settings.recipe, settings.log_every, rank)
+    if rank.is_first:
+        tell_start(recipe, settings.recipe, None if interrupted else writer.output)
+    recipe = settings.recipe
     display = TrainingDisplay()  # which shows nothing
     observers: list[Observer] = []
     if rank.is_first:
@@ -265,39 +271,24 @@ def _run(
         begin_watching(log, curve, data, recipe, interrupted)
         # First the log, which no saved state may be ahead of; what is shown after it was saved.
         observers = [each for each in (log, writer, curve, display) if each is not None]
-    try:
-        with StopWish(patient=rank.size > 1) as stop, join(torch_device) as world, display.live():
-            result = train_network(
-                data,
-                recipe,
-                seed=settings.seed,
-                log_every=settings.log_every,
-                device=torch_device,
-                observers=observers,
-                command=interrupted.command if interrupted else command_of(settings, start),
-                start=start,
-                resume=interrupted,
-                save_every=save_every,
-                stop=stop,
-                world=world,
-            )
-    except StoppedError as stopped:
-        places = {
-            "--output": None if writer.output == LATEST else writer.output,
-            "--log-dir": log and log.folder,
-            "--plot": curve and curve.path,
-        }
-        words = [word for option in places.items() if option[1] for word in map(str, option)]
-        command = shlex.join(["digitcli", "train", "--resume", *words])
-        raise StoppedError(
-            stopped.problem, f"go on with '{command}'", exit_code=stopped.exit_code
-        ) from None
-    except DivergedError as diverged:
-        if not writer.state.exists():
-            raise
-        raise DivergedError(
-            diverged.problem,
-            f"{diverged.next_step}, and start over with --no-resume",
-            exit_code=diverged.exit_code,
-        ) from None
+    with (
+        advice(writer, log, curve),
+        StopWish(patient=rank.size > 1) as stop,
+        join(torch_device) as world,
+        display.live(),
+    ):
+        result = train_network(
+            data,
+            recipe,
+            seed=settings.seed,
+            log_every=settings.log_every,
+            device=torch_device,
+            observers=observers,
+            command=interrupted.command if interrupted else command_of(settings, start),
+            start=start,
+            resume=interrupted,
+            save_every=save_every,
+            stop=stop,
+            world=world,
+        )
     display.on_done(result, writer.output)

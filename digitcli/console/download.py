@@ -70,6 +70,10 @@ class DownloadDisplay(fetch.Progress):
         else:
             print_note(visible(problem))
 
+    def on_left_out(self, problem: str) -> None:
+        """Says so; a folder of pictures has no bar."""
+        print_note(visible(problem))
+
 
 def _download_bar() -> "Progress":
     from rich.progress import (

@@ -117,11 +117,15 @@ class _PlainLines(TrainingDisplay):
             f"{metadata.scored_on} accuracy {point.accuracy:.2%}"
         )
         if metadata.scored_on == "validation":
-            line += f"  temperature {metadata.temperature:.3f}"
+            fitted = metadata.temperature != 1
+            line += f"  temperature {metadata.temperature:.3f}" if fitted else _NOT_FITTED
         print_line(line)
 
     def on_done(self, result: EpochResult, path: Path) -> None:
         print_line(_saved(result, path))
+
+
+_NOT_FITTED = "  temperature 1 (not fitted)"
 
 
 def _saved(result: EpochResult, path: Path) -> str:
@@ -229,7 +233,8 @@ class _Table(TrainingDisplay):
         point = metadata.accuracies[-1]
         cells = [str(point.epoch), "all", f"{point.loss:.3f}", f"{point.accuracy:.2%}"]
         if metadata.scored_on == "validation":
-            cells.append(f"{metadata.temperature:.3f}")
+            fitted = metadata.temperature != 1
+            cells.append(f"{metadata.temperature:.3f}" if fitted else "not fitted")
         self._row("bold", *cells, end=True)
 
     def on_done(self, result: EpochResult, path: Path) -> None:

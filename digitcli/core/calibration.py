@@ -138,6 +138,32 @@ def likely_range(right: int, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+FEWEST = 500
+"""Pictures that a temperature is fitted on at least.
+
+Of a network that read 98.2 % of MNIST's test set, as many of its pictures, drawn 200 times, gave
+0.57 to 0.81 nine times in ten, where all 10,000 gave 0.72; 100 gave anything from 0.05 on, and of
+20 two draws in three had no mistake in them, which asks for the lowest temperature there is.
+"""
+
+
+def temperature_for(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:
+    """Fits a temperature where there is enough to fit it on.
+
+    Args:
+        logits: As for ``fit_temperature``.
+        labels: Likewise.
+
+    Returns:
+        What that finds; 1 for fewer than ``FEWEST`` pictures, and where it comes upon an end of
+        its range: then it is the pictures that say no more, and the true one is not known.
+    """
+    if len(labels) < FEWEST:
+        return 1.0
+    fitted = fit_temperature(logits, labels)
+    return 1.0 if fitted in TEMPERATURES else fitted
+
+
 def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:
     """Finds the temperature T at which softmax(z / T) gives the labels the highest likelihood.
 

@@ -97,12 +97,22 @@ class Metadata:
     format_version: int = FORMAT_VERSION
 
 
-def check_readings(count: int) -> None:
+def check_readings(epochs: int, amid: int) -> None:
     """Makes sure, before a run, that a checkpoint can hold what will be read of its loss.
+
+    Args:
+        epochs: After each of them it is read once.
+        amid: How often it is read amid them.
 
     Raises:
         DigitcliError: It cannot.
     """
+    if epochs > MOST_READINGS:
+        raise DigitcliError(
+            f"{epochs:,} epochs are more than the {MOST_READINGS:,} that a checkpoint tells of",
+            "give fewer with --epochs",
+        )
+    count = epochs + amid
     if count > MOST_READINGS:
         raise DigitcliError(
             f"{count:,} readings of the loss are more than the {MOST_READINGS:,} that a checkpoint "

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from digitcli.core.checkpoint import Weights
 
@@ -34,8 +35,8 @@ class MLP(nn.Module):
             self.add_module(f"l{number}", layer)
             self.layers.append(layer)
         self.norms = nn.ModuleList(
-            # a slow average, so that what is folded away is not one batch's luck
-            batch_norm(width, momentum=0.05) if batch_norm else nn.Identity()
+            # the running mean and variance stand still: ``measure`` sets them
+            batch_norm(width, momentum=0.0) if batch_norm else nn.Identity()
             for width in sizes[1:-1]
         )
 
@@ -49,11 +50,37 @@ class MLP(nn.Module):
 
 
 @torch.no_grad()
+def measure(model: MLP, x: Tensor, *, neutral: bool = False) -> None:
+    """Sets the mean and variance of batch normalisation to those that pictures have right now.
+
+    An average over the last batches would be of weights that have changed since, by a lot where
+    the run is short. To measure anew is Wu and Johnson's advice ("Rethinking 'Batch' in
+    BatchNorm", 2021). A model without batch normalisation stays as it is.
+
+    Args:
+        model: The network, on the device of ``x``.
+        x: Normalised pixels, float32 (count, 784), as ``Batches.sample`` has them.
+        neutral: Set gain and offset too, such that they undo the normalisation.
+    """
+    for layer, norm in zip(model.layers, model.norms, strict=False):  # the output layer has none
+        x = layer(x)
+        if isinstance(norm, nn.BatchNorm1d):
+            variance, mean = torch.var_mean(x, dim=0, correction=0)
+            norm.get_buffer("running_mean").copy_(mean)
+            norm.get_buffer("running_var").copy_(variance)
+            if neutral:
+                norm.weight.copy_(torch.sqrt(variance + norm.eps))
+                norm.bias.copy_(mean)
+            x = functional.batch_norm(x, mean, variance, norm.weight, norm.bias, eps=norm.eps)
+        x = torch.relu(x)
+
+
+@torch.no_grad()
 def weights_of(model: MLP) -> Weights:
     """Copies a model's weights to NumPy, under the names that a checkpoint uses.
 
-    Batch normalisation is folded into the layer before it: with its running mean and variance it
-    is one more linear map.
+    Batch normalisation is folded into the layer before it: with the mean and variance that
+    ``measure`` set it is one more linear map.
     """
     weights = {}
     norms = [*model.norms, nn.Identity()]

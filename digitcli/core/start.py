@@ -1,23 +1,18 @@
 """Starting a run from trained weights in place of random ones."""
 
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from digitcli.core.batches import TrainingData
 from digitcli.core.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.errors import CheckpointError, reason
-from digitcli.core.model import MLP, normalised
+from digitcli.core.model import MLP
 
 _NAME_ANOTHER = "name another with --from"
-
-_MEASURED = 10_000
-"""Pictures at most by which batch normalisation is set up."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +70,8 @@ def take_over(model: MLP, start: Start, data: TrainingData) -> None:
     """Gives a new model the weights of a checkpoint, so that it answers as that does.
 
     Pixels that are normalised otherwise are allowed for in the first layer. An output layer for
-    other classes stays as it was drawn. Batch normalisation, which no checkpoint has, is set up
-    such that it changes nothing yet: its mean and variance are measured on training pictures, and
-    its gain and offset undo them.
+    other classes stays as it was drawn. Batch normalisation, which no checkpoint has, is yet to be
+    made neutral with ``measure``.
 
     Args:
         model: On the CPU; its classes are ``start.classes_with`` those of the data.
@@ -92,18 +86,3 @@ def take_over(model: MLP, start: Start, data: TrainingData) -> None:
     first = model.layers[0]
     first.bias.add_(first.weight.sum(dim=1), alpha=(data.mean - metadata.mean) / metadata.std)
     first.weight.mul_(data.std / metadata.std)
-    step = math.ceil(len(data.train_images) / _MEASURED)
-    x = normalised(data.train_images[::step], data.mean, data.std, torch.device("cpu"))
-    for layer, norm in zip(model.layers, model.norms, strict=False):  # the output layer has none
-        x = layer(x)
-        if isinstance(norm, nn.BatchNorm1d):
-            _set_neutral(norm, x)
-        x = torch.relu(x)
-
-
-def _set_neutral(norm: nn.BatchNorm1d, x: Tensor) -> None:
-    variance, mean = torch.var_mean(x, dim=0, correction=0)
-    norm.get_buffer("running_mean").copy_(mean)
-    norm.get_buffer("running_var").copy_(variance)
-    norm.weight.copy_(torch.sqrt(variance + norm.eps))
-    norm.bias.copy_(mean)

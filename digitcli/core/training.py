@@ -1,5 +1,6 @@
 """The training loop: forward, loss, backward, update."""
 
+import math
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from digitcli.core.batches import Batch, Batches, TrainingData
-from digitcli.core.calibration import fit_temperature
+from digitcli.core.batches import Batch, Batches, TrainingData, check_batches
+from digitcli.core.calibration import temperature_for
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.errors import StoppedError
 from digitcli.core.metadata import (
@@ -21,10 +22,11 @@ from digitcli.core.metadata import (
     layer_sizes,
     library_versions,
 )
-from digitcli.core.model import MLP, normalised, plain_mlp, predict_logits, weights_of
+from digitcli.core.model import MLP, measure, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.observers import EpochResult, Observer, Observers
 from digitcli.core.optimizers import optimizer_for
 from digitcli.core.progress import Progress, checksums_of, threads_of
+from digitcli.core.ranks import Rank
 from digitcli.core.recipes import Recipe
 from digitcli.core.replay import fastest
 from digitcli.core.resume import Settings, TrainingState
@@ -74,6 +76,7 @@ def train(
         DigitcliError: The batches do not fit the data, the loss is no longer a number, or
             ``resume`` is of another run.
     """
+    check_run(data, recipe, log_every, world)
     torch.manual_seed(seed)
     model = _new_model(data, recipe, start, world).to(device)
     network = world.joined(model)
@@ -81,7 +84,7 @@ def train(
     optimizer = optimizer_for(recipe, parameters)
     batches = Batches(data, recipe, device, world)
     steps = recipe.epochs * len(batches)
-    check_readings(steps // log_every + recipe.epochs)
+    sample = _sample(model, batches, recipe, start)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
     def step(batch: Batch, lr: float | Tensor) -> Tensor:
@@ -122,10 +125,15 @@ def train(
                     _stop_if_wished(stop, now, world)
             mean_loss = run.mean_loss(len(batches))  # waits for the device
             run.pause()
-
-            run.check()
             checkpoint = _scored(
-                model, run, data, scored_x, mean_loss=mean_loss, settings=settings, command=command
+                model,
+                run,
+                data,
+                scored_x,
+                sample,
+                mean_loss=mean_loss,
+                settings=settings,
+                command=command,
             )
             state = run.save(settings, checksums, command) if epoch < recipe.epochs else None
             speed = epoch * batches.pictures / run.seconds
@@ -134,6 +142,24 @@ def train(
             if state is not None:
                 _stop_if_wished(stop, state, world)
     return result
+
+
+def check_run(data: TrainingData, recipe: Recipe, log_every: int, world: Rank) -> None:
+    """Makes sure that a run can be, before it takes time or room.
+
+    Args:
+        data: As for ``train``.
+        recipe: Likewise.
+        log_every: Likewise.
+        world: The processes that train together.
+
+    Raises:
+        DigitcliError: The batches do not fit the data or the processes, or a checkpoint could not
+            hold what is read of the loss.
+    """
+    check_batches(data, recipe, world)
+    steps = recipe.epochs * math.ceil(len(data.train_labels) / recipe.batch_size)
+    check_readings(recipe.epochs, steps // log_every)
 
 
 def _new_model(data: TrainingData, recipe: Recipe, start: Start | None, world: World) -> MLP:
@@ -147,17 +173,31 @@ def _new_model(data: TrainingData, recipe: Recipe, start: Start | None, world: W
     return model
 
 
+def _sample(model: MLP, batches: Batches, recipe: Recipe, start: Start | None) -> Tensor | None:
+    """Returns what batch normalisation is measured on, if there is any; a start stays as it is."""
+    if not recipe.batch_norm:
+        return None
+    sample = batches.sample()
+    if start is not None:
+        measure(model, sample, neutral=True)
+    return sample
+
+
 def _scored(
     model: MLP,
     run: Progress,
     data: TrainingData,
     scored_x: Tensor,
+    sample: Tensor | None,
     *,
     mean_loss: float,
     settings: Settings,
     command: str,
 ) -> Checkpoint:
     """Measures the plain network, and puts down all that is known of it."""
+    if sample is not None:
+        measure(model, sample)
+    run.check()
     weights = weights_of(model)
     network = plain_mlp(weights, scored_x.device)
     scores = predict_logits(network, scored_x).cpu().numpy()
@@ -225,7 +265,7 @@ def _exposure(logits: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
 
 def _temperature(data: TrainingData, recipe: Recipe, scores: npt.NDArray[np.float32]) -> float:
     if data.scored_on == "validation":
-        return fit_temperature(scores, data.scored_labels)
+        return temperature_for(scores, data.scored_labels)
     return recipe.temperature  # nothing is fitted on the pictures of a test
 
 

@@ -132,7 +132,7 @@ class WorldBatchNorm(nn.BatchNorm1d):
     """Batch normalisation over the parts that all processes have of a batch.
 
     torch's own ``SyncBatchNorm`` does so on GPUs alone. It takes the place of ``nn.BatchNorm1d``,
-    whose parameters and buffers it has.
+    whose parameters and buffers it has; the buffers are not its to change.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,9 +141,5 @@ class WorldBatchNorm(nn.BatchNorm1d):
         mean = all_reduce(x.sum(dim=0)) / count
         centred = x - mean
         variance = all_reduce(centred.square().sum(dim=0)) / count
-        with torch.no_grad():
-            self.get_buffer("num_batches_tracked").add_(1)
-            self.get_buffer("running_mean").lerp_(mean, self.momentum or 0)
-            self.get_buffer("running_var").lerp_(variance * count / (count - 1), self.momentum or 0)
         normalised: Tensor = centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         return normalised

@@ -131,8 +131,10 @@ def _folder(name: str) -> Dataset:
     path = folders.folder_of(name)
     classes = folders.find_classes(path)
 
+    pictures = folders.PictureFolder(path, classes)
+
     def read(split: str, source: Source) -> Split:
-        return folders.read_classes(path, classes, split, source.progress.on_failure)
+        return pictures.read(split, source.progress.on_left_out)
 
     # people's pictures come out in MNIST's form, and so do their pixels
     return Dataset(name, classes, _MNIST, read)

@@ -50,7 +50,10 @@ class Progress:
         """So many more bytes of it arrived."""
 
     def on_failure(self, problem: str) -> None:
-        """A mirror failed where a later one then served, or a picture is left out of a data set."""
+        """A mirror failed where a later one then served."""
+
+    def on_left_out(self, problem: str) -> None:
+        """A picture is left out of a data set."""
 
 
 def fetch(address: str, name: str, progress: Progress) -> Generator[bytes, None, None]:

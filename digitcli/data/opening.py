@@ -106,9 +106,14 @@ class OpenPicture:
             return picture
 
 
+def largest_file(max_pixels: int) -> int:
+    """Returns the bytes that a picture's file may have where so many pixels may be decoded."""
+    return PIXEL * max_pixels + _BASE
+
+
 def read_stream(stream: BinaryIO, max_pixels: int) -> bytes:
     """Reads a picture from a pipe, and no more of it than tells that it is too large."""
-    return stream.read(PIXEL * max_pixels + _BASE + 1)
+    return stream.read(largest_file(max_pixels) + 1)
 
 
 class _CountedReader(io.BufferedReader):
@@ -172,7 +177,7 @@ def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int, tupl
         It, what the rest costs in bytes, and its width and height where it is a JPEG that will be
         decoded smaller than it is.
     """
-    limit = PIXEL * max_pixels + _BASE
+    limit = largest_file(max_pixels)
     if not file.size:
         raise NotAPictureError("the file is empty", "give a PNG, JPEG or another picture")
     if file.size > limit:

@@ -31,7 +31,7 @@ _CANVAS = 84
 
 
 def can_be_made(classes: tuple[str, ...]) -> bool:
-    """Says whether pictures of no digit show none of the classes: where these are the digits."""
+    """Says whether pictures of no digit show none of a network's classes: these are the digits."""
     return set(classes) == set("0123456789")
 
 

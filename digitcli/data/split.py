@@ -53,11 +53,17 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
         What is left to train on, and what is held out.
 
     Raises:
-        DatasetError: Too few are held out, or left, for one of every class.
+        DatasetError: Too few are held out, or left, for one of every class; or a class has one.
     """
     from sklearn.model_selection import train_test_split  # slow to import
 
-    classes = len(np.unique(split.labels))
+    _, counts = np.unique(split.labels, return_counts=True)
+    if counts.min() < 2:
+        raise DatasetError(
+            "a class has a single training picture, of which none can be held out",
+            "add pictures to it, or leave --validation out",
+        )
+    classes = len(counts)
     if not classes <= count <= len(split) - classes:
         raise DatasetError(
             f"holding {count} out of {len(split)} training pictures leaves some of the {classes} "
