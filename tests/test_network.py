@@ -9,7 +9,6 @@ from drawn_digits import drawn_data, drawn_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digitcli.core import progress
 from digitcli.core.batches import Batches, TrainingData
 from digitcli.core.calibration import FEWEST, calibration, fit_temperature
 from digitcli.core.checkpoint import Checkpoint
@@ -284,20 +283,6 @@ def test_a_single_picture_cannot_be_normalised(data: TrainingData, batch_size: i
     recipe = replace(SMALL, batch_norm=True, batch_size=batch_size)
     with pytest.raises(DigitcliError, match=f"another --batch-size than {batch_size}$"):
         train(data, recipe, seed=0, log_every=5, device=CPU)
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "cores", "threads"),
-    [(16, 8, 1), (64, 8, 7), (64, 1, 1), (128, 8, 8), (128, 2, 2)],
-)
-def test_small_batches_leave_a_core_to_others(
-    batch_size: int, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress, "_cores", lambda: cores)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
-    assert progress.threads_of(replace(SMALL, batch_size=batch_size)) == threads
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # as OMP_NUM_THREADS=1 has it
-    assert progress.threads_of(replace(SMALL, batch_size=batch_size)) == 1
 
 
 def test_equal_seeds_give_equal_bits_and_others_do_not(data: TrainingData) -> None:

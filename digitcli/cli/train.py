@@ -235,8 +235,9 @@ def _run(
 ) -> None:
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
+    from digitcli.core.crowding import CrowdedCores
     from digitcli.core.device import choose_device
-    from digitcli.core.progress import machine
+    from digitcli.core.progress import machine, threads_of
     from digitcli.core.ranks import own_rank
     from digitcli.core.stopping import StopWish
     from digitcli.core.training import check_run
@@ -271,6 +272,8 @@ def _run(
         begin_watching(log, curve, data, recipe, interrupted)
         # First the log, which no saved state may be ahead of; what is shown after it was saved.
         observers = [each for each in (log, writer, curve, display) if each is not None]
+        if torch_device.type == "cpu":
+            observers.append(CrowdedCores(threads_of(recipe), display.on_crowded))
     with (
         advice(writer, log, curve),
         StopWish(patient=rank.size > 1) as stop,

@@ -39,6 +39,13 @@ class TrainingDisplay(Observer):
             f"steps cannot be captured on this device, the plain loop runs: {visible(reason)}"
         )
 
+    def on_crowded(self) -> None:
+        """Says that it takes longer than it need, and what helps."""
+        print_note(
+            "other programs want the cores, and threads wait for each other: beside them it is "
+            "faster with OMP_NUM_THREADS=1 in front of the command"
+        )
+
     def on_done(self, result: EpochResult, path: Path) -> None:
         """The run is over and its weights are at ``path``."""
 

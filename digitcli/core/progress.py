@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Mapping
 
@@ -220,21 +219,7 @@ _ONE_THREAD_BATCH = 16
 """Batch up to which further threads gain less than a third, and cost twentyfold when other work
 wants the cores: each step is over sooner than a waiting thread is given one."""
 
-_SPARING_BATCH = 64
-"""Batch up to which a core is left to other work. On two cores the lesson's epochs take a sixth
-longer for it, and beside a busy program a third of the time: threads wait busily for the one that
-has lost its core."""
-
 
 def threads_of(recipe: Recipe) -> int:
-    """Returns how many threads of the CPU train a recipe: always as many on the same machine."""
-    if recipe.batch_size <= _ONE_THREAD_BATCH:
-        return 1
-    spared = 1 if recipe.batch_size <= _SPARING_BATCH else 0
-    return min(torch.get_num_threads(), max(1, _cores() - spared))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Returns how many threads of the CPU train a recipe."""
+    return 1 if recipe.batch_size <= _ONE_THREAD_BATCH else torch.get_num_threads()
