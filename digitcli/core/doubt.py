@@ -1,5 +1,6 @@
 """When to doubt that a picture shows one digit."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -53,20 +54,25 @@ def doubt(
         return "it is too full of ink for a digit"
     if probability < _SURE:
         return "it does not look like one digit"
-    if probability < _UNSURE and _solidity(picture) > _SOLID:
+    if probability < _UNSURE and _is_solid(picture):
         return "it is a filled shape rather than strokes"
     return None
 
 
-def _solidity(picture: npt.NDArray[np.uint8]) -> float:
-    """Returns the area of the largest square of ink as a share of all ink: 1 for a square.
+def _is_solid(picture: npt.NDArray[np.uint8]) -> bool:
+    """Says whether a square of ink is more than ``_SOLID`` of all ink.
 
     A pen makes long shapes, and a thing in a photo is often a round one.
     """
-    ink = np.pad(picture >= _INK, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    largest = 0
-    for side in range(1, len(picture) + 1):
+    mask = picture >= _INK
+    smallest = math.isqrt(int(_SOLID * float(picture.sum()) / 255)) + 1
+    largest = math.isqrt(int(np.count_nonzero(mask) / _INK_SHARE))
+    if smallest > largest:
+        return False
+    ink = np.zeros((len(mask) + 1, len(mask) + 1), np.int32)  # up to each corner
+    ink[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
+    for side in range(smallest, min(largest, len(mask)) + 1):
         within = ink[side:, side:] - ink[:-side, side:] - ink[side:, :-side] + ink[:-side, :-side]
         if within.max() >= _INK_SHARE * side * side:
-            largest = side * side
-    return largest / max(1.0, float(picture.sum()) / 255)
+            return True
+    return False
