@@ -67,6 +67,7 @@ def test_a_closed_pipe_ends_quietly(start: Start, trained: Checkpoint) -> None:
 
 
 def test_a_wrong_number_is_told_in_plain_words(run: Run) -> None:
+    long = "1" * 5000  # more than int takes
     for arguments, problem in (
         (["train", "--lr", "x"], "'--lr': 'x' is not a number"),
         (["train", "--epochs", "1.5"], "'--epochs': '1.5' is not a whole number"),
@@ -81,6 +82,11 @@ def test_a_wrong_number_is_told_in_plain_words(run: Run) -> None:
         (
             ["eval", "--min-accuracy", "97"],
             "'--min-accuracy': 97 is more than 1, write 97 % as 0.97",
+        ),
+        (["eval", "--min-accuracy", long], f"'--min-accuracy': {long} is more than 1"),
+        (
+            ["predict", "7.png", "--min-probability", "90"],
+            "'--min-probability': 90 is more than 1, write 90 % as 0.9",
         ),
     ):
         result = run(*arguments)

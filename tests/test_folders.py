@@ -13,9 +13,12 @@ from conftest import Launch, Run
 from drawn_digits import draw_digit
 from PIL import Image
 
+from digitcli.cli.settings import new_settings, with_batches_of
 from digitcli.core.checkpoint import load_checkpoint
 from digitcli.core.errors import DatasetError
 from digitcli.core.lookup import LATEST
+from digitcli.core.ranks import Rank
+from digitcli.core.recipes import BEST
 from digitcli.data.folders import PictureFolder, find_classes, folder_of, split_of
 from digitcli.data.pictures import read_picture
 from digitcli.data.prepare import prepare
@@ -230,6 +233,7 @@ def test_single_pictures_are_trained_on_and_nothing_tests(run: Run) -> None:
     assert "no class in mine has two pictures, one of them for the test part" in result.stderr
     result = run("train", "--dataset", "folder:mine", "--validation", 2)
     assert "error: a class has a single training picture, of which none can be" in result.stderr
+    assert "temperature" not in result.stderr  # of a run that is none
 
 
 def test_a_recipe_shrinks_its_batches_to_a_few_pictures(run: Run) -> None:
@@ -241,8 +245,18 @@ def test_a_recipe_shrinks_its_batches_to_a_few_pictures(run: Run) -> None:
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.recipe.batch_size == 2
     assert "--batch-size 2" in metadata.command
-    result = run(*flags, "--batch-size", 3)
-    assert "a batch of 3 is more than the 2 training pictures" in result.stderr
+    for given in (3, 16):  # 16 is the recipe's own
+        result = run(*flags, "--batch-size", given)
+        assert f"a batch of {given} is more than the 2 training pictures" in result.stderr
+
+
+def test_a_recipe_with_smaller_batches_has_no_temperature_yet() -> None:
+    settings = new_settings({"recipe": "best"}, None)
+    assert settings.recipe.temperature == BEST.temperature != 1
+    assert with_batches_of(settings, BEST.batch_size, Rank(0, 1)) is settings
+    small = with_batches_of(settings, 41, Rank(0, 2)).recipe
+    assert (small.batch_size, small.temperature) == (38, 1)
+    assert with_batches_of(settings, 1, Rank(0, 2)) is settings  # which is then refused
 
 
 def test_files_are_looked_through_once_and_none_that_is_no_picture_for_its_size(

@@ -9,7 +9,7 @@ from drawn_digits import drawn_data, drawn_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digitcli.core.batches import Batches, TrainingData
+from digitcli.core.batches import Batches, TrainingData, check_batches, fitting_batch
 from digitcli.core.calibration import FEWEST, calibration, fit_temperature
 from digitcli.core.checkpoint import Checkpoint
 from digitcli.core.device import choose_device
@@ -27,6 +27,7 @@ from digitcli.core.model import (
 )
 from digitcli.core.observers import EpochResult, LossReading, Observer
 from digitcli.core.optimizers import optimizer_for
+from digitcli.core.ranks import Rank
 from digitcli.core.recipes import (
     BEST,
     LESSON,
@@ -278,10 +279,12 @@ def test_a_recipe_with_outliers_needs_some(data: TrainingData) -> None:
         train(data, replace(SMALL, outliers=0.5), seed=0, log_every=5, device=CPU)
 
 
-@pytest.mark.parametrize("batch_size", [1, 9, 99])
-def test_a_single_picture_cannot_be_normalised(data: TrainingData, batch_size: int) -> None:
+@pytest.mark.parametrize(("batch_size", "better"), [(1, 2), (9, 8), (99, 98)])
+def test_a_single_picture_cannot_be_normalised(
+    data: TrainingData, batch_size: int, better: int
+) -> None:
     recipe = replace(SMALL, batch_norm=True, batch_size=batch_size)
-    with pytest.raises(DigitcliError, match=f"another --batch-size than {batch_size}$"):
+    with pytest.raises(DigitcliError, match=f"give --batch-size {better}$"):
         train(data, recipe, seed=0, log_every=5, device=CPU)
 
 
@@ -335,6 +338,31 @@ def test_a_loss_that_is_no_number_stops_the_run(data: TrainingData) -> None:
     ) as caught:
         train(data, recipe, seed=0, log_every=5, device=CPU)
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("pictures", "batch_size", "processes", "expected"),
+    [
+        (15, 16, 1, 15),
+        (15, 16, 2, 12),  # 14 would leave one picture to two processes
+        (100, 16, 3, 15),
+        (9, 2, 3, 3),
+        (8, 2, 3, None),  # the last would have two
+        (3, 16, 4, None),
+    ],
+)
+def test_the_batch_that_fits_is_taken_where_it_is_advised(
+    data: TrainingData, pictures: int, batch_size: int, processes: int, expected: int | None
+) -> None:
+    data = replace(data, train_images=data.train_images[:pictures])
+    recipe, world = replace(SMALL, batch_size=batch_size), Rank(0, processes)
+    assert fitting_batch(pictures, recipe, world) == expected
+    with pytest.raises(DigitcliError) as refused:
+        check_batches(data, recipe, world)
+    advice = "bring more pictures" if expected is None else f"give --batch-size {expected}"
+    assert refused.value.next_step.startswith(advice)
+    if expected is not None:
+        check_batches(data, replace(recipe, batch_size=expected), world)
 
 
 def test_a_batch_larger_than_the_data(data: TrainingData) -> None:

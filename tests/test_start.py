@@ -169,6 +169,14 @@ def test_recipes_with_batch_normalisation_start_too(
     assert metadata.accuracies[-1].accuracy > before - 0.15
 
 
+def test_batch_normalisation_begins_such_that_it_changes_nothing(start: Start) -> None:
+    data = data_of()
+    still = Recipe("r", epochs=1, batch_size=50, lr=1e-9, momentum=0.5, batch_norm=True)
+    checkpoint = train(data, still, seed=0, log_every=9, device=CPU, start=start).checkpoint
+    for name, weight in start.checkpoint.weights.items():
+        np.testing.assert_allclose(checkpoint.weights[name], weight, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("known", "expected"), [("0123456789", BEST.outliers), ("0123456789A", 0), ("A", BEST.outliers)]
 )
@@ -210,6 +218,14 @@ def test_a_run_does_not_replace_what_it_starts_from(run: Run, checkpoint: Path) 
             "file with --output\n"
         )
     assert checkpoint.read_bytes() == before
+
+
+def test_a_link_to_itself_gives_way_to_the_weights(run: Run) -> None:
+    Path("loop").symlink_to("loop")
+    flags = ("train", "--dataset", "optdigits", "--epochs", 1, "--output", "loop")
+    result = run(*flags, "--from", "pretrained")
+    assert result.exit_code == 0, result.stderr
+    assert load_checkpoint(Path("loop")).metadata.epochs == 1
 
 
 def test_an_interrupted_run_goes_on_without_its_start_and_refuses_another(

@@ -298,6 +298,12 @@ def test_notes_and_faults_break_at_spaces(look: Look) -> None:
     assert " ".join(screen.lines) == wide.lines[0]
 
 
+def test_a_command_is_not_broken_in_two(look: Look) -> None:
+    for columns in range(60, 120, 7):  # one of these would be amid each of its spaces
+        lines = look("inspect-softmax", columns=columns).lines
+        assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
+
+
 def test_a_forced_terminal_is_not_animated(small_mnist: SmallMnist, look: Look) -> None:
     with Path("results").open("w") as results:
         look(

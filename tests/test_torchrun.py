@@ -71,7 +71,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_training(
     flags = ("--batch-size", 51, "--mirror", small_mnist.folder)
     two = together(*program[1:], "train", *flags)
     assert two.returncode != 0
-    problem = "error: 2 processes cannot share a batch of 51 evenly; give --batch-size 52"
+    problem = "error: 2 processes cannot share a batch of 51 evenly; give --batch-size 50,"
     assert f"digitcli: {problem}" in two.stderr
     assert f"digitcli [rank 1]: {problem}" in two.stderr
     assert not LATEST.exists()

@@ -27,7 +27,6 @@ def tell_beginning(
         machine: What computes it.
     """
     from digitcli.console.streams import print_note, visible
-    from digitcli.core.calibration import FEWEST
 
     if interrupted is not None:
         print_note(f"going on {interrupted.place}")
@@ -39,27 +38,25 @@ def tell_beginning(
             )
     if start is not None and settings.classes != start.classes:
         print_note(f"{visible(start.name)} has other classes, the output layer is new")
-    if settings.validation is not None and settings.validation < FEWEST:
-        print_note(f"fewer than {FEWEST} pictures held out: the temperature is not fitted")
     if settings.recipe.outliers:
         print_note("pictures of no digit are made, which the recipe trains with too")
 
 
-def tell_start(usual: "Recipe", recipe: "Recipe", output: Path | None) -> None:
+def tell_start(usual: "Recipe", settings: "Settings", output: Path | None) -> None:
     """Says what a run will do, now that it is known that it can be.
 
     Args:
         usual: The recipe as it was chosen.
-        recipe: As it is run.
+        settings: What decides the run.
         output: Where the weights of a new run go.
     """
     from digitcli.console.streams import print_note, visible
+    from digitcli.core.calibration import FEWEST
 
-    if recipe.batch_size < usual.batch_size:
-        print_note(
-            f"batches of {recipe.batch_size} pictures in place of {usual.batch_size}: there are "
-            "no more"
-        )
+    if settings.validation is not None and settings.validation < FEWEST:
+        print_note(f"fewer than {FEWEST} pictures held out: the temperature is not fitted")
+    if (size := settings.recipe.batch_size) < usual.batch_size:
+        print_note(f"batches of {size} pictures in place of {usual.batch_size}: there are no more")
     if output is not None and output.exists():
         print_note(f"{visible(str(output))} will be replaced after the first epoch")
 

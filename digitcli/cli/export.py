@@ -1,6 +1,5 @@
 """``digitcli export``: the network in a file that other programs run."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -59,9 +58,10 @@ def export(
     from digitcli.core.checkpoint import load_named
     from digitcli.core.errors import DigitcliError
     from digitcli.core.export import write
+    from digitcli.core.files import real
 
     path, loaded = load_named(checkpoint)
-    if os.path.realpath(out) == os.path.realpath(path):
+    if real(out) == real(path):
         raise DigitcliError(f"{out} is the checkpoint itself", "give the export another name")
     print_weights(path, loaded.metadata)
     if out.exists():

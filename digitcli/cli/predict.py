@@ -198,12 +198,13 @@ def _check_sources(images: list[str], files_from: str | None) -> None:
 
 def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     from digitcli.core.errors import DigitcliError
+    from digitcli.core.files import real
     from digitcli.data.steps import check_destination
 
     one = len(images) == 1 and files_from is None and images[0] not in ("", "-")
     if not one or os.path.isdir(images[0]):  # noqa: PTH112  Path's raises on a name too long
         raise DigitcliError("--show-steps draws one picture", "name one file")
-    if os.path.realpath(path) == os.path.realpath(images[0]):
+    if real(path) == real(Path(images[0])):
         raise DigitcliError(
             f"--show-steps {path} is the picture itself", "give the steps another name"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from digitcli.core.ranks import Rank
     from digitcli.core.resume import Settings
     from digitcli.core.start import Start
 
@@ -28,12 +29,13 @@ def find_start(name: str, output: Path) -> "Start":
         CheckpointError: They cannot be read, or they are at ``output``.
     """
     from digitcli.core.errors import CheckpointError
+    from digitcli.core.files import real
     from digitcli.core.lookup import find_checkpoint
     from digitcli.core.start import load_start
 
     path = find_checkpoint(name)
     start = load_start(path, name)
-    if path.resolve() == output.resolve():
+    if real(path) == real(output):
         raise CheckpointError(
             f"the run would start from {name} and replace it", "name another file with --output"
         )
@@ -81,19 +83,23 @@ def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
     )
 
 
-def with_batches_of(settings: "Settings", count: int) -> "Settings":
-    """Shrinks the recipe's batches to a set of fewer pictures; others were given, and stay.
+def with_batches_of(settings: "Settings", pictures: int, world: "Rank") -> "Settings":
+    """Shrinks the recipe's batches to a set of fewer pictures than they have.
 
     Args:
         settings: What decides a run.
-        count: The training pictures.
+        pictures: Those to be learned.
+        world: The processes that share each batch.
+
+    Returns:
+        The same where a batch is not too large, or where none would fit.
     """
-    from digitcli.core.recipes import find_recipe
+    from digitcli.core.batches import fitting_batch
 
     recipe = settings.recipe
-    if not count < recipe.batch_size == find_recipe(recipe.name).batch_size:
+    if recipe.batch_size <= pictures or not (size := fitting_batch(pictures, recipe, world)):
         return settings
-    return replace(settings, recipe=replace(recipe, batch_size=count, temperature=1.0))
+    return replace(settings, recipe=replace(recipe, batch_size=size, temperature=1.0))
 
 
 def command_of(settings: "Settings", start: "Start | None") -> str:

@@ -1,6 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -211,6 +212,7 @@ def train(
             new_settings(given, start) if interrupted is None else interrupted.settings,
             interrupted,
             start=start if interrupted is None else None,
+            shrinks=interrupted is None and batch_size is None,
             device=device,
             save_every=save_every,
             log=log,
@@ -226,6 +228,7 @@ def _run(
     interrupted: "TrainingState | None",
     *,
     start: "Start | None",
+    shrinks: bool,
     device: str,
     save_every: int | None,
     log: "RunLog | None",
@@ -260,10 +263,11 @@ def _run(
             outliers=bool(recipe.outliers),
             classes=settings.classes,
         )
-    settings = with_batches_of(settings, len(data.train_labels))
+    if shrinks:
+        settings = with_batches_of(settings, len(data.train_labels), rank)
     check_run(data, settings.recipe, settings.log_every, rank)
     if rank.is_first:
-        tell_start(recipe, settings.recipe, None if interrupted else writer.output)
+        tell_start(recipe, settings, None if interrupted else writer.output)
     recipe = settings.recipe
     display = TrainingDisplay()  # which shows nothing
     observers: list[Observer] = []
@@ -273,7 +277,8 @@ def _run(
         # First the log, which no saved state may be ahead of; what is shown after it was saved.
         observers = [each for each in (log, writer, curve, display) if each is not None]
         if torch_device.type == "cpu":
-            observers.append(CrowdedCores(threads_of(recipe), display.on_crowded))
+            threads = threads_of(recipe)
+            observers.append(CrowdedCores(threads, partial(display.on_crowded, threads)))
     with (
         advice(writer, log, curve),
         StopWish(patient=rank.size > 1) as stop,

@@ -33,6 +33,7 @@ def plain_problem(cause: BaseException | None) -> str | None:
         return None
     limits: dict[str, Any] = fault.get("ctx", {})
     problem = _PLAIN[kind].format(input=fault["input"], **limits)
-    if limits.get("le") == 1 and value.isdecimal() and int(value) <= 100:
+    # longer ones are no percentage, and int refuses those of thousands of digits
+    if limits.get("le") == 1 and len(value) <= 3 and value.isdecimal() and int(value) <= 100:
         problem += f", write {value} % as {int(value) / 100:g}"
     return problem

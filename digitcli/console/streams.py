@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -173,12 +174,22 @@ def print_note(text: str) -> None:
 
 
 def at_words(line: str) -> str:
-    """Breaks a line for standard error at spaces, where that is a terminal and has no room."""
+    """Breaks a line for standard error at spaces, where that is a terminal and has no room.
+
+    A command in quotes stays whole, to be copied: a terminal's own break is no part of a text.
+    """
     try:
         width = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):  # it is none, or a stream in memory
         return line
-    return textwrap.fill(line, width or len(line), break_long_words=False, break_on_hyphens=False)
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINT), line)
+    lines = textwrap.wrap(whole, width or len(line), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace(_JOINT, " ")
+
+
+_COMMAND = re.compile("'digitcli [^']*'")
+_JOINT = "\x1f"
+"""Stands for a space that is not to be broken at; in a line there is none of its own."""
 
 
 def speaker() -> str:

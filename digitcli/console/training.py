@@ -2,7 +2,8 @@
 
 import math
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +40,11 @@ class TrainingDisplay(Observer):
             f"steps cannot be captured on this device, the plain loop runs: {visible(reason)}"
         )
 
-    def on_crowded(self) -> None:
-        """Says that it takes longer than it need, and what helps."""
+    def on_crowded(self, threads: int) -> None:
+        """Says that it takes longer than it need, in so many threads, and what helps."""
         print_note(
             "other programs want the cores, and threads wait for each other: beside them it is "
-            "faster with OMP_NUM_THREADS=1 in front of the command"
+            f"faster with OMP_NUM_THREADS={threads // 2} in front of the command"
         )
 
     def on_done(self, result: EpochResult, path: Path) -> None:
@@ -193,6 +194,13 @@ class _Bar:
     def show_loss(self, loss: float) -> None:
         self.progress.update(self.task, loss=f"loss {loss:.3f}")
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Clears the bar's line for a note, which then stands above it."""
+        self.progress.stop()
+        yield
+        self.progress.start()
+
 
 class _WithBar(TrainingDisplay):
     """Shows results, and how far the run is."""
@@ -203,6 +211,14 @@ class _WithBar(TrainingDisplay):
 
     def live(self) -> AbstractContextManager[object]:
         return self.bar.progress
+
+    def on_plain(self, reason: str) -> None:
+        with self.bar.away():
+            super().on_plain(reason)
+
+    def on_crowded(self, threads: int) -> None:
+        with self.bar.away():
+            super().on_crowded(threads)
 
     def on_batches(self, epoch: int, batch: int) -> None:
         self.bar.move(epoch, batch)

@@ -1,5 +1,6 @@
 """What a network is trained on: the whole set on the device, shuffled by index."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -87,10 +88,13 @@ def check_batches(data: TrainingData, recipe: Recipe, world: Rank) -> None:
         DigitcliError: The batches do not fit the data, or the processes.
     """
     pictures, size = len(data.train_images), recipe.batch_size
+    fitting = fitting_batch(pictures, recipe, world)
+    advice = f"give --batch-size {fitting}" if fitting else "bring more pictures"
+    if world.size > 1:
+        advice += ", or start another number of processes"
     if size > pictures:
         raise DigitcliError(
-            f"a batch of {size} is more than the {pictures} training pictures",
-            f"give --batch-size {pictures} or less",
+            f"a batch of {size} is more than the {pictures} training pictures", advice
         )
     if recipe.outliers and data.outliers is None:
         raise DigitcliError(
@@ -98,22 +102,38 @@ def check_batches(data: TrainingData, recipe: Recipe, world: Rank) -> None:
             "make some with digitcli.data.outliers",
         )
     if size % world.size:
-        raise DigitcliError(
-            f"{world.size} processes cannot share a batch of {size} evenly",
-            f"give --batch-size {math.ceil(size / world.size) * world.size}, or start "
-            "another number of processes",
-        )
+        raise DigitcliError(f"{world.size} processes cannot share a batch of {size} evenly", advice)
     last = pictures % size or size
     if last < world.size:
         raise DigitcliError(
-            f"{world.size} processes cannot share the last batch of an epoch, of {last}",
-            f"give another --batch-size than {size}",
+            f"{world.size} processes cannot share the last batch of an epoch, of {last}", advice
         )
-    if recipe.batch_norm and last == 1 and not recipe.outliers:
-        raise DigitcliError(
-            "a batch is a single picture, which cannot be normalised",
-            f"give another --batch-size than {size}",
-        )
+    if last < _least(recipe, world):
+        raise DigitcliError("a batch is a single picture, which cannot be normalised", advice)
+
+
+def fitting_batch(pictures: int, recipe: Recipe, world: Rank) -> int | None:
+    """Returns the size of batches that fits the pictures and the processes.
+
+    Args:
+        pictures: How many an epoch has.
+        recipe: How many a batch has, if that can be.
+        world: The processes that share each batch, the last of an epoch included.
+
+    Returns:
+        The largest up to the recipe's, else the smallest above it; None where none fits.
+    """
+    size = recipe.batch_size
+    candidates = itertools.chain(range(min(size, pictures), 0, -1), range(size + 1, pictures + 1))
+    least = _least(recipe, world)
+    return next(
+        (n for n in candidates if not n % world.size and (pictures % n or n) >= least), None
+    )
+
+
+def _least(recipe: Recipe, world: Rank) -> int:
+    """Returns how many pictures a batch has at least: one is no sample to normalise by."""
+    return max(world.size, 2 if recipe.batch_norm and not recipe.outliers else 1)
 
 
 class Batches:

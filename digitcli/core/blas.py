@@ -4,7 +4,7 @@ import os
 
 
 def use_one_thread() -> None:
-    """Has NumPy multiply on one thread, unless the user's environment says how many.
+    """Has NumPy multiply on one thread, unless ``OPENBLAS_NUM_THREADS`` says how many.
 
     OpenBLAS, which PyPI's NumPy brings, starts a thread for every core, and they wait for each
     other busily. This network's products are over sooner than that pays: alone on two cores nothing

@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 
+def real(path: Path) -> Path:
+    """Returns the absolute path of the file that a path leads to, through links.
+
+    ``Path.resolve`` fails on a link that leads to itself, before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replaces ``path`` in one step with what ``write`` puts out.
 
@@ -22,7 +30,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
     """
-    path = path.resolve()  # the file that a link leads to, not the link
+    path = real(path)  # the file that a link leads to, not the link
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -61,7 +69,7 @@ def check_writable(path: Path) -> None:
     Raises:
         OSError: The folder cannot be made or written, or ``path`` is there and no plain file.
     """
-    path = path.resolve()
+    path = real(path)
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a plain file")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +88,7 @@ def sweep(path: Path) -> None:
     Raises:
         OSError: The folder cannot be read, or such a file not removed.
     """
-    path = path.resolve()
+    path = real(path)
     left = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
     for file in path.parent.iterdir():
         if left.fullmatch(file.name):

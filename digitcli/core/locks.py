@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.files import real
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 _POLL = 0.1
@@ -50,7 +51,7 @@ def only_one(
     """
     import filelock  # 60 ms, which only those who lock should spend
 
-    path = path.resolve()
+    path = real(path)
     lock_file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _sign(fd, doing))
     try:

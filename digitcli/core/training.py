@@ -78,13 +78,13 @@ def train(
     """
     check_run(data, recipe, log_every, world)
     torch.manual_seed(seed)
+    batches = Batches(data, recipe, device, world)
     model = _new_model(data, recipe, start, world).to(device)
-    network = world.joined(model)
+    sample = _sample(model, batches, recipe, start)
+    network = world.joined(model)  # which gives all of them the first one's weights
     parameters: list[Tensor] = [each for each in model.parameters() if each.requires_grad]
     optimizer = optimizer_for(recipe, parameters)
-    batches = Batches(data, recipe, device, world)
     steps = recipe.epochs * len(batches)
-    sample = _sample(model, batches, recipe, start)
     scored_x = normalised(data.scored_images, data.mean, data.std, device)
 
     def step(batch: Batch, lr: float | Tensor) -> Tensor:

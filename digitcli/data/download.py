@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from digitcli.core.errors import DatasetError, DigitcliError, reason
-from digitcli.core.files import put_in_place
+from digitcli.core.files import put_in_place, real
 from digitcli.core.locks import only_one
 from digitcli.data.archives import FILE_SETS, DataFile, FileSet, read_sound
 from digitcli.data.fetch import Progress, fetch
@@ -262,7 +262,7 @@ def _alone(
     """
     folder = files.folder(data_dir)
     try:
-        if not folder.resolve().is_relative_to(data_dir.resolve()):
+        if not real(folder).is_relative_to(real(data_dir)):
             raise DatasetError(
                 f"{folder} is a link that leads out of {data_dir}",
                 "remove the link, or name the folder that holds the files with --data-dir",
