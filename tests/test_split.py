@@ -27,6 +27,7 @@ from digitcli import (
     Reading,
 )
 from digitcli.console.reading import ReadingDisplay
+from digitcli.data.cuts import find_cuts
 from digitcli.data.lattice import read_page as join_parts
 from digitcli.data.splitting import find_parts
 
@@ -247,7 +248,7 @@ def test_one_digit_stays_one(classifier: Classifier) -> None:
         assert np.array_equal(in_form.digits[0].prediction.picture, expected.picture)
 
 
-@pytest.mark.parametrize("what", ["bars", "a bar", "hairlines", "checkerboard", "dots"])
+@pytest.mark.parametrize("what", ["bars", "a bar", "hairlines", "checkerboard", "dots", "a fence"])
 def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
     paper = np.ones((1000, 1000), np.float32)
     y, x = np.mgrid[:1000, :1000]
@@ -258,6 +259,7 @@ def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
         "hairlines": y % 2 == 0,
         "checkerboard": (x // 24 + y // 24) % 2 == 0,
         "dots": (x % 40 < 20) & (y % 40 < 20),
+        "a fence": (x % 4 < 2) & (y % 60 < 52) & (abs(y - 150) < 90),
     }[what]
     paper[inside & ink] = 0
     asked: list[int] = []
@@ -272,6 +274,33 @@ def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
         assert what == "hairlines"
     assert sum(asked) <= 8000
     assert max(asked, default=0) <= 256  # the memory that they take at once
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "pen", "cut"),
+    [(100, 22, 3, True), (100, 18, 3, False), (8, 16, 8, True), (7, 14, 7, False)],
+)
+def test_what_is_too_narrow_or_too_small_for_two_digits_is_not_cut(
+    height: int, width: int, pen: int, cut: bool
+) -> None:
+    inner = np.zeros((height, width), np.float32)  # two bars, and one that joins them
+    inner[:, pen:-pen] = 1
+    inner[height // 2 : height // 2 + pen] = 0
+    asked: list[int] = []
+
+    def judge(pictures: np.ndarray) -> np.ndarray:
+        asked.append(len(pictures))
+        return np.full((len(pictures), 10), 0.1)
+
+    found = join_parts(find_parts(np.pad(inner, 20, constant_values=1)), judge, OWN.classes)
+    assert (sum(asked) > 1) is cut  # slices are looked at beside the whole
+    assert cut or len(found) == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 400), (28, 280), (40, 100)])
+def test_a_bar_is_cut_a_few_times_for_each_digit_that_it_could_be(height: int, width: int) -> None:
+    cuts = find_cuts(np.ones((height, width), np.float32), height / 2, height)
+    assert len(cuts) == np.ceil(5 * width / height)  # there are places for many more
 
 
 @given(
