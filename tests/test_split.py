@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,11 @@ from digitcli import (
     Reading,
 )
 from digitcli.console.reading import ReadingDisplay
+from digitcli.core.checkpoint import Checkpoint, save_checkpoint
 from digitcli.data.cuts import find_cuts
 from digitcli.data.lattice import read_page as join_parts
+from digitcli.data.marked import Mark, draw_marks
+from digitcli.data.pictures import read_picture
 from digitcli.data.splitting import find_parts
 
 SIDE = 64
@@ -509,6 +513,29 @@ def test_the_report_shows_the_least_sure_digits(run: Run) -> None:
     assert cards[0].all("img")[1].picture().shape == (84, 84)  # eight in three rows of three
     assert "the least sure" in cards[1].text
     assert "one by one" in cards[0].text
+
+
+def test_what_is_below_one_is_so_wherever_it_is_shown(
+    run: Run, trained: Checkpoint, checkpoint: Path
+) -> None:
+    sharper = replace(trained.metadata, temperature=0.4)
+    save_checkpoint(checkpoint, replace(trained, metadata=sharper))
+    flags = ("--split", saved(strip_of("64")), "--report", "report.html", "--show-steps", "s.png")
+    result = run("predict", *flags)
+    assert result.stdout == "strip.png\t64\t0.9999\t0.9999\t0.9999\n"
+    reading = Classifier.load(checkpoint).read("strip.png")
+    shares = [reading.probability, *(digit.prediction.probability for digit in reading.digits)]
+    assert all(0.99995 < share < 1 for share in shares)  # they would be rounded to 1
+    page = read_page(Path("report.html"))
+    assert "99.99 % that all are right" in page.one("li", "card").text
+    assert [row.all("td")[1].text for row in page.one("tbody").all("tr")] == ["99.99", "99.99"]
+    marks = [
+        Mark(digit.box, f"{text} 99.99%", digit.prediction.picture)
+        for text, digit in zip("64", reading.digits, strict=True)
+    ]
+    expected = draw_marks(read_picture(Path("strip.png")), strip_of("64").size, marks)
+    with Image.open("s.png") as drawing:
+        assert np.array_equal(np.asarray(drawing), np.asarray(expected))
 
 
 @pytest.mark.usefixtures("checkpoint")
