@@ -226,6 +226,18 @@ def test_two_pictures_of_a_class_are_in_both_parts(tmp_path: Path, part: str) ->
     assert sorted(after[moved].labels) == [0, 1]
 
 
+@pytest.mark.parametrize(("count", "tested"), [(49, [0, 1]), (50, [1])])
+def test_of_a_class_of_fifty_files_none_is_moved(
+    tmp_path: Path, count: int, tested: list[int]
+) -> None:
+    root = draw_in("train", tmp_path / "mine", {"3": 3}, count)
+    draw_in("train", root, {"5": 5}, 2)  # of these one is
+    parts, told = both(root)
+    assert not told
+    assert sorted(parts["test"].labels) == tested
+    assert len(parts["train"]) + len(parts["test"]) == count + 2
+
+
 def test_single_pictures_are_trained_on_and_nothing_tests(run: Run) -> None:
     draw_in("test", Path("mine"), {"a": 3, "b": 5})
     result = run("train", "--dataset", "folder:mine", "--batch-size", 2)

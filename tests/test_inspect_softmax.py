@@ -174,6 +174,8 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["--index", "-1"], "--index"),
         (["--logits", "1,2", "--split", "test"], "--dataset and --split choose a picture"),
         (["--logits", "1e308,-1e308"], "overflow"),
+        (["--logits", "1,2", "--temperature", "1e-320"], "overflow; raise --temperature"),
+        (["--logits", "1,2", "--temperature", "1e-320", "--json"], "overflow; raise --tempera"),
     ],
 )
 @pytest.mark.usefixtures("checkpoint")

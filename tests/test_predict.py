@@ -128,6 +128,8 @@ def test_wrong_use(run: Run) -> None:
         (["a.png", "--json", "--quiet"], "--json and --quiet"),
         (["a.png", "--top", "3", "--quiet"], "--quiet and --top exclude each other"),
         (["-", "--files-from", "-"], "a picture and a list at once"),
+        (["--files-from", ""], "'--files-from': name a file"),
+        (["a.png", "--files-from", ""], "'--files-from': name a file"),
         (["--files-from", "missing"], "cannot read the list missing: No such file"),
         (["a.png", "--min-probability", "2"], "--min-probability"),
         (["a.png", "--checkpoint", "missing"], "there is no checkpoint at missing"),
@@ -196,6 +198,8 @@ def test_an_empty_list(start: Start, run: Run, content: str) -> None:
         "digitcli: error: there is no picture to read, the list - is empty; put names in it\n"
     )
     save_digit(Path("2.png"), 2)
+    Path("-").write_text("2.png\n")  # which is no standard input
+    assert run("predict", "--files-from", "./-", "-q").stdout == "2\n"
     Path("list").write_text(content)
     assert run("predict", "2.png", "--files-from", "list", "-q").stdout == "2\n"
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,11 @@ from digitcli import (
     Reading,
 )
 from digitcli.console.reading import ReadingDisplay
+from digitcli.core.checkpoint import Checkpoint, save_checkpoint
+from digitcli.data.cuts import find_cuts
 from digitcli.data.lattice import read_page as join_parts
+from digitcli.data.marked import Mark, draw_marks
+from digitcli.data.pictures import read_picture
 from digitcli.data.splitting import find_parts
 
 SIDE = 64
@@ -247,7 +252,7 @@ def test_one_digit_stays_one(classifier: Classifier) -> None:
         assert np.array_equal(in_form.digits[0].prediction.picture, expected.picture)
 
 
-@pytest.mark.parametrize("what", ["bars", "a bar", "hairlines", "checkerboard", "dots"])
+@pytest.mark.parametrize("what", ["bars", "a bar", "hairlines", "checkerboard", "dots", "a fence"])
 def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
     paper = np.ones((1000, 1000), np.float32)
     y, x = np.mgrid[:1000, :1000]
@@ -258,6 +263,7 @@ def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
         "hairlines": y % 2 == 0,
         "checkerboard": (x // 24 + y // 24) % 2 == 0,
         "dots": (x % 40 < 20) & (y % 40 < 20),
+        "a fence": (x % 4 < 2) & (y % 60 < 52) & (abs(y - 150) < 90),
     }[what]
     paper[inside & ink] = 0
     asked: list[int] = []
@@ -272,6 +278,33 @@ def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
         assert what == "hairlines"
     assert sum(asked) <= 8000
     assert max(asked, default=0) <= 256  # the memory that they take at once
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "pen", "cut"),
+    [(100, 22, 3, True), (100, 18, 3, False), (8, 16, 8, True), (7, 14, 7, False)],
+)
+def test_what_is_too_narrow_or_too_small_for_two_digits_is_not_cut(
+    height: int, width: int, pen: int, cut: bool
+) -> None:
+    inner = np.zeros((height, width), np.float32)  # two bars, and one that joins them
+    inner[:, pen:-pen] = 1
+    inner[height // 2 : height // 2 + pen] = 0
+    asked: list[int] = []
+
+    def judge(pictures: np.ndarray) -> np.ndarray:
+        asked.append(len(pictures))
+        return np.full((len(pictures), 10), 0.1)
+
+    found = join_parts(find_parts(np.pad(inner, 20, constant_values=1)), judge, OWN.classes)
+    assert (sum(asked) > 1) is cut  # slices are looked at beside the whole
+    assert cut or len(found) == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 400), (28, 280), (40, 100)])
+def test_a_bar_is_cut_a_few_times_for_each_digit_that_it_could_be(height: int, width: int) -> None:
+    cuts = find_cuts(np.ones((height, width), np.float32), height / 2, height)
+    assert len(cuts) == np.ceil(5 * width / height)  # there are places for many more
 
 
 @given(
@@ -480,6 +513,29 @@ def test_the_report_shows_the_least_sure_digits(run: Run) -> None:
     assert cards[0].all("img")[1].picture().shape == (84, 84)  # eight in three rows of three
     assert "the least sure" in cards[1].text
     assert "one by one" in cards[0].text
+
+
+def test_what_is_below_one_is_so_wherever_it_is_shown(
+    run: Run, trained: Checkpoint, checkpoint: Path
+) -> None:
+    sharper = replace(trained.metadata, temperature=0.4)
+    save_checkpoint(checkpoint, replace(trained, metadata=sharper))
+    flags = ("--split", saved(strip_of("64")), "--report", "report.html", "--show-steps", "s.png")
+    result = run("predict", *flags)
+    assert result.stdout == "strip.png\t64\t0.9999\t0.9999\t0.9999\n"
+    reading = Classifier.load(checkpoint).read("strip.png")
+    shares = [reading.probability, *(digit.prediction.probability for digit in reading.digits)]
+    assert all(0.99995 < share < 1 for share in shares)  # they would be rounded to 1
+    page = read_page(Path("report.html"))
+    assert "99.99 % that all are right" in page.one("li", "card").text
+    assert [row.all("td")[1].text for row in page.one("tbody").all("tr")] == ["99.99", "99.99"]
+    marks = [
+        Mark(digit.box, f"{text} 99.99%", digit.prediction.picture)
+        for text, digit in zip("64", reading.digits, strict=True)
+    ]
+    expected = draw_marks(read_picture(Path("strip.png")), strip_of("64").size, marks)
+    with Image.open("s.png") as drawing:
+        assert np.array_equal(np.asarray(drawing), np.asarray(expected))
 
 
 @pytest.mark.usefixtures("checkpoint")

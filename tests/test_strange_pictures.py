@@ -235,6 +235,13 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert (done.code, done.output) == (0, "1\n")
 
 
+@pytest.mark.parametrize("limit", [10**12, 10**20])  # bytes beyond memory, and beyond an int
+def test_a_limit_beyond_all_memory_is_allowed(limit: int) -> None:
+    Path("7.png").write_bytes(encoded(draw_digit(7), "PNG"))
+    done = measured("predict", "7.png", "-", "-q", "--max-pixels", str(limit), stdin=Path("7.png"))
+    assert (done.code, done.output) == (0, "7\n7\n"), done.errors
+
+
 def test_standard_input_without_end_is_left() -> None:
     done = measured("predict", "-", "--max-pixels", "5000000", stdin=Path("/dev/zero"))
     assert done.code == 2

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from digitcli.answers import Prediction, Reading
 from digitcli.classifier import Classifier
+from digitcli.console.prediction import below_one
 from digitcli.core.errors import PictureError
 from digitcli.data.marked import Mark, draw_marks
 from digitcli.data.paper import Grey
@@ -50,7 +51,7 @@ def draw_answer(
 
 def _draw_places(grey: Grey, source: Source, answer: object, path: Path) -> None:
     marks = [
-        Mark(digit.box, f"{read.label} {read.probability:.1%}", read.picture)
+        Mark(digit.box, f"{read.label} {below_one(read.probability):.2%}", read.picture)
         for digit in (answer.digits if isinstance(answer, Reading) else ())
         for read in (digit.prediction,)
     ]

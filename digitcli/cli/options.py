@@ -36,6 +36,12 @@ def checkpoint_name(name: str) -> str:
     return name
 
 
+def list_name(name: str) -> str:
+    """Reads an option that names a list; in a ``Path`` "./-" would be standard input."""
+    file(name)
+    return name
+
+
 def _checkpoint_names(incomplete: str) -> list[str]:
     return [PRETRAINED] if incomplete else []  # before anything is typed, the shell offers files
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitcli.cli.options import CheckpointFile, Json, examples, file
+from digitcli.cli.options import CheckpointFile, Json, examples, file, list_name
 from digitcli.core.blas import use_one_thread
 from digitcli.data.costs import MAX_PIXELS
 
@@ -50,6 +50,7 @@ def predict(
     files_from: Annotated[
         str | None,
         typer.Option(
+            parser=list_name,
             metavar="LIST",
             help="Take names from a file (- for standard input), parted by newlines or NULs.",
         ),
@@ -259,7 +260,8 @@ def _sources(
     from digitcli.data.reading import Source, read_names
 
     empty = not images
-    for image in itertools.chain(images, read_names(_blocks(files_from)) if files_from else ()):
+    listed = () if files_from is None else read_names(_blocks(files_from))
+    for image in itertools.chain(images, listed):
         empty = empty and image is None
         if image is None:
             yield None

@@ -133,6 +133,12 @@ def softmax_steps(
         raise ScoresError("a class has no name or the name of another", "name each differently")
     with np.errstate(over="ignore"):
         scaled = scores / temperature
+    if not np.isfinite(scaled).all():
+        raise ScoresError(
+            f"divided by the temperature {temperature} the scores overflow",
+            "raise --temperature, or give smaller scores",
+        )
+    with np.errstate(over="ignore"):
         spread = max(np.ptp(scores), np.ptp(scaled))
     if not np.isfinite(spread):
         raise ScoresError(

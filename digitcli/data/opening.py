@@ -49,6 +49,9 @@ _MOST_HEAD = 32 * 2**20
 _MOST_JPEG_HEAD = 8 * 2**20
 """The same of a JPEG, whose parts of one kind are joined one by one, in quadratic time."""
 
+_PIECE = 2**20
+"""Bytes that are read of a stream at once."""
+
 _MOST_READS = 400_000
 """Reads that a picture's decoder may ask for, who takes 64 kB of pixels at a time; a file of more
 parts is made to keep its reader busy."""
@@ -113,7 +116,11 @@ def largest_file(max_pixels: int) -> int:
 
 def read_stream(stream: BinaryIO, max_pixels: int) -> bytes:
     """Reads a picture from a pipe, and no more of it than tells that it is too large."""
-    return stream.read(largest_file(max_pixels) + 1)
+    left, content = largest_file(max_pixels) + 1, io.BytesIO()
+    # piece by piece: a read reserves memory for all that it might bring, and any limit is allowed
+    while left and (piece := stream.read(min(left, _PIECE))):
+        left -= content.write(piece)
+    return content.getvalue()
 
 
 class _CountedReader(io.BufferedReader):
