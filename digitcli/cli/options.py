@@ -30,14 +30,8 @@ def folder(name: str | Path) -> Path:
     return Path(name)
 
 
-def checkpoint_name(name: str) -> str:
-    """Reads an option that names a checkpoint; in a ``Path`` "./pretrained" would lose its dot."""
-    file(name)
-    return name
-
-
-def list_name(name: str) -> str:
-    """Reads an option that names a list; in a ``Path`` "./-" would be standard input."""
+def file_name(name: str) -> str:
+    """Reads an option that names a file, as it is written: "./-" is none of what "-" stands for."""
     file(name)
     return name
 
@@ -101,7 +95,7 @@ CheckpointFile = Annotated[
     str | None,
     typer.Option(
         "--checkpoint",
-        parser=checkpoint_name,
+        parser=file_name,
         autocompletion=_checkpoint_names,
         envvar=CHECKPOINT_VARIABLE,
         metavar="FILE",

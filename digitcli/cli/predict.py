@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitcli.cli.options import CheckpointFile, Json, examples, file, list_name
+from digitcli.cli.options import CheckpointFile, Json, examples, file, file_name
 from digitcli.core.blas import use_one_thread
 from digitcli.data.costs import MAX_PIXELS
 
@@ -50,7 +50,7 @@ def predict(
     files_from: Annotated[
         str | None,
         typer.Option(
-            parser=list_name,
+            parser=file_name,
             metavar="LIST",
             help="Take names from a file (- for standard input), parted by newlines or NULs.",
         ),

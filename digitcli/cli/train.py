@@ -15,9 +15,9 @@ from digitcli.cli.options import (
     Device,
     Json,
     Mirrors,
-    checkpoint_name,
     examples,
     file,
+    file_name,
     folder,
     recipe_names,
 )
@@ -71,7 +71,7 @@ def train(
         str | None,
         typer.Option(
             "--from",
-            parser=checkpoint_name,
+            parser=file_name,
             metavar="FILE",
             show_default="random weights",
             help=f"Start from the weights of a checkpoint; '{PRETRAINED}' are digitcli's own.",
