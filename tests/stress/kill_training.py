@@ -31,7 +31,11 @@ from digitcli.core.resume import load_state, state_path
 
 KINDS = {
     "lesson": ("--epochs", "8", "--batch-size", "10", "--save-every", "7", "--log-every", "9"),
-    "quick": ("--recipe", "quick", "--epochs", "6", "--batch-size", "20", "--save-every", "3"),
+    # the recipe's own rate is for batches of 128
+    "quick": (
+        *("--recipe", "quick", "--lr", "0.03"),
+        *("--epochs", "6", "--batch-size", "20", "--save-every", "3"),
+    ),
     "best": ("--recipe", "best", "--epochs", "6", "--batch-size", "30", "--save-every", "4"),
     "validation": ("--validation", "60", "--epochs", "9", "--batch-size", "10"),
 }
