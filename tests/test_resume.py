@@ -330,7 +330,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], object], str
     "a batch before the epoch": (lambda _, v: v.update(batch=-1), "no run is at epoch 2, batch -1"),
     "an epoch beyond the run": (lambda _, v: v.update(epoch=4), "no run is at epoch 4, batch 5"),
     "epochs without accuracies": (lambda _, v: v.update(accuracies=[]), "not as many"),
-    "a newer version": (lambda _, v: v.update(state_version=3), "version 3, this digitcli reads"),
+    "a newer version": (lambda _, v: v.update(state_version=2), "version 2, this digitcli reads"),
     "no settings": (lambda _, v: v.pop("settings"), "incomplete or of the wrong type"),
     "a text for a number": (lambda _, v: v.update(batch="5"), "incomplete or of the wrong type"),
 }

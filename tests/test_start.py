@@ -27,9 +27,8 @@ from digitcli.core.model import (
     predict_logits,
     weights_of,
 )
-from digitcli.core.observers import EpochResult, Observer
 from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
-from digitcli.core.resume import Settings, load_state, save_state
+from digitcli.core.resume import Settings
 from digitcli.core.start import Start, take_over
 from digitcli.core.training import train
 
@@ -251,27 +250,3 @@ def test_an_interrupted_run_goes_on_without_its_start_and_refuses_another(
     result = run("train", "--resume", "--from", "other")
     assert "other settings (--from sha256:" in result.stderr  # nor is it called complete
     assert run("train", "--resume").stderr.endswith("is complete, nothing is left to do\n")
-
-
-def test_a_training_state_of_version_1_goes_on(tmp_path: Path) -> None:
-    class Keeper(Observer):
-        def on_epoch(self, result: EpochResult) -> None:
-            if result.state is not None:
-                save_state(tmp_path / "state", result.state)
-
-    recipe = Recipe("r", epochs=2, batch_size=20, lr=0.01, momentum=0.5)
-    train(data_of(), recipe, seed=0, log_every=9, device=CPU, observers=[Keeper()])
-    state = load_state(tmp_path / "state")
-    data = (tmp_path / "state").read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    values = json.loads(header["__metadata__"]["digitcli-training"])
-    values["state_version"] = 1
-    for name in ("classes", "start"):
-        del values["settings"][name]
-    del values["settings"]["recipe"]["frozen"]
-    header["__metadata__"]["digitcli-training"] = json.dumps(values)
-    head = json.dumps(header).encode()
-    old = tmp_path / "old"
-    old.write_bytes(len(head).to_bytes(8, "little") + head + data[8 + size :])
-    assert load_state(old).settings == state.settings

@@ -13,7 +13,6 @@ from typer.core import TyperGroup
 from digitcli import __version__
 from digitcli.cli import download, evaluate, export, inspect_softmax, predict, train
 from digitcli.cli.options import examples, plain_examples
-from digitcli.cli.together import together
 from digitcli.cli.wrong_values import plain_problem
 from digitcli.console.streams import is_terminal, unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
@@ -168,10 +167,10 @@ app.command(
     "eval",
     short_help="Measure a checkpoint: loss, accuracy, and each class.",
     epilog=evaluate.EXAMPLES,
-)(together(evaluate.evaluate))
+)(evaluate.evaluate)
 app.command(
     "predict", short_help="Read the handwritten digits in pictures.", epilog=predict.EXAMPLES
-)(together(predict.predict))
+)(predict.predict)
 app.command(
     "inspect-softmax",
     short_help="Show softmax and cross-entropy step by step.",

@@ -77,16 +77,13 @@ def evaluate(
     from digitcli.console.streams import print_note, print_weights, visible
     from digitcli.core import evaluation
     from digitcli.core.device import choose_device
-    from digitcli.core.fleet import own_fleet
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:
         pictures = chosen.load(
             split, Source(data_dir, mirror or [], progress), loaded.metadata.classes
         )
-    result = evaluation.evaluate(
-        loaded, pictures.images, pictures.labels, torch_device, own_fleet()
-    )
+    result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
     print_weights(path, loaded.metadata)
     show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
     if report is not None:

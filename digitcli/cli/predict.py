@@ -1,6 +1,5 @@
 """``digitcli predict``: read the digit in a picture."""
 
-import functools
 import itertools
 import os
 import sys
@@ -14,7 +13,7 @@ from digitcli.core.blas import use_one_thread
 from digitcli.data.costs import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from digitcli.answers import Prediction, Reading
     from digitcli.classifier import Classifier
@@ -115,7 +114,6 @@ def predict(
     from digitcli.classifier import Classifier
     from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import BlankPictureError, PictureError
-    from digitcli.core.fleet import own_fleet
     from digitcli.data.finding import is_passed_over
     from digitcli.data.reading import Source
 
@@ -135,8 +133,8 @@ def predict(
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
-    read: Callable[[Iterable[Source]], Iterator[tuple[Source, Answer]]] = functools.partial(
-        classifier.read_sources if split else classifier.predict_sources, max_pixels=max_pixels
+    read: Callable[..., Iterator[tuple[Source, Answer]]] = (
+        classifier.read_sources if split else classifier.predict_sources
     )
     latest: tuple[Source, Answer] | None = None
     display = _display(
@@ -144,7 +142,7 @@ def predict(
     )
     with display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
-        for source, answer in own_fleet().share(read, sources):
+        for source, answer in read(sources, max_pixels):
             latest = source, answer
             if source.folder is not None:
                 if is_passed_over(source.name, answer):

@@ -21,7 +21,7 @@ import safetensors
 import safetensors.numpy
 
 from digitcli.core.errors import CheckpointError, reason
-from digitcli.core.files import check_writable, write_atomically
+from digitcli.core.files import write_atomically
 from digitcli.core.lookup import LATEST, PRETRAINED, find_checkpoint
 from digitcli.core.metadata import TRAIN_AGAIN, Metadata, parse_metadata
 from digitcli.core.plainfile import NotPlainError, open_plain
@@ -51,18 +51,6 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     data = safetensors.numpy.save(dict(checkpoint.weights), {_METADATA_KEY: document})
     try:
         write_atomically(path, lambda file: file.write(data))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def check_destination(path: Path) -> None:
-    """Makes sure, before the work, that a checkpoint can be written; see ``check_writable``.
-
-    Raises:
-        CheckpointError: It could not.
-    """
-    try:
-        check_writable(path)
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -31,10 +31,6 @@ class DivergedError(DigitcliError):
     """A run whose loss or weights are no longer numbers."""
 
 
-class OthersGoneError(DigitcliError):
-    """Another process, of several that work together, has ended before the work was done."""
-
-
 class CheckpointError(DigitcliError):
     """A checkpoint that is missing, damaged, foreign or of the wrong shape."""
 

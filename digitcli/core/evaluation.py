@@ -1,8 +1,6 @@
 """Measuring a classifier: loss, accuracy, what it takes for what, and what its word is worth."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +9,8 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from digitcli.core.calibration import Calibration, Coverage, calibration, coverage
 from digitcli.core.checkpoint import Checkpoint
-from digitcli.core.fleet import ALONE, Fleet
 from digitcli.core.model import normalised, plain_mlp, predict_logits
 from digitcli.core.softmax import log_softmax
-from digitcli.core.world import local_device
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,6 @@ def evaluate(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64],
     device: torch.device,
-    fleet: Fleet = ALONE,
 ) -> Evaluation:
     """Measures a checkpoint on labelled pictures.
 
@@ -82,16 +77,11 @@ def evaluate(
         images: uint8 (count, 28, 28), at least one.
         labels: int64 (count,), indices into the checkpoint's classes.
         device: Where the network runs.
-        fleet: The processes that share the pictures; the first one calls this.
-
-    Raises:
-        DigitcliError: One of the others has no such device.
     """
     metadata = checkpoint.metadata
-    parts = np.array_split(images, fleet.size)
-    logits = torch.cat(
-        list(fleet.share(partial(_logits_of_each, checkpoint, device), parts, block=1))
-    )
+    network = plain_mlp(checkpoint.weights, device)
+    x = normalised(images, metadata.mean, metadata.std, device)
+    logits = predict_logits(network, x).cpu()
     target = torch.from_numpy(labels)
     top = logits.topk(min(5, len(metadata.classes)), dim=1).indices
     hits = top == target[:, None]
@@ -121,13 +111,3 @@ def evaluate(
         answers=predicted,
         probabilities=probabilities,
     )
-
-
-def _logits_of_each(
-    checkpoint: Checkpoint, device: torch.device, parts: Iterable[npt.NDArray[np.uint8]]
-) -> Iterator[torch.Tensor]:
-    metadata, own = checkpoint.metadata, local_device(device)
-    network = plain_mlp(checkpoint.weights, own)
-    for images in parts:
-        x = normalised(images, metadata.mean, metadata.std, own)
-        yield predict_logits(network, x).cpu()

@@ -1,15 +1,14 @@
 """What a checkpoint says of itself: one JSON document, checked when it is read."""
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from digitcli.core.errors import CheckpointError, DigitcliError
-from digitcli.core.recipes import TEMPERATURES, Deformation, Recipe
+from digitcli.core.recipes import TEMPERATURES, Recipe
 from digitcli.core.records import parse_json, read_record, told
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 1
 INPUTS = 28 * 28
 HIDDEN = (512, 256, 128, 64)
 """Widths of the lesson's hidden layers."""
@@ -158,10 +157,6 @@ def parse_metadata(path: Path, document: str) -> Metadata:
     try:
         if type(version) is int and version < 1:
             raise ValueError(f"format_version is {told(version)}, which never was")  # noqa: TRY301
-        if type(version) is int and version == 1:  # True and 1.0 are equal to it
-            values = _from_version_1(values)
-        if type(version) is int and version <= 2:
-            values = _from_version_2(values)
         metadata = read_record(values, Metadata, "the document")
     except (DigitcliError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -211,40 +206,3 @@ def _check(path: Path, metadata: Metadata) -> None:
             f"{'-'.join(map(str, expected[:-1]))} and one output per class",
             TRAIN_AGAIN,
         )
-
-
-_SINCE_VERSION_1: dict[str, Any] = {
-    "nesterov": False,
-    "schedule": "constant",
-    "optimizer": "sgd",
-    "weight_decay": 0.0,
-    "batch_norm": False,
-    "deformation": asdict(Deformation()),
-    "outliers": 0.0,
-    "temperature": 1.0,
-}
-"""What recipes have come to tell since the first of format version 1, as it was then."""
-
-
-def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
-    """Adds to a document of format version 1 what has come to be told since."""
-    if not isinstance(values.get("recipe"), dict):
-        raise TypeError(f"recipe is {told(values.get('recipe'))}, not an object")
-    return {
-        **values,
-        "recipe": {**_SINCE_VERSION_1, **values["recipe"]},
-        "scored_on": "test",
-        "temperature": 1.0,
-        "command": "",
-        "data_checksums": {},
-        "format_version": 2,
-    }
-
-
-def _from_version_2(values: dict[str, Any]) -> dict[str, Any]:
-    """Adds to a document of format version 2 what has come to be told since."""
-    recipe = values.get("recipe")
-    if not isinstance(recipe, dict):
-        raise TypeError(f"recipe is {told(recipe)}, not an object")
-    recipe = {"frozen": 0, **recipe}
-    return {**values, "recipe": recipe, "format_version": FORMAT_VERSION}

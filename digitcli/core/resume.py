@@ -22,7 +22,7 @@ from digitcli.core.metadata import EpochPoint, LossPoint
 from digitcli.core.recipes import Recipe
 from digitcli.core.records import parse_json, read_value
 
-STATE_VERSION = 2
+STATE_VERSION = 1
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -154,8 +154,6 @@ def _parse(path: Path, document: str) -> dict[str, Any]:
     try:
         values = parse_json(document)
         version = read_value(values["state_version"], int, "state_version")
-        if version == 1:
-            values = _from_version_1(values)
         parsed = None if version > STATE_VERSION else _parse_values(values)
     except (DigitcliError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
             RecursionError) as error:  # fmt: skip
@@ -169,14 +167,6 @@ def _parse(path: Path, document: str) -> dict[str, Any]:
             "upgrade with 'pip install --upgrade digitcli'",
         )
     return parsed
-
-
-def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
-    """Adds to a document of version 1 what it did not tell: all began from nothing, with digits."""
-    settings = values["settings"]
-    recipe = {"frozen": 0, **settings["recipe"]}
-    settings = {"classes": [*"0123456789"], "start": None, **settings, "recipe": recipe}
-    return {**values, "settings": settings}
 
 
 def _parse_values(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ have made, to rounding.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from digitcli.core.device import choose_device
-from digitcli.core.errors import DigitcliError, OthersGoneError
+from digitcli.core.errors import DigitcliError
 from digitcli.core.ranks import Rank, own_rank
 
 
@@ -42,17 +41,6 @@ class World(Rank):
             return wish
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
         return bool(self.total(torch.tensor(float(wish), device=device)) > 0)
-
-    def rows(self, part: Tensor, count: int) -> Tensor:
-        """Puts together the parts that the processes have of a tensor's rows.
-
-        Args:
-            part: The rows of ``self.part(count)``.
-            count: How many rows there are in all.
-        """
-        whole = part.new_zeros((count, *part.shape[1:]))
-        whole[self.part(count)] = part
-        return self.total(whole)
 
     def joined(self, model: nn.Module) -> nn.Module:
         """Returns a model whose gradients are the mean over all processes."""
@@ -92,16 +80,14 @@ def local_device(device: torch.device) -> torch.device:
 
 
 @contextmanager
-def join(device: torch.device, patience: timedelta | None = None) -> Iterator[World]:
+def join(device: torch.device) -> Iterator[World]:
     """Joins the processes that torchrun started, until the block ends.
 
     Args:
         device: Where this process computes, which decides how they talk: NCCL on CUDA, else gloo.
-        patience: How long one waits for another; None for torch's own, minutes.
 
     Raises:
-        DigitcliError: The others cannot be reached.
-        OthersGoneError: One of them has ended before this one.
+        DigitcliError: The others cannot be reached, or one of them has ended before this one.
     """
     rank = own_rank()
     if rank.size == 1:
@@ -110,7 +96,7 @@ def join(device: torch.device, patience: timedelta | None = None) -> Iterator[Wo
     try:
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:
         raise DigitcliError(
             f"the other processes cannot be reached ({str(error).splitlines()[0]})",
@@ -121,7 +107,7 @@ def join(device: torch.device, patience: timedelta | None = None) -> Iterator[Wo
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "/gloo/" in str(error)):
             raise
-        raise OthersGoneError(
+        raise DigitcliError(
             "another process has ended", "its own lines or torchrun's report say why"
         ) from error
     # Not after a fault: the others end when they miss this one, which has told it by then.

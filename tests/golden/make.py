@@ -1,12 +1,10 @@
-"""Writes a golden checkpoint: by the code of the day, once for each version of the format.
+"""Writes the golden checkpoint of a format version: once, by the code that introduces it.
 
-``PYTHONPATH=OLD_TREE python tests/golden/make.py TRAINED VERSION.safetensors.gz``, where TRAINED
-was written by ``digitcli train`` of that tree: its metadata stays, and its weights give way to few
-and plain ones, so that the file is small. Prints the probabilities that the test expects.
+    python tests/golden/make.py TRAINED GOLDEN.safetensors.gz
 
-Versions 1 and 2 were written by commits 4f4f33b and d225bc0, from ``train --dataset optdigits
---epochs 2 --log-every 30 --seed 7`` and the same with ``--validation 300``; version 3 likewise, by
-the commit that brought recipes the number of their frozen layers.
+TRAINED comes from ``digitcli train --dataset optdigits --epochs 2 --log-every 30 --seed 7
+--validation 300``. Its metadata is kept; its weights are replaced by few and plain ones, so that
+the file is small. Prints the probabilities that the test expects.
 """
 
 import gzip
@@ -34,7 +32,7 @@ def main(trained: Path, golden: Path) -> None:
     save_checkpoint(plain, Checkpoint(weights, metadata))
     golden.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
     picture = (np.arange(784) * 37 % 256).astype(np.uint8).reshape(1, 28, 28)
-    scores = forward(load_checkpoint(plain), picture)[0] / getattr(metadata, "temperature", 1)
+    scores = forward(load_checkpoint(plain), picture)[0] / metadata.temperature
     plain.unlink()
     print([round(float(p), 6) for p in softmax(scores)])
 
