@@ -23,7 +23,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from digitcli.answers import Box, PlacedDigit, Prediction, Reading
     from digitcli.classifier import Classifier
     from digitcli.core.errors import (
         BlankPictureError,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         NotAPictureError,
         PictureError,
     )
+    from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
 else:
 
     def __getattr__(name: str) -> object:

@@ -8,21 +8,21 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.answers import Box, PlacedDigit, Prediction, Reading
-from digitcli.core.checkpoint import Checkpoint, load_named
-from digitcli.core.doubt import doubt
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_named
+from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE
+from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
+from digitcli.core.evaluation.ood import doubt
 from digitcli.core.inference import forward, probabilities
-from digitcli.core.lookup import CHECKPOINT_VARIABLE
-from digitcli.core.metadata import Metadata
-from digitcli.data.costs import MAX_PIXELS
-from digitcli.data.inputs import PictureLike, as_source
-from digitcli.data.lattice import Found, read_page
-from digitcli.data.paper import Grey
-from digitcli.data.prepare import Digit, Prepare, prepare
-from digitcli.data.reading import Source, prepare_all
-from digitcli.data.splitting import find_parts
-from digitcli.data.whole import WHOLE, prepare_whole
+from digitcli.data.images.inputs import PictureLike, as_source
+from digitcli.data.images.limits import MAX_PIXELS
+from digitcli.data.images.pipeline import Source, prepare_all
+from digitcli.data.preprocessing.binarize import Grey
+from digitcli.data.preprocessing.full_frame import WHOLE, prepare_whole
+from digitcli.data.preprocessing.mnist_form import Digit, Prepare, prepare
+from digitcli.data.segmentation.oversegment import find_parts
+from digitcli.data.segmentation.viterbi import Found, read_page
+from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
 
@@ -88,7 +88,7 @@ class Classifier:
 
         Args:
             picture: A path, a file's content, a file open in binary mode, a Pillow picture, or an
-                array as ``digitcli.data.inputs.grey_array`` takes.
+                array as ``digitcli.data.images.inputs.grey_array`` takes.
 
         Raises:
             PictureError: It cannot be read; ``NotAPictureError`` and ``BlankPictureError`` where
@@ -122,7 +122,7 @@ class Classifier:
         """Reads the digits in pictures with names, as the command line does.
 
         Args:
-            sources: As ``digitcli.data.reading.prepare_all`` takes them.
+            sources: As ``digitcli.data.images.pipeline.prepare_all`` takes them.
             max_pixels: Pixels that may be decoded of a picture.
 
         Yields:

@@ -17,11 +17,11 @@ from faulty_server import FaultyServer, serve
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.lookup import LATEST
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.recipes import Recipe
-from digitcli.core.training import train
-from digitcli.data import archives
+from digitcli.core.training.loop import train
+from digitcli.data.download import manifest
 
 Run = Callable[..., Result]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -59,8 +59,8 @@ def server(small_mnist: SmallMnist) -> Iterator[FaultyServer]:
 @pytest.fixture
 def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in this process, the small data set standing in for MNIST."""
-    small = replace(archives.FILE_SETS["mnist"], files=small_mnist.files)
-    monkeypatch.setitem(archives.FILE_SETS, "mnist", small)
+    small = replace(manifest.FILE_SETS["mnist"], files=small_mnist.files)
+    monkeypatch.setitem(manifest.FILE_SETS, "mnist", small)
     runner = CliRunner()
 
     def call(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002

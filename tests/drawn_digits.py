@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcli.core.batches import TrainingData
-from digitcli.data.archives import DataFile
-from digitcli.data.outliers import make_outliers
-from digitcli.data.prepare import prepare
+from digitcli.core.training.loader import TrainingData
+from digitcli.data.datasets.outliers import make_outliers
+from digitcli.data.download.manifest import DataFile
+from digitcli.data.preprocessing.mnist_form import prepare
 
 
 def draw_digit(

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.text import Text
 
 from digitcli.cli.app import app
-from digitcli.core.lookup import OWN_PLACES
+from digitcli.core.checkpointing.locate import OWN_PLACES
 
 README = Path(__file__).parents[1] / "README.md"
 SCREENS = Path(__file__).with_name("screens")

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from digitcli.__main__ import main
-from digitcli.data import archives, fetch
+from digitcli.data.download import fetch, manifest
 
-small = tuple(archives.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
-archives.FILE_SETS["mnist"] = replace(archives.FILE_SETS["mnist"], files=small)
+small = tuple(manifest.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
+manifest.FILE_SETS["mnist"] = replace(manifest.FILE_SETS["mnist"], files=small)
 LIMITS = {"short": (1.0, 2.0, 1.0, 6.0), "none": (600.0, 600.0, 600.0, 600.0)}
 kind = os.environ.get("LIMITS", "short")
 if kind != "real":

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digitcli.core.calibration import (
+from digitcli.core.evaluation.calibration import (
     FEWEST,
     calibration,
     coverage,

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 import torch
 
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.errors import CheckpointError
 from digitcli.core.recipes import LESSON
 

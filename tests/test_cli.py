@@ -11,7 +11,7 @@ from conftest import Run, Start, weights_note
 from drawn_digits import SmallMnist, save_digit
 
 from digitcli import __version__
-from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint
 
 LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from conftest import Run
 
-from digitcli.core import crowding
-from digitcli.core.crowding import CrowdedCores
+from digitcli.core.training.callbacks import cpu_contention
+from digitcli.core.training.callbacks.cpu_contention import CrowdedCores
 
 
 def told(monkeypatch: pytest.MonkeyPatch, *, share: float, threads: int, seconds: int) -> int:
@@ -22,8 +22,10 @@ def told(monkeypatch: pytest.MonkeyPatch, *, share: float, threads: int, seconds
         nonlocal count
         count += 1
 
-    monkeypatch.setattr("digitcli.core.crowding.time.perf_counter", lambda: now)
-    monkeypatch.setattr(crowding, "_waited", lambda: now * share)
+    monkeypatch.setattr(
+        "digitcli.core.training.callbacks.cpu_contention.time.perf_counter", lambda: now
+    )
+    monkeypatch.setattr(cpu_contention, "_waited", lambda: now * share)
     watch = CrowdedCores(threads, tell)
     for batch in range(seconds * 10):
         watch.on_batches(1, batch)
@@ -43,7 +45,7 @@ def test_it_is_told_once_and_only_where_threads_wait(
 
 TWO_ON_ONE_CORE = """
 import hashlib, os, threading, time
-from digitcli.core.crowding import _waited
+from digitcli.core.training.callbacks.cpu_contention import _waited
 
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 until = time.monotonic() + 1
@@ -108,8 +110,8 @@ def test_train_says_what_helps(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     ticks = iter(range(10**6))
-    monkeypatch.setattr(crowding, "_waited", lambda: float(next(ticks)))
-    monkeypatch.setattr(crowding, "_WINDOW", 0.0)
+    monkeypatch.setattr(cpu_contention, "_waited", lambda: float(next(ticks)))
+    monkeypatch.setattr(cpu_contention, "_WINDOW", 0.0)
     flags = ("--dataset", "optdigits", "--epochs", "1", "--batch-size", "32")
     result = run("train", *flags, "--output", "x.safetensors")
     assert result.exit_code == 0

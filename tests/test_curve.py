@@ -10,9 +10,9 @@ from conftest import Run
 from drawn_digits import SmallMnist
 from PIL import Image
 
-from digitcli.core.checkpoint import load_checkpoint
-from digitcli.core.lookup import LATEST
-from digitcli.core.observers import EpochResult
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.training.callbacks.callback import EpochResult
 from digitcli.report.curve import Curve
 
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")

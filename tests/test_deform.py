@@ -8,8 +8,8 @@ import pytest
 import torch
 from drawn_digits import drawn_pictures
 
-from digitcli.core.deform import Deformer
 from digitcli.core.recipes import Deformation
+from digitcli.core.training.augmentation import Deformer
 
 CPU = torch.device("cpu")
 PAPER = -0.1307 / 0.3081

@@ -9,8 +9,8 @@ from conftest import Run
 from drawn_digits import draw_digit, drawn_pictures, save_digit
 from PIL import Image
 
-from digitcli.core.doubt import doubt
 from digitcli.core.errors import BlankPictureError, NotAPictureError, PictureError
+from digitcli.core.evaluation.ood import doubt
 
 DIGITS, _ = drawn_pictures(10, 1)
 

@@ -10,7 +10,7 @@ from conftest import Run, Start
 from drawn_digits import SmallMnist, drawn_pictures, md5
 from faulty_server import FaultyServer, closed_port
 
-from digitcli.data import fetch
+from digitcli.data.download import fetch
 
 
 def raw(folder: Path) -> Path:

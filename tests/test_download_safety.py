@@ -17,7 +17,7 @@ from drawn_digits import SmallMnist
 from faulty_server import CERTIFICATE, FaultyServer, dripping_handshake, serve
 from test_download import is_whole, raw
 
-from digitcli.data import download, fetch
+from digitcli.data.download import downloader, fetch
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -222,7 +222,7 @@ def test_two_at_once_fetch_once(
 def test_a_wait_for_another_process_is_bounded(
     run: Run, begin: Begin, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "LOCK_WAIT", 0.2)
+    monkeypatch.setattr(downloader, "LOCK_WAIT", 0.2)
     with begin("download", "--mirror", server.address("gated")) as one:
         until(lambda: server.requests)
         result = run("download", "--mirror", server.address("good"))
@@ -497,7 +497,7 @@ def test_a_folder_that_cannot_be_locked_is_gone_on_with(
     def unlocked(*_: object, **__: object) -> Iterator[bool]:
         yield False
 
-    monkeypatch.setattr(download, "only_one", unlocked)
+    monkeypatch.setattr(downloader, "only_one", unlocked)
     raw(tmp_path).mkdir(parents=True)
     (raw(tmp_path) / ".partial-other").mkdir()
     assert run("download", "--mirror", small_mnist.folder).exit_code == 0

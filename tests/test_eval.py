@@ -10,8 +10,8 @@ from conftest import Run, weights_note
 from drawn_digits import SmallMnist
 from PIL import Image
 
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
-from digitcli.data.mnist import read_split
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.data.datasets.readers import read_split
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

@@ -17,11 +17,11 @@ from conftest import Run, weights_note
 from drawn_digits import drawn_pictures
 
 from digitcli import __version__
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.export import check, numpy_archive, write
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.metadata import layer_sizes
+from digitcli.core.export import npz, verify, write
 from digitcli.core.export.formats import FORMATS
 from digitcli.core.inference import probabilities
-from digitcli.core.metadata import layer_sizes
 
 Read = Callable[[Path], tuple[Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]], dict[str, str]]]
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -47,7 +47,7 @@ def read_pt2(path: Path) -> Any:
 def read_npz(path: Path) -> Any:
     net = np.load(path)
     notes = {"classes": json.dumps(net["classes"].tolist()), **json.loads(net["notes"].item())}
-    return numpy_archive.unpack(path.read_bytes()), notes
+    return npz.unpack(path.read_bytes()), notes
 
 
 READERS: dict[str, Read] = {"onnx": read_onnx, "pt2": read_pt2, "npz": read_npz}
@@ -245,8 +245,8 @@ def test_the_check_finds_every_kind_of_difference(trained: Checkpoint) -> None:
         found[-1, 3] += np.float32(0.25)
         return found
 
-    assert check.largest_difference(right, trained) < 1e-5
-    assert check.largest_difference(flawed, trained) == pytest.approx(0.25, abs=1e-4)
+    assert verify.largest_difference(right, trained) < 1e-5
+    assert verify.largest_difference(flawed, trained) == pytest.approx(0.25, abs=1e-4)
     wrong_ones: list[Callable[[npt.NDArray[np.uint8]], Any]] = [
         lambda pictures: right(pictures)[:, :9],
         lambda pictures: right(pictures[:1]),
@@ -254,13 +254,13 @@ def test_the_check_finds_every_kind_of_difference(trained: Checkpoint) -> None:
         lambda pictures: right(pictures) * np.float32(np.nan),
     ]
     for wrong in wrong_ones:
-        assert check.largest_difference(wrong, trained) == np.inf
+        assert verify.largest_difference(wrong, trained) == np.inf
 
 
 def test_the_check_sees_all_sorts_of_pictures(trained: Checkpoint) -> None:
-    pictures = check.check_pictures()
+    pictures = verify.check_pictures()
     assert pictures.shape == (1000, 28, 28)
-    assert np.array_equal(pictures, check.check_pictures())
+    assert np.array_equal(pictures, verify.check_pictures())
     assert (pictures[0] == 0).all()
     assert (pictures[1] == 255).all()
     assert len(np.unique(pictures.reshape(1000, -1), axis=0)) == 1000

@@ -13,16 +13,16 @@ from conftest import Launch, Run
 from drawn_digits import draw_digit
 from PIL import Image
 
-from digitcli.cli.settings import new_settings, with_batches_of
-from digitcli.core.checkpoint import load_checkpoint
+from digitcli.cli.train.settings import new_settings, with_batches_of
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DatasetError
-from digitcli.core.lookup import LATEST
-from digitcli.core.ranks import Rank
 from digitcli.core.recipes import BEST
-from digitcli.data.folders import PictureFolder, find_classes, folder_of, split_of
-from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import prepare
-from digitcli.data.split import Split
+from digitcli.data.datasets.image_folder import PictureFolder, find_classes, folder_of, split_of
+from digitcli.data.datasets.split import Split
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.preprocessing.mnist_form import prepare
 
 FLAGS = ("--epochs", 2, "--batch-size", 4)
 

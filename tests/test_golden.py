@@ -9,9 +9,9 @@ import pytest
 from conftest import Run
 from drawn_digits import save_digit
 
-from digitcli.core.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.metadata import FORMAT_VERSION
 from digitcli.core.inference import probabilities
-from digitcli.core.metadata import FORMAT_VERSION
 
 GOLDEN = Path(__file__).with_name("golden") / "checkpoint.safetensors.gz"
 

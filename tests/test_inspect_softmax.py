@@ -10,7 +10,7 @@ import pytest
 from conftest import Run
 from drawn_digits import SmallMnist, drawn_pictures, save_digit
 
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.softmax import softmax
 
 SOFTMAX = """\

@@ -26,9 +26,9 @@ from digitcli import (
     PictureError,
     Prediction,
 )
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST, OWN_PLACES
 from digitcli.core.inference import probabilities
-from digitcli.core.lookup import LATEST, OWN_PLACES
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 DRAWN = draw_digit(5)

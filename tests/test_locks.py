@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from digitcli.core.errors import DigitcliError
-from digitcli.core.locks import only_one
+from digitcli.core.files.locks import only_one
 
 HOLD = """
 import sys
 from pathlib import Path
-from digitcli.core.locks import only_one
+from digitcli.core.files.locks import only_one
 with only_one(Path(sys.argv[1]), "digitcli train", wait=0):
     print("held", flush=True)
     sys.stdin.read()
@@ -30,7 +30,7 @@ with only_one(Path(sys.argv[1]), "digitcli train", wait=0):
 COUNT = """
 import sys
 from pathlib import Path
-from digitcli.core.locks import only_one
+from digitcli.core.files.locks import only_one
 path = Path(sys.argv[1])
 for _ in range(40):
     with only_one(path, "counting", wait=60):
@@ -198,6 +198,6 @@ def test_a_file_system_without_locks_is_gone_on_with(
 
 
 def test_a_command_that_does_not_lock_pays_nothing() -> None:
-    code = "import sys, digitcli.core.locks; print('filelock' in sys.modules)"
+    code = "import sys, digitcli.core.files.locks; print('filelock' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"

@@ -16,9 +16,9 @@ from drawn_digits import SmallMnist, save_digit
 
 import digitcli
 from digitcli.classifier import Classifier
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.lookup import find_checkpoint, find_own
-from digitcli.core.metadata import EpochPoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import find_checkpoint, find_own
+from digitcli.core.checkpointing.metadata import EpochPoint
 
 ROOT = Path(__file__).parents[1]
 LATEST = Path("checkpoints/latest.safetensors")

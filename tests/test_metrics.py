@@ -15,13 +15,13 @@ import pytest
 from conftest import Launch, Run, Start
 from drawn_digits import SmallMnist
 
-from digitcli.core import metrics
-from digitcli.core.checkpoint import load_checkpoint
-from digitcli.core.locks import only_one
-from digitcli.core.lookup import LATEST
-from digitcli.core.observers import LossReading
-from digitcli.core.resume import load_state, state_path
-from digitcli.core.saving import RunWriter
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.training_state import load_state, state_path
+from digitcli.core.files.locks import only_one
+from digitcli.core.training.callbacks import metric_logger
+from digitcli.core.training.callbacks.callback import LossReading
+from digitcli.core.training.callbacks.checkpoint_writer import RunWriter
 
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 LINES, TABLE = Path("log/metrics.jsonl"), Path("log/metrics.csv")
@@ -30,7 +30,7 @@ TIMES = ("seconds", "images_per_second")
 
 @pytest.fixture
 def no_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("digitcli.core.events.find_spec", lambda _: None)
+    monkeypatch.setattr("digitcli.core.training.callbacks.tensorboard.find_spec", lambda _: None)
 
 
 def rows(path: Path = LINES) -> list[dict[str, Any]]:
@@ -203,7 +203,9 @@ def test_tensorboard_sees_each_step_once(
 def test_a_tensorboard_that_is_broken_is_told_before_training(
     run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("digitcli.core.events.find_spec", lambda _: object())
+    monkeypatch.setattr(
+        "digitcli.core.training.callbacks.tensorboard.find_spec", lambda _: object()
+    )
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--log-dir", "log")
     assert result.exit_code == 2
@@ -242,9 +244,9 @@ def test_a_full_disk_leaves_whole_rows(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
         with path.open("ab", buffering=0) as file:
-            metrics._append(file, b"x" * 69 + b"\n")
+            metric_logger._append(file, b"x" * 69 + b"\n")
             with pytest.raises(OSError, match="No space left"):
-                metrics._append(file, b"y" * 69 + b"\n")
+                metric_logger._append(file, b"y" * 69 + b"\n")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -255,7 +257,7 @@ def test_a_full_disk_leaves_whole_rows(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_run_which_can_go_on(
     run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = metrics._append
+    append = metric_logger._append
 
     def full(file: io.FileIO, line: bytes) -> None:
         if b'"epoch": 2' in line:
@@ -264,7 +266,7 @@ def test_a_full_disk_ends_the_run_which_can_go_on(
 
     flags = ("train", *FLAGS, "--log-dir", "log")
     with monkeypatch.context() as patched:
-        patched.setattr(metrics, "_append", full)
+        patched.setattr(metric_logger, "_append", full)
         result = run(*flags, "--mirror", small_mnist.folder)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (

@@ -13,7 +13,7 @@ from conftest import Run
 from drawn_digits import draw_digit, save_digit
 from terminal import run_on_terminal
 
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 
 NAMES = {
     "newline": "a\nb.png",

@@ -9,14 +9,14 @@ from drawn_digits import drawn_data, drawn_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digitcli.core.batches import Batches, TrainingData, check_batches, fitting_batch
-from digitcli.core.calibration import FEWEST, calibration, fit_temperature
-from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint, layer_sizes
 from digitcli.core.device import choose_device
+from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DigitcliError
-from digitcli.core.evaluation import evaluate
+from digitcli.core.evaluation.calibration import FEWEST, calibration, fit_temperature
+from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward, probabilities
-from digitcli.core.metadata import EpochPoint, LossPoint, layer_sizes
 from digitcli.core.model import (
     MLP,
     measure,
@@ -25,9 +25,6 @@ from digitcli.core.model import (
     predict_logits,
     weights_of,
 )
-from digitcli.core.observers import EpochResult, LossReading, Observer
-from digitcli.core.optimizers import optimizer_for
-from digitcli.core.ranks import Rank
 from digitcli.core.recipes import (
     BEST,
     LESSON,
@@ -38,7 +35,10 @@ from digitcli.core.recipes import (
     usual_recipe,
 )
 from digitcli.core.softmax import softmax
-from digitcli.core.training import train
+from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
+from digitcli.core.training.loader import Batches, TrainingData, check_batches, fitting_batch
+from digitcli.core.training.loop import train
+from digitcli.core.training.optimizers import optimizer_for
 
 CPU = torch.device("cpu")
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 from conftest import Run
 
-from digitcli.data.optdigits import load_optdigits
-from digitcli.data.prepare import is_mnist_form
+from digitcli.data.datasets.optdigits import load_optdigits
+from digitcli.data.preprocessing.mnist_form import is_mnist_form
 
 
 def test_the_split_is_fixed_stratified_and_in_mnist_form() -> None:

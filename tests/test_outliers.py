@@ -5,8 +5,8 @@ import numpy.typing as npt
 import pytest
 from drawn_digits import drawn_pictures, likeness
 
-from digitcli.data import outliers
-from digitcli.data.prepare import is_mnist_form
+from digitcli.data.datasets import outliers
+from digitcli.data.preprocessing.mnist_form import is_mnist_form
 
 IMAGES, LABELS = drawn_pictures(50, 1)
 

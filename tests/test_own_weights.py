@@ -10,13 +10,13 @@ from conftest import SHARED_MNIST
 from typer.testing import CliRunner
 
 from digitcli.cli.app import app
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint
-from digitcli.core.evaluation import evaluate
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.checkpointing.locate import OWN_PLACES
+from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward
-from digitcli.core.lookup import OWN_PLACES
 from digitcli.core.recipes import BEST
-from digitcli.data.archives import FILE_SETS
-from digitcli.data.mnist import read_split
+from digitcli.data.datasets.readers import read_split
+from digitcli.data.download.manifest import FILE_SETS
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.paper import local_paper, otsu, separate_ink, trim_padding
-from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import prepare
-from digitcli.data.ruling import remove_ruling
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.preprocessing.binarize import local_paper, otsu, separate_ink, trim_padding
+from digitcli.data.preprocessing.mnist_form import prepare
+from digitcli.data.preprocessing.ruled_lines import remove_ruling
 
 Field = npt.NDArray[np.float32]
 

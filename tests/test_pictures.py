@@ -9,8 +9,8 @@ from drawn_digits import as_grey, draw_digit, drawn_pictures, prepared
 from PIL import Image
 
 from digitcli.core.errors import PictureError
-from digitcli.data.finding import find_files
-from digitcli.data.pictures import read_picture
+from digitcli.data.images.discover import find_files
+from digitcli.data.images.grayscale import read_picture
 
 
 def encoded(image: Image.Image, format_: str, **options: object) -> bytes:

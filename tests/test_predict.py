@@ -10,7 +10,7 @@ from drawn_digits import draw_digit, save_digit
 from PIL import Image
 
 from digitcli.console.prediction import below_one
-from digitcli.core.checkpoint import Checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

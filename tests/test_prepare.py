@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from digitcli.core.errors import PictureError
-from digitcli.data.prepare import is_mnist_form
+from digitcli.data.preprocessing.mnist_form import is_mnist_form
 
 pictures = st.one_of(
     hnp.arrays(np.float32, (28, 28), elements=st.floats(0, 1, width=32)),

@@ -15,12 +15,12 @@ from drawn_digits import drawn_pictures, likeness, md5
 from faulty_server import serve
 from PIL import Image
 
-from digitcli.core.checkpoint import load_checkpoint
-from digitcli.core.lookup import LATEST
-from digitcli.data.archives import FILE_SETS, DataFile
-from digitcli.data.datasets import DATASETS
-from digitcli.data.download import torchvision_mirrors
-from digitcli.data.training_data import pixel_statistics
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.data.datasets.registry import DATASETS
+from digitcli.data.datasets.training_data import pixel_statistics
+from digitcli.data.download.downloader import torchvision_mirrors
+from digitcli.data.download.manifest import FILE_SETS, DataFile
 
 COUNTS = {"train": 200, "test": 80}
 IDX_SETS = ("fashion-mnist", "kmnist", "qmnist")
@@ -193,8 +193,8 @@ def test_torchvision_reads_what_was_downloaded(
 def test_usps_comes_out_in_mnists_form(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from digitcli.data.mnist import read_split
-    from digitcli.data.prepare import is_mnist_form
+    from digitcli.data.datasets.readers import read_split
+    from digitcli.data.preprocessing.mnist_form import is_mnist_form
 
     make_small("usps", monkeypatch, tmp_path / "mirror")
     run("download", "--dataset", "usps", "--mirror", tmp_path / "mirror")

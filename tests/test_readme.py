@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from digitcli import __version__
 from digitcli.cli.app import app
-from digitcli.core.metadata import FORMAT_VERSION
-from digitcli.core.resume import STATE_VERSION
+from digitcli.core.checkpointing.metadata import FORMAT_VERSION
+from digitcli.core.checkpointing.training_state import STATE_VERSION
 
 TEXT = readme.README.read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ from digitcli import Classifier
 from digitcli.cli.app import app
 from digitcli.core.export import write
 from digitcli.core.export.formats import FORMATS
-from digitcli.data.mnist import read_split
+from digitcli.data.datasets.readers import read_split
 
 pytestmark = pytest.mark.skipif(not SHARED_MNIST.is_dir(), reason="no ../shared/mnist here")
 

@@ -9,13 +9,13 @@ import torch
 from drawn_digits import drawn_data
 from torch import Tensor
 
-from digitcli.core import optimizers, training
-from digitcli.core.batches import Batch, TrainingData
-from digitcli.core.checkpoint import Checkpoint
-from digitcli.core.observers import Observer
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.checkpointing.training_state import TrainingState
 from digitcli.core.recipes import BEST, QUICK, Recipe
-from digitcli.core.replay import Replayed, Step
-from digitcli.core.resume import TrainingState
+from digitcli.core.training import loop, optimizers
+from digitcli.core.training.callbacks.callback import Observer
+from digitcli.core.training.cuda_graphs import Replayed, Step
+from digitcli.core.training.loader import Batch, TrainingData
 
 CPU = torch.device("cpu")
 
@@ -70,7 +70,7 @@ def data() -> TrainingData:
 def trained(
     data: TrainingData, recipe: Recipe, device: torch.device = CPU, who: Sequence[Observer] = ()
 ) -> Checkpoint:
-    done = training.train(data, recipe, seed=3, log_every=5, device=device, observers=who)
+    done = loop.train(data, recipe, seed=3, log_every=5, device=device, observers=who)
     return done.checkpoint
 
 
@@ -78,9 +78,7 @@ Make = Callable[[Step, int, Callable[[str], None]], Step]
 
 
 def taking(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        training, "fastest", lambda step, size, _, on_plain: make(step, size, on_plain)
-    )
+    monkeypatch.setattr(loop, "fastest", lambda step, size, _, on_plain: make(step, size, on_plain))
 
 
 def by(graphs: TapeGraphs) -> Make:
@@ -117,12 +115,10 @@ def test_going_on_at_a_smaller_batch_replays_the_full_ones(
 
     recipe, keeper = replace(RECIPES["lesson"], epochs=3), Keeper()
     full = 100 // recipe.batch_size
-    training.train(
-        data, recipe, seed=3, log_every=5, device=CPU, observers=[keeper], save_every=full
-    )
+    loop.train(data, recipe, seed=3, log_every=5, device=CPU, observers=[keeper], save_every=full)
     graphs = TapeGraphs()
     taking(by(graphs), monkeypatch)
-    training.train(data, recipe, seed=3, log_every=5, device=CPU, resume=keeper.state)
+    loop.train(data, recipe, seed=3, log_every=5, device=CPU, resume=keeper.state)
     assert (graphs.warmed, graphs.captured, graphs.replayed) == (3, 1, 2 * full - 3)
 
 

@@ -16,14 +16,14 @@ from drawn_digits import draw_digit, save_digit
 from PIL import Image
 from read_page import Element, check_page, read_page
 
-from digitcli.core.calibration import likely_range
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.evaluation import evaluate
-from digitcli.data.optdigits import load_optdigits
-from digitcli.data.split import Split
-from digitcli.data.thumbnail import SIDE, thumbnail
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.evaluation.calibration import likely_range
+from digitcli.core.evaluation.evaluate import evaluate
+from digitcli.data.datasets.optdigits import load_optdigits
+from digitcli.data.datasets.split import Split
 from digitcli.report import evaluation, gallery
 from digitcli.report.charts import Chart
+from digitcli.report.thumbnail import SIDE, thumbnail
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

@@ -17,19 +17,19 @@ import torch
 from conftest import Launch, Run, Start
 from drawn_digits import SmallMnist, drawn_data
 
-from digitcli.core.batches import TrainingData
-from digitcli.core.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.training_state import load_state, save_state, state_path
 from digitcli.core.errors import CheckpointError, StoppedError
-from digitcli.core.locks import only_one
-from digitcli.core.lookup import LATEST
-from digitcli.core.observers import EpochResult, LossReading, Observer
+from digitcli.core.files.locks import only_one
+from digitcli.core.files.schema import read_record
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
-from digitcli.core.records import read_record
-from digitcli.core.resume import load_state, save_state, state_path
-from digitcli.core.saving import RunWriter
-from digitcli.core.stopping import StopWish
-from digitcli.core.training import train
+from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
+from digitcli.core.training.callbacks.checkpoint_writer import RunWriter
+from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.loop import train
+from digitcli.core.training.signals import StopWish
 
 CPU = torch.device("cpu")
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")

@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw
 from traced_digits import Place, drawn, penned, trace
 
-from digitcli.data.prepare import prepare, thicken
-from digitcli.data.shapes import find_digit, find_pieces, stroke_width
+from digitcli.data.preprocessing.components import find_digit, find_pieces, stroke_width
+from digitcli.data.preprocessing.mnist_form import prepare, thicken
 
 SIDE = 240
 

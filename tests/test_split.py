@@ -28,12 +28,12 @@ from digitcli import (
     Reading,
 )
 from digitcli.console.reading import ReadingDisplay
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
-from digitcli.data.cuts import find_cuts
-from digitcli.data.lattice import read_page as join_parts
-from digitcli.data.marked import Mark, draw_marks
-from digitcli.data.pictures import read_picture
-from digitcli.data.splitting import find_parts
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.segmentation.cut_candidates import find_cuts
+from digitcli.data.segmentation.oversegment import find_parts
+from digitcli.data.segmentation.viterbi import read_page as join_parts
+from digitcli.report.box_drawing import Mark, draw_marks
 
 SIDE = 64
 

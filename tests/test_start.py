@@ -13,12 +13,12 @@ from conftest import Launch, Run
 from drawn_digits import SmallMnist, drawn_data
 from test_folders import fill
 
-from digitcli.cli.settings import new_settings
-from digitcli.core.batches import TrainingData
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.cli.train.settings import new_settings
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST, find_own
+from digitcli.core.checkpointing.metadata import layer_sizes
+from digitcli.core.checkpointing.training_state import Settings
 from digitcli.core.errors import DigitcliError
-from digitcli.core.lookup import LATEST, find_own
-from digitcli.core.metadata import layer_sizes
 from digitcli.core.model import (
     MLP,
     measure,
@@ -28,9 +28,9 @@ from digitcli.core.model import (
     weights_of,
 )
 from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
-from digitcli.core.resume import Settings
-from digitcli.core.start import Start, take_over
-from digitcli.core.training import train
+from digitcli.core.training.initial_weights import Start, take_over
+from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.loop import train
 
 CPU = torch.device("cpu")
 

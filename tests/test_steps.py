@@ -8,8 +8,8 @@ from conftest import Run
 from drawn_digits import as_grey, draw_digit, save_digit
 from PIL import Image
 
-from digitcli.data.prepare import prepare
-from digitcli.data.steps import Steps
+from digitcli.data.preprocessing.mnist_form import prepare
+from digitcli.report.step_drawing import Steps
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

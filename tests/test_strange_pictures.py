@@ -18,11 +18,11 @@ from mutations import mutated, real_pictures
 from PIL import Image
 
 from digitcli.core.errors import PictureError
-from digitcli.data.finding import find_files
-from digitcli.data.opening import OpenPicture
-from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import prepare
-from digitcli.data.reading import Source, prepare_all
+from digitcli.data.images.decode import OpenPicture
+from digitcli.data.images.discover import find_files
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.pipeline import Source, prepare_all
+from digitcli.data.preprocessing.mnist_form import prepare
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

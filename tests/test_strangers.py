@@ -16,11 +16,11 @@ from drawn_digits import save_digit
 from measured import measured
 from mutations import mutated_checkpoint
 
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import OWN_PLACES
+from digitcli.core.checkpointing.metadata import MOST_CLASSES, MOST_READINGS, LossPoint
 from digitcli.core.errors import CheckpointError
 from digitcli.core.inference import probabilities
-from digitcli.core.lookup import OWN_PLACES
-from digitcli.core.metadata import MOST_CLASSES, MOST_READINGS, LossPoint
 
 
 def parts(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:

@@ -17,7 +17,7 @@ from PIL import Image
 pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
 from terminal import Screen, run_on_terminal
 
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 Look = Callable[..., Screen]
 

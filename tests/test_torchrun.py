@@ -12,12 +12,12 @@ from conftest import Start
 from drawn_digits import SmallMnist
 from test_folders import fill
 
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.training_state import load_state, state_path
+from digitcli.core.distributed.process_group import World
+from digitcli.core.distributed.rank import Rank, own_rank
 from digitcli.core.errors import DigitcliError
-from digitcli.core.lookup import LATEST
-from digitcli.core.ranks import Rank, own_rank
-from digitcli.core.resume import load_state, state_path
-from digitcli.core.world import World
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
 FLAGS = ("--epochs", "2", "--batch-size", "50", "--log-every", "5", "--lr", "0.02")

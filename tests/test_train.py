@@ -10,11 +10,11 @@ import pytest
 from conftest import Run
 from drawn_digits import SmallMnist
 
-from digitcli.core.checkpoint import load_checkpoint
-from digitcli.core.lookup import LATEST
-from digitcli.data import datasets
-from digitcli.data.mnist import read_split
-from digitcli.data.split import Split, hold_out
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.data.datasets import registry
+from digitcli.data.datasets.readers import read_split
+from digitcli.data.datasets.split import Split, hold_out
 
 FLAGS = ("--epochs", "2", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 
@@ -125,7 +125,7 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
         asked.append(split)
         return read_split(data_dir, split, dataset)
 
-    monkeypatch.setattr(datasets, "read_split", watched)
+    monkeypatch.setattr(registry, "read_split", watched)
     result = run("train", *FLAGS, "--validation", 60, "--seed", 4)
     assert asked == ["train"]
     metadata = load_checkpoint(LATEST).metadata

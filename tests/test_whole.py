@@ -9,10 +9,10 @@ import pytest
 from conftest import Run
 from PIL import Image
 
-from digitcli.core.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.datasets import DATASETS
-from digitcli.data.whole import prepare_whole
+from digitcli.data.datasets.registry import DATASETS
+from digitcli.data.preprocessing.full_frame import prepare_whole
 
 
 def garment() -> np.ndarray:

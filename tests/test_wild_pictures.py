@@ -8,8 +8,8 @@ from scenery import generator
 from traced_digits import Place, drawn, penned, trace
 from wild_pictures import CONDITIONS, MNIST_VARIANTS
 
-from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import prepare
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.preprocessing.mnist_form import prepare
 
 DIGITS, _ = drawn_pictures(10, seed=5)
 

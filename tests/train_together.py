@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from drawn_digits import drawn_data
 
-from digitcli.core.checkpoint import save_checkpoint
+from digitcli.core.checkpointing.checkpoint import save_checkpoint
+from digitcli.core.distributed.process_group import join
 from digitcli.core.recipes import BEST
-from digitcli.core.training import train
-from digitcli.core.world import join
+from digitcli.core.training.loop import train
 
 data = drawn_data(101, outliers=50)  # so that the last batch is uneven
 recipe = replace(BEST, epochs=2, batch_size=32, optimizer="sgd", lr=0.05)

@@ -11,9 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from digitcli import __version__
-from digitcli.cli import download, evaluate, export, inspect_softmax, predict, train
+from digitcli.cli import download, evaluate, export, inspect_softmax, predict
 from digitcli.cli.options import examples, plain_examples
-from digitcli.cli.wrong_values import plain_problem
+from digitcli.cli.train import command as train
+from digitcli.cli.usage_errors import plain_problem
 from digitcli.console.streams import is_terminal, unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
 

@@ -27,9 +27,9 @@ def download(
 ) -> None:
     """Download a data set, check it against its published MD5 sums, and mend what is damaged."""
     from digitcli.console.download import DownloadDisplay, show_download
-    from digitcli.data import download as downloading
-    from digitcli.data.archives import FILE_SETS
-    from digitcli.data.datasets import find_dataset
+    from digitcli.data.datasets.registry import find_dataset
+    from digitcli.data.download import downloader as downloading
+    from digitcli.data.download.manifest import FILE_SETS
 
     find_dataset(dataset)
     if dataset not in FILE_SETS:

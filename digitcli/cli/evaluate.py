@@ -66,8 +66,8 @@ def evaluate(
 
         check_page(report)
 
-    from digitcli.core.checkpoint import load_named
-    from digitcli.data.datasets import Source, find_dataset
+    from digitcli.core.checkpointing.checkpoint import load_named
+    from digitcli.data.datasets.registry import Source, find_dataset
 
     path, loaded = load_named(checkpoint)
     chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
@@ -75,8 +75,8 @@ def evaluate(
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
     from digitcli.console.streams import print_note, print_weights, visible
-    from digitcli.core import evaluation
     from digitcli.core.device import choose_device
+    from digitcli.core.evaluation import evaluate as evaluation
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:

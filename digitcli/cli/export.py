@@ -55,10 +55,10 @@ def export(
 
     from digitcli.console.export import show_export
     from digitcli.console.streams import print_note, print_weights, visible
-    from digitcli.core.checkpoint import load_named
+    from digitcli.core.checkpointing.checkpoint import load_named
     from digitcli.core.errors import DigitcliError
     from digitcli.core.export import write
-    from digitcli.core.files import real
+    from digitcli.core.files.atomic import real
 
     path, loaded = load_named(checkpoint)
     if real(out) == real(path):

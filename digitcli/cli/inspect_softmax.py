@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from digitcli.classifier import Classifier, Prediction
-    from digitcli.data.datasets import Dataset
+    from digitcli.data.datasets.registry import Dataset
 
 EXAMPLES = examples(
     "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person --target cat --explain",
@@ -98,7 +98,7 @@ def inspect_softmax(
         classifier = Classifier.load(checkpoint)
         path, names = classifier.path, classifier.classes
         if index is not None:
-            from digitcli.data.datasets import find_dataset
+            from digitcli.data.datasets.registry import find_dataset
 
             chosen = find_dataset(dataset or classifier.metadata.dataset, names)
             picture, label = _labelled(chosen, split or "test", index, data_dir, mirror or [])
@@ -150,9 +150,9 @@ def _read(classifier: "Classifier", image: str) -> "Prediction":
     """Reads a picture, and says as ``predict`` does where it is perhaps not of one digit."""
     from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import PictureError
-    from digitcli.data.costs import MAX_PIXELS
-    from digitcli.data.opening import read_stream
-    from digitcli.data.reading import Source
+    from digitcli.data.images.decode import read_stream
+    from digitcli.data.images.limits import MAX_PIXELS
+    from digitcli.data.images.pipeline import Source
 
     content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
     source = Source(image, content)
@@ -169,7 +169,7 @@ def _labelled(
 ) -> "tuple[np.ndarray, str]":
     from digitcli.console.download import DownloadDisplay
     from digitcli.core.errors import DatasetError
-    from digitcli.data.datasets import Source
+    from digitcli.data.datasets.registry import Source
 
     with DownloadDisplay() as progress:
         pictures = chosen.load(split, Source(data_dir, mirrors, progress))

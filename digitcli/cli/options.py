@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from digitcli.core.lookup import CHECKPOINT_VARIABLE, LATEST, PRETRAINED
+from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE, LATEST, PRETRAINED
 
 
 def default_data_dir() -> Path:
@@ -41,14 +41,14 @@ def _checkpoint_names(incomplete: str) -> list[str]:
 
 
 def _dataset_names() -> list[str]:
-    from digitcli.data.datasets import DATASETS
-    from digitcli.data.folders import PREFIX
+    from digitcli.data.datasets.image_folder import PREFIX
+    from digitcli.data.datasets.registry import DATASETS
 
     return [*DATASETS, PREFIX]
 
 
 def _split_names() -> list[str]:
-    from digitcli.data.datasets import SPLITS
+    from digitcli.data.datasets.registry import SPLITS
 
     return list(SPLITS)
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digitcli.cli.options import CheckpointFile, Json, examples, file, file_name
-from digitcli.core.blas import use_one_thread
-from digitcli.data.costs import MAX_PIXELS
+from digitcli.core.threads import use_one_thread
+from digitcli.data.images.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from digitcli.answers import Prediction, Reading
     from digitcli.classifier import Classifier
     from digitcli.console.prediction import AnswerDisplay
     from digitcli.core.errors import PictureError
-    from digitcli.data.reading import Source
+    from digitcli.data.images.pipeline import Source
+    from digitcli.predictions import Prediction, Reading
     from digitcli.report.gallery import Gallery
 
     Answer = Prediction | Reading | PictureError
@@ -114,8 +114,8 @@ def predict(
     from digitcli.classifier import Classifier
     from digitcli.console.streams import print_note, visible
     from digitcli.core.errors import BlankPictureError, PictureError
-    from digitcli.data.finding import is_passed_over
-    from digitcli.data.reading import Source
+    from digitcli.data.images.discover import is_passed_over
+    from digitcli.data.images.pipeline import Source
 
     _check_forms(json=json, quiet=quiet, split=split, top=top)
     _check_sources(images or [], files_from)
@@ -163,7 +163,7 @@ def predict(
     if report is not None and not quiet:
         print_note(f"wrote the report {visible(str(report))}")
     if show_steps is not None and latest is not None:
-        from digitcli.cli.drawings import draw_answer
+        from digitcli.cli.show_steps import draw_answer
 
         draw_answer(classifier, *latest, show_steps, max_pixels, split=split)
     if failed and not answered and not blank:
@@ -197,8 +197,8 @@ def _check_sources(images: list[str], files_from: str | None) -> None:
 
 def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     from digitcli.core.errors import DigitcliError
-    from digitcli.core.files import real
-    from digitcli.data.steps import check_destination
+    from digitcli.core.files.atomic import real
+    from digitcli.report.step_drawing import check_destination
 
     one = len(images) == 1 and files_from is None and images[0] not in ("", "-")
     if not one or os.path.isdir(images[0]):  # noqa: PTH112  Path's raises on a name too long
@@ -253,9 +253,9 @@ def _sources(
 ) -> "Iterator[Source | None]":
     """Yields each picture's name and content; notes in ``folders`` those that it searches."""
     from digitcli.core.errors import DigitcliError
-    from digitcli.data.finding import find_files
-    from digitcli.data.opening import read_stream
-    from digitcli.data.reading import Source, read_names
+    from digitcli.data.images.decode import read_stream
+    from digitcli.data.images.discover import find_files
+    from digitcli.data.images.pipeline import Source, read_names
 
     empty = not images
     listed = () if files_from is None else read_names(_blocks(files_from))

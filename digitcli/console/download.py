@@ -14,8 +14,8 @@ from digitcli.console.streams import (
     print_note,
     visible,
 )
-from digitcli.data import fetch
-from digitcli.data.download import FileReport
+from digitcli.data.download import fetch
+from digitcli.data.download.downloader import FileReport
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -16,8 +16,8 @@ from digitcli.console.streams import (
     print_whole,
     visible,
 )
-from digitcli.core.calibration import Calibration, Coverage
-from digitcli.core.evaluation import Evaluation
+from digitcli.core.evaluation.calibration import Calibration, Coverage
+from digitcli.core.evaluation.evaluate import Evaluation
 
 _CELL = 5
 """Columns that a count in the confusion matrix takes at least."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.answers import UNSURE
 from digitcli.console.errors import print_error
 from digitcli.console.streams import (
     error_console,
@@ -27,13 +26,14 @@ from digitcli.console.streams import (
     visible,
 )
 from digitcli.core.errors import PictureError
+from digitcli.predictions import UNSURE
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
-    from digitcli.answers import Prediction, Reading
     from digitcli.classifier import Classifier
+    from digitcli.predictions import Prediction, Reading
 
 Answer = TypeVar("Answer", "Prediction", "Reading")
 

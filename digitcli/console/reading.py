@@ -3,9 +3,9 @@
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from digitcli.answers import UNSURE, PlacedDigit, Reading
 from digitcli.console.prediction import AnswerDisplay, below_one, digit_as_json, half_blocks, named
 from digitcli.console.streams import has_colour, print_json, print_line, visible
+from digitcli.predictions import UNSURE, PlacedDigit, Reading
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

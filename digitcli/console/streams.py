@@ -9,13 +9,13 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from digitcli.core.checkpointing.locate import comes_with_digitcli
 from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.lookup import comes_with_digitcli
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from digitcli.core.metadata import Metadata
+    from digitcli.core.checkpointing.metadata import Metadata
 
 
 def is_terminal(stream: TextIO) -> bool:

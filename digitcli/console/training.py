@@ -18,10 +18,10 @@ from digitcli.console.streams import (
     print_note,
     visible,
 )
-from digitcli.core.batches import TrainingData
-from digitcli.core.observers import EpochResult, LossReading, Observer
+from digitcli.core.checkpointing.training_state import TrainingState
 from digitcli.core.recipes import Recipe
-from digitcli.core.resume import TrainingState
+from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
+from digitcli.core.training.loader import TrainingData
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.checkpoint import Checkpoint
-from digitcli.core.metadata import INPUTS
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.checkpointing.metadata import INPUTS
 from digitcli.core.softmax import FloatArray, softmax
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from digitcli.core.checkpoint import Weights
+from digitcli.core.checkpointing.checkpoint import Weights
 
 _BATCH = 10_000
 """Pictures per forward pass: 20 MB of activations, and few calls."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digitcli.core.batches import TrainingData
+from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.files import check_writable, write_atomically
-from digitcli.core.metadata import Metadata
-from digitcli.core.observers import EpochResult, Observer
+from digitcli.core.files.atomic import check_writable, write_atomically
 from digitcli.core.recipes import Recipe
+from digitcli.core.training.callbacks.callback import EpochResult, Observer
+from digitcli.core.training.loader import TrainingData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

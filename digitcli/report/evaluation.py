@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli import __version__
-from digitcli.core.calibration import coverage, likely_range
-from digitcli.core.evaluation import Evaluation
-from digitcli.core.metadata import Metadata
+from digitcli.core.checkpointing.metadata import Metadata
+from digitcli.core.evaluation.calibration import coverage, likely_range
+from digitcli.core.evaluation.evaluate import Evaluation
 from digitcli.report.charts import Chart
 from digitcli.report.page import bars, picture_uri, write_page
 

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli import __version__
-from digitcli.answers import Prediction, Reading
 from digitcli.core.errors import PictureError
-from digitcli.data.thumbnail import thumbnail
+from digitcli.predictions import Prediction, Reading
 from digitcli.report.page import bars, check_page, data_uri, picture_uri, write_page
+from digitcli.report.thumbnail import thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from digitcli.data.reading import Source
+    from digitcli.data.images.pipeline import Source
 
 MOST = 1000
 """Pictures that are shown at most: a page of ten megabytes, which a browser opens in a second."""

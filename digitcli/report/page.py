@@ -13,7 +13,7 @@ from PIL import Image
 from digitcli.console.prediction import below_one
 from digitcli.console.streams import visible
 from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.files import check_writable, write_atomically
+from digitcli.core.files.atomic import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -19,12 +19,12 @@ import torch
 from speed import data_dir
 
 from digitcli.console.download import DownloadDisplay
-from digitcli.core.batches import TrainingData
 from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import BEST, LESSON, QUICK, Deformation, Recipe
-from digitcli.core.training import train
-from digitcli.data.datasets import Source
-from digitcli.data.training_data import load_training_data
+from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.loop import train
+from digitcli.data.datasets.registry import Source
+from digitcli.data.datasets.training_data import load_training_data
 
 OPTDIGITS = [
     Recipe("optdigits", epochs, batch_size, lr, momentum)

@@ -27,19 +27,19 @@ from pictures import WILD
 from speed import data_dir
 from torch.nn import functional
 
-from digitcli.core.batches import TrainingData
-from digitcli.core.checkpoint import Checkpoint
-from digitcli.core.lookup import find_own
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.checkpointing.locate import find_own
 from digitcli.core.model import normalised, plain_mlp, predict_logits
 from digitcli.core.recipes import BEST, FINETUNE, LESSON, OPTDIGITS, TRANSFER, Deformation, Recipe
-from digitcli.core.start import Start, load_start
-from digitcli.core.training import train
-from digitcli.data.mnist import read_split
-from digitcli.data.optdigits import load_optdigits
-from digitcli.data.outliers import make_outliers
-from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import prepare
-from digitcli.data.split import Split
+from digitcli.core.training.initial_weights import Start, load_start
+from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.loop import train
+from digitcli.data.datasets.optdigits import load_optdigits
+from digitcli.data.datasets.outliers import make_outliers
+from digitcli.data.datasets.readers import read_split
+from digitcli.data.datasets.split import Split
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.preprocessing.mnist_form import prepare
 
 DIGITS = tuple("0123456789")
 SURE = 0.6

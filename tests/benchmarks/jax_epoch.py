@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from digitcli.data.mnist import read_split
+from digitcli.data.datasets.readers import read_split
 
 split = read_split(Path(sys.argv[1]), "train")
 assert split is not None

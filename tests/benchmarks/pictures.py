@@ -41,14 +41,14 @@ from scenery import generator
 from speed import data_dir
 from wild_pictures import CONDITIONS, MNIST_VARIANTS
 
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint
-from digitcli.core.doubt import doubt
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.errors import PictureError
+from digitcli.core.evaluation.ood import doubt
 from digitcli.core.inference import probabilities
-from digitcli.data.mnist import read_split
-from digitcli.data.pictures import read_picture
-from digitcli.data.prepare import Picture, prepare
-from digitcli.data.split import Split
+from digitcli.data.datasets.readers import read_split
+from digitcli.data.datasets.split import Split
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.preprocessing.mnist_form import Picture, prepare
 
 WILD = Path(__file__).parents[3] / "shared" / "wild"
 AS_IN_MNIST = "as-in-mnist"
@@ -245,7 +245,7 @@ def against_eval(rows: Sequence[Row], bench: Bench) -> list[Row]:
     """Adds to MNIST's rows how far they are from what ``eval`` finds."""
     import torch
 
-    from digitcli.core.evaluation import evaluate
+    from digitcli.core.evaluation.evaluate import evaluate
 
     images, labels = bench.split.images, bench.split.labels
     accuracy = evaluate(bench.checkpoint, images, labels, torch.device("cpu")).accuracy

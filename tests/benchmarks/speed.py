@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from digitcli.cli.options import default_data_dir
-from digitcli.data.mnist import read_split
+from digitcli.data.datasets.readers import read_split
 
 HERE = Path(__file__).parent
 DIGITCLI = [sys.executable, "-m", "digitcli"]

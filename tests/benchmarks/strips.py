@@ -45,7 +45,7 @@ from scenery import (
 
 from digitcli import Classifier
 from digitcli.core.errors import PictureError
-from digitcli.data.split import Split
+from digitcli.data.datasets.split import Split
 
 Field = npt.NDArray[np.float32]
 Digits = Sequence[Field]

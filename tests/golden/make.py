@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digitcli.core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.inference import forward
 from digitcli.core.softmax import softmax
 

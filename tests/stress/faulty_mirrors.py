@@ -22,7 +22,7 @@ from pathlib import Path
 
 from small_world import CERTIFICATE, SmallWorld, closed_port, dripping_handshake, serve
 
-from digitcli.data import fetch
+from digitcli.data.download import fetch
 
 QUICK = {  # fault: what the server calls it
     "403": "403",

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from small_world import SmallWorld
 
-from digitcli.core.resume import state_path
+from digitcli.core.checkpointing.training_state import state_path
 
 RUN = ("--epochs", "40", "--batch-size", "10", "--log-every", "30", "--seed", "3")
 WITHOUT_RIGHTS = (

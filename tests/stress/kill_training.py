@@ -25,9 +25,9 @@ from pathlib import Path
 
 from small_world import SmallWorld
 
-from digitcli.core.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.training_state import load_state, state_path
 from digitcli.core.errors import DigitcliError
-from digitcli.core.resume import load_state, state_path
 
 KINDS = {
     "lesson": ("--epochs", "8", "--batch-size", "10", "--save-every", "7", "--log-every", "9"),

@@ -39,8 +39,8 @@ from mutations import mutated, mutated_checkpoint, real_pictures  # noqa: E402
 from digitcli.classifier import Classifier, Prediction  # noqa: E402
 from digitcli.console.prediction import PredictionDisplay  # noqa: E402
 from digitcli.core.errors import CheckpointError, PictureError  # noqa: E402
-from digitcli.data.costs import MAX_PIXELS  # noqa: E402
-from digitcli.data.reading import Source  # noqa: E402
+from digitcli.data.images.limits import MAX_PIXELS  # noqa: E402
+from digitcli.data.images.pipeline import Source  # noqa: E402
 
 SECONDS, MEGABYTES = 5.0, 512
 GIVEN_UP = 60.0

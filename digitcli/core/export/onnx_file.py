@@ -13,8 +13,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from digitcli import __version__
-from digitcli.core.checkpoint import Weights
-from digitcli.core.export.check import Run
+from digitcli.core.checkpointing.checkpoint import Weights
+from digitcli.core.export.verify import Run
 
 _OPSET, _IR_VERSION = 13, 7
 """The oldest operator set in which all that is used here means what it means today (Softmax was

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from digitcli.core.checkpoint import Checkpoint, Weights
+from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
 from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.export.check import COUNT, TOLERANCE, Run, largest_difference
-from digitcli.core.export.network import folded, notes
-from digitcli.core.files import check_writable, write_atomically
+from digitcli.core.export.folding import folded, notes
+from digitcli.core.export.verify import COUNT, TOLERANCE, Run, largest_difference
+from digitcli.core.files.atomic import check_writable, write_atomically
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def _tools(
 ) -> tuple[Callable[[Weights, Mapping[str, str]], bytes], Callable[[bytes], Run]]:
     """Imports what writes a format, and what reads it."""
     if format_ == "npz":
-        from digitcli.core.export import numpy_archive
+        from digitcli.core.export import npz
 
-        return numpy_archive.pack, numpy_archive.unpack
+        return npz.pack, npz.unpack
     if format_ == "pt2":
-        from digitcli.core.export import torch_program
+        from digitcli.core.export import pt2
 
-        return torch_program.pack, torch_program.unpack
+        return pt2.pack, pt2.unpack
     try:
         from digitcli.core.export import onnx_file
     except ImportError as error:

@@ -1,0 +1,1 @@
+"""``digitcli train``: its options, settings and messages."""

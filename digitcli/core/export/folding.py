@@ -1,0 +1,50 @@
+"""What every format holds: the network from bytes to probabilities, and what belongs to it."""
+
+import json
+
+import numpy as np
+
+from digitcli import __version__
+from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
+
+
+def folded(checkpoint: Checkpoint) -> Weights:
+    """Works the normalisation into the first layer and the temperature into the last.
+
+    Both are linear, so that linear layers with ReLU between them and softmax behind are all that
+    is left. It is done in float64: the result is nearer to exact arithmetic than the steps one
+    after the other in float32.
+
+    Returns:
+        float32, named as in the checkpoint, for pixels in 0..255 and softmax at temperature 1.
+    """
+    metadata = checkpoint.metadata
+    weights = {name: weight.astype(np.float64) for name, weight in checkpoint.weights.items()}
+    last = len(metadata.layer_sizes) - 1
+    weights["l1.bias"] -= weights["l1.weight"].sum(axis=1) * metadata.mean / metadata.std
+    weights["l1.weight"] /= 255 * metadata.std
+    for part in ("weight", "bias"):
+        weights[f"l{last}.{part}"] /= metadata.temperature
+    return {name: weight.astype(np.float32) for name, weight in weights.items()}
+
+
+def notes(checkpoint: Checkpoint) -> dict[str, str]:
+    """Says what goes in, what comes out, and where the weights are from, a text for each."""
+    metadata = checkpoint.metadata
+    told = {
+        "classes": json.dumps(metadata.classes, ensure_ascii=False),
+        "input": "pictures: uint8 (batch, 28, 28), light ink (255) on black (0) in MNIST's form, "
+        "the digit fitted into 20x20 pixels and centred by mass",
+        "output": f"probabilities: float32 (batch, {len(metadata.classes)}), in the order of the "
+        "classes, at the temperature",
+        "preprocessing": "none is needed; the network itself takes pixels / 255, less "
+        f"{metadata.mean:g}, divided by {metadata.std:g}",
+        "temperature": repr(metadata.temperature),
+        "dataset": metadata.dataset,
+        "command": metadata.command,
+        "digitcli": __version__,
+    }
+    if metadata.accuracies:
+        told["accuracy"] = repr(metadata.accuracies[-1].accuracy)
+        told["scored_on"] = metadata.scored_on
+    return told

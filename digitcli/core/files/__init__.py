@@ -1,0 +1,1 @@
+"""Reading and writing files safely: atomic writes, locks, regular files, validated JSON."""

@@ -1,0 +1,1 @@
+"""The data sets by name, and the training data made from them."""

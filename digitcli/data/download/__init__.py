@@ -1,0 +1,1 @@
+"""Downloading data sets: published files and checksums, mirrors, atomic installation."""

@@ -1,0 +1,1 @@
+"""Image files: finding, decoding within limits, converting to grayscale, in parallel."""

@@ -1,0 +1,1 @@
+"""From a grayscale image to the 28x28 input of the network."""

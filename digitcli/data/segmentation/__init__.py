@@ -1,0 +1,1 @@
+"""Splitting an image of several digits: oversegmentation and the best path through it."""
