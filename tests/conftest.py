@@ -5,33 +5,28 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+from commands import Launch, Run, Start
 from drawn_digits import SmallMnist, drawn_data, write_small_mnist
 from faulty_server import FaultyServer, serve
+from paths import HELPERS
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.loop import train
 from digitcli.data.download import manifest
 
-Run = Callable[..., Result]
-Start = Callable[..., "subprocess.CompletedProcess[str]"]
-Launch = Callable[..., "subprocess.Popen[str]"]
-
 # Hypothesis fails a test that is slow once, as any is on a shared machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
-
-SHARED_MNIST = Path(__file__).parents[2] / "shared" / "mnist"
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +69,7 @@ def program(small_mnist: SmallMnist, tmp_path: Path) -> list[str]:
     """The words that start digitcli as a process, the small data set standing in for MNIST."""
     listing = tmp_path.with_name(f"{tmp_path.name}-files.json")
     listing.write_text(json.dumps([list(asdict(file).values()) for file in small_mnist.files]))
-    return [sys.executable, str(Path(__file__).with_name("small_cli.py")), str(listing)]
+    return [sys.executable, str(HELPERS / "small_cli.py"), str(listing)]
 
 
 @pytest.fixture
@@ -116,14 +111,6 @@ def trained() -> Checkpoint:
     device = torch.device("cpu")
     state = train(drawn_data(600, 200), recipe, seed=0, log_every=10, device=device)
     return state.checkpoint
-
-
-def weights_note(network: Checkpoint, path: Path = LATEST) -> str:
-    """Returns the line on standard error of commands that use the weights of a network."""
-    metadata = network.metadata
-    accuracy = f"{metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
-    worth = f"{metadata.dataset}, {metadata.epochs} epochs, {accuracy}"
-    return f"digitcli: using the weights {path} ({worth})\n"
 
 
 @pytest.fixture

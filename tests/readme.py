@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+sys.path.insert(0, str(Path(__file__).with_name("helpers")))
+
 import typer
 from drawn_digits import draw_digit
+from paths import README
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
@@ -26,7 +29,6 @@ from rich.text import Text
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.locate import OWN_PLACES
 
-README = Path(__file__).parents[1] / "README.md"
 SCREENS = Path(__file__).with_name("screens")
 
 BEGIN = "<!-- written by tests/readme.py -->\n"

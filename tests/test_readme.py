@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import readme
-from conftest import SHARED_MNIST
+from paths import README, SHARED_MNIST
 from typer.testing import CliRunner
 
 from digitcli import __version__
@@ -13,7 +13,7 @@ from digitcli.cli.app import app
 from digitcli.core.checkpointing.metadata import FORMAT_VERSION
 from digitcli.core.checkpointing.training_state import STATE_VERSION
 
-TEXT = readme.README.read_text(encoding="utf-8")
+TEXT = README.read_text(encoding="utf-8")
 
 WRITE = "run 'python tests/readme.py' to write it anew"
 

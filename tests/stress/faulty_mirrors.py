@@ -3,7 +3,7 @@
 ``python tests/stress/faulty_mirrors.py [--count 3]`` (three minutes): each fault, so many times,
 once with a good second mirror, which must serve all four files whole, and once alone, when the
 command must end with exit code 2, one line on the fault, within the stated time, and leave nothing
-in the folder. The limits are the short ones of ``tests/small_cli.py``. With ``--real`` they are
+in the folder. The limits are those of ``tests/helpers/small_cli.py``. With ``--real`` they are
 digitcli's own, and the faults that take time run side by side (ten minutes, for the mirror that
 sends for ever and just fast enough). The figures are JSON on standard output; the exit code is 1 if
 a promise broke.
@@ -51,7 +51,7 @@ SLOW = {  # fault: what the server calls it, and the limit that ends it
     "handshake drip": ("", "ANSWER_TIME"),
     "endless body, just fast enough": ("trickle", "TOTAL_TIME"),
 }
-SHORT = {"READ_TIMEOUT": 1.0, "ANSWER_TIME": 2.0, "TOTAL_TIME": 6.0}  # tests/small_cli.py's
+SHORT = {"READ_TIMEOUT": 1.0, "ANSWER_TIME": 2.0, "TOTAL_TIME": 6.0}  # tests/helpers/small_cli.py's
 SLACK = 30.0
 """Seconds for a process to start and end, sixteen of them at once on a busy machine."""
 

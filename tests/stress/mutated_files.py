@@ -31,7 +31,7 @@ from typing import Any
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
-sys.path[:0] = [str(TESTS), str(ROOT)]
+sys.path[:0] = [str(TESTS / "helpers"), str(ROOT)]
 
 import numpy as np  # noqa: E402
 from mutations import mutated, mutated_checkpoint, real_pictures  # noqa: E402

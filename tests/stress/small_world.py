@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own servers and data
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the tests' own servers and data
 
 from drawn_digits import SmallMnist, md5, write_small_mnist
 from faulty_server import CERTIFICATE, FaultyServer, closed_port, dripping_handshake, serve
@@ -40,7 +40,7 @@ class SmallWorld:
 
     def command(self, *arguments: str) -> list[str]:
         """Returns the command line that runs digitcli on the small data."""
-        program = Path(__file__).parents[1] / "small_cli.py"
+        program = Path(__file__).parents[1] / "helpers" / "small_cli.py"
         return [sys.executable, str(program), str(self._listing), *arguments]
 
     def damaged(self) -> list[str]:

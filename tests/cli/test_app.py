@@ -1,0 +1,219 @@
+"""What holds for every command: checkpoints, help, faults, and processes of their own."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import Run, Start, weights_note
+from drawn_digits import SmallMnist, save_digit
+
+from digitcli import __version__
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+
+LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
+
+
+@pytest.mark.usefixtures("checkpoint")
+@pytest.mark.parametrize("command", ["eval", "predict", "inspect-softmax", "export"])
+@pytest.mark.parametrize("content", [None, b"", b"foreign" * 100])
+def test_a_bad_checkpoint_is_one_line(run: Run, command: str, content: bytes | None) -> None:
+    save_digit(Path("1.png"), 1)
+    if content is not None:
+        Path("bad").write_bytes(content)
+    arguments = {"eval": [], "export": ["1.npz"]}.get(command, ["1.png"])
+    result = run(command, *arguments, "--checkpoint", "bad")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert ("digitcli's own" if content is None else "digitcli train") in result.stderr
+
+
+def test_train_eval_predict(start: Start, small_mnist: SmallMnist) -> None:
+    trained = start(
+        "train", "--epochs", "15", "--lr", "0.05", "--batch-size", "32",
+        "--mirror", small_mnist.folder,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    gate = start("eval", "--min-accuracy", "0.9")
+    assert gate.returncode == 0, gate.stdout
+    save_digit(Path("0.png"), 0)
+    assert start("predict", "-q", "0.png").stdout == "0\n"
+    assert start("predict", "missing.png").returncode == 2
+
+
+def test_cuda_without_cuda(start: Start) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    done = start("train", "--dataset", "optdigits", "--device", "cuda")
+    assert done.returncode == 2
+    assert torch.__version__ in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_closed_pipe_ends_quietly(start: Start, trained: Checkpoint) -> None:
+    save_digit(Path("0.png"), 0)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = start("predict", *["0.png"] * 50, stdout=writer, stderr=-1, capture_output=False)
+    os.close(writer)
+    assert done.returncode == 128 + 13
+    assert done.stderr == weights_note(trained)
+
+
+def test_a_wrong_number_is_told_in_plain_words(run: Run) -> None:
+    long = "1" * 5000  # more than int takes
+    for arguments, problem in (
+        (["train", "--lr", "x"], "'--lr': 'x' is not a number"),
+        (["train", "--epochs", "1.5"], "'--epochs': '1.5' is not a whole number"),
+        (["train", "--epochs", "0"], "'--epochs': 0 is less than 1"),
+        (["train", "--seed", "5000000000"], "'--seed': 5000000000 is more than 4294967295"),
+        (
+            ["predict", "a", "--min-probability", "nan"],
+            "'--min-probability': 'nan' is not a number",
+        ),
+        (["eval", "--min-accuracy", "-1"], "'--min-accuracy': -1 is less than 0"),
+        (["eval", "--min-accuracy", "2.5"], "'--min-accuracy': 2.5 is more than 1"),
+        (
+            ["eval", "--min-accuracy", "97"],
+            "'--min-accuracy': 97 is more than 1, write 97 % as 0.97",
+        ),
+        (["eval", "--min-accuracy", long], f"'--min-accuracy': {long} is more than 1"),
+        (
+            ["predict", "7.png", "--min-probability", "90"],
+            "'--min-probability': 90 is more than 1, write 90 % as 0.9",
+        ),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            f"digitcli: error: Invalid value for {problem}; see 'digitcli {arguments[0]} --help'\n"
+        )
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout == f"digitcli {__version__}\n"
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert result.stdout == run("--help").stdout
+    assert not result.stderr
+
+
+def test_an_unknown_command(run: Run) -> None:
+    result = run("trian")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "digitcli: error: No such command 'trian'. Did you mean 'train'?; see 'digitcli --help'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"], ["export"]],
+)
+def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    _, examples = result.stdout.split("Examples")
+    commands = [line for line in examples.splitlines() if line.strip().startswith("$ ")]
+    assert len(commands) >= 3
+    assert all("digitcli" in line for line in commands)
+
+
+def test_help_is_drawn_on_a_terminal_and_plain_lines_elsewhere(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run("predict", "--help").stdout
+    assert plain.isascii()
+    assert "Options:\n  --files-from LIST " in plain
+    assert "Examples:\n    $ digitcli predict digit.png\n    $ digitcli predict scans/" in plain
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "╭─" in run("predict", "--help").stdout
+
+
+def test_every_command_is_told_of_in_a_line(run: Run) -> None:
+    _, commands = run("--help").stdout.split("Commands:\n")
+    lines = commands.partition("\n\n")[0].splitlines()
+    assert len(lines) == 6
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import digitcli.core.softmax
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(digitcli.core.softmax, "softmax_steps", broken)
+    result = run(*LESSON)
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_interruption(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import digitcli.core.softmax
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(digitcli.core.softmax, "softmax_steps", interrupted)
+    result = run(*LESSON)
+    assert result.exit_code == 130
+    assert result.stderr == "digitcli: error: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inspect-softmax", "--logits", "1,2"], ["--version"]]
+)
+def test_a_full_disk_under_standard_output(start: Start, arguments: list[str]) -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        done = start(*arguments, stdout=full, stderr=-1, capture_output=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "digitcli: error: cannot write to standard output: No space left on device; "
+        "send it elsewhere\n"
+    )
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_full_disk_under_standard_error_loses_no_result(start: Start) -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("no /dev/full here")
+    save_digit(Path("0.png"), 0)
+    with Path("/dev/full").open("w") as full:
+        done = start("predict", "0.png", stdout=-1, stderr=full, capture_output=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("0.png\t0\t")
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_closed_streams(trained: Checkpoint) -> None:
+    save_digit(Path("1.png"), 1)
+    command = f"{shlex.quote(sys.executable)} -m digitcli predict"
+    closed = subprocess.run(
+        f"{command} 1.png >&-", shell=True, check=False, capture_output=True, text=True
+    )
+    assert (closed.returncode, closed.stderr) == (0, weights_note(trained))
+    closed = subprocess.run(
+        f"{command} - <&-", shell=True, check=False, capture_output=True, text=True
+    )
+    assert closed.returncode == 2
+    assert closed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_any_encoding_of_the_output(
+    start: Start, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    for arguments in (["train", "--help"], [*LESSON, "--explain"]):
+        assert start(*arguments, encoding=encoding).returncode == 0

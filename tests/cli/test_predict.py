@@ -1,0 +1,229 @@
+"""``digitcli predict``: files, folders and pipes, good and bad."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from commands import Run, Start, weights_note
+from drawn_digits import draw_digit, save_digit
+from PIL import Image
+
+from digitcli.console.prediction import below_one
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+
+pytestmark = pytest.mark.usefixtures("checkpoint")
+
+
+def test_a_line_per_picture(run: Run, trained: Checkpoint) -> None:
+    paths = [save_digit(Path(f"{digit}.png"), digit) for digit in range(10)]
+    result = run("predict", *paths)
+    assert result.exit_code == 0
+    assert result.stderr == weights_note(trained)
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[0] for row in rows] == [f"{digit}.png" for digit in range(10)]
+    assert [row[1] for row in rows] == list("0123456789")
+    assert all(0.1 <= float(row[2]) <= 1 and len(row[2]) == 6 for row in rows)
+
+
+def test_json(run: Run) -> None:
+    save_digit(Path("7.png"), 7)
+    result = run("predict", "7.png", "7.png", "--json")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first == second
+    assert list(first) == [
+        "path",
+        "digit",
+        "probability",
+        "probabilities",
+        "warning",
+        "checkpoint",
+    ]
+    assert (first["path"], first["digit"]) == ("7.png", 7)
+    assert first["checkpoint"] == "checkpoints/latest.safetensors"
+    assert len(first["probabilities"]) == 10
+    assert sum(first["probabilities"]) == pytest.approx(1)
+    assert first["probabilities"][7] == first["probability"] == max(first["probabilities"])
+
+
+def test_quiet(run: Run) -> None:
+    save_digit(Path("3.png"), 3)
+    assert run("predict", "--quiet", "3.png").stdout == "3\n"
+
+
+def test_top(run: Run) -> None:
+    save_digit(Path("3.png"), 3)
+    value = json.loads(run("predict", "3.png", "--top", "3", "--json").stdout)
+    assert value["top"][0]["digit"] == 3
+    ranked = sorted(value["probabilities"], reverse=True)[:3]
+    assert [entry["probability"] for entry in value["top"]] == ranked
+    row = run("predict", "3.png", "--top", "3").stdout.rstrip("\n").split("\t")
+    assert row == ["3.png"] + [
+        cell
+        for entry in value["top"]
+        for cell in (str(entry["digit"]), f"{entry['probability']:.4f}")
+    ]
+
+
+def test_standard_input(run: Run) -> None:
+    buffer = io.BytesIO()
+    draw_digit(5).save(buffer, "JPEG")
+    assert run("predict", "-", "--quiet", input=buffer.getvalue()).stdout == "5\n"
+
+
+def test_a_folder(run: Run) -> None:
+    for digit in (4, 2):
+        save_digit(Path(f"scans/sub/{digit}.png"), digit)
+    Path("scans/readme.txt").write_text("no picture")
+    lines = run("predict", "scans").stdout.splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [
+        ["scans/sub/2.png", "2"],
+        ["scans/sub/4.png", "4"],
+    ]
+
+
+def test_below_the_minimum_the_digit_is_a_question_mark(run: Run) -> None:
+    save_digit(Path("8.png"), 8)
+    result = run("predict", "8.png", "--min-probability", "1")
+    assert result.exit_code == 1
+    assert result.stdout.split("\t")[1] == "?"
+    assert (
+        json.loads(run("predict", "8.png", "--min-probability", "1", "--json").stdout)["digit"]
+        == "?"
+    )
+    assert run("predict", "8.png", "--min-probability", "0.1").exit_code == 0
+
+
+def test_one_bad_picture_does_not_stop_the_others(run: Run) -> None:
+    save_digit(Path("1.png"), 1)
+    save_digit(Path("2.png"), 2)
+    Path("bad.png").write_text("no picture")
+    Image.new("L", (50, 50), 200).save("blank.png")
+    result = run("predict", "1.png", "bad.png", "missing.png", "blank.png", "2.png", "-q")
+    assert result.exit_code == 1
+    assert result.stdout == "1\n2\n"
+    assert result.stderr.splitlines() == [
+        "digitcli: error: bad.png: it is not a picture; "
+        "give a PNG, JPEG, GIF, BMP, TIFF or WebP file",
+        "digitcli: error: missing.png: cannot read it: No such file or directory; "
+        "check the path and its permissions",
+        "digitcli: error: blank.png: the picture is blank; "
+        "draw a digit, dark on light or light on dark",
+    ]
+
+
+def test_nothing_but_bad_pictures(run: Run) -> None:
+    Path("empty").mkdir()
+    for name in ("missing.png", "empty"):
+        result = run("predict", name)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_wrong_use(run: Run) -> None:
+    for flags, problem in (
+        ([], "there is no picture to read"),
+        (["a.png", "--top", "0"], "--top"),
+        (["a.png", "--json", "--quiet"], "--json and --quiet"),
+        (["a.png", "--top", "3", "--quiet"], "--quiet and --top exclude each other"),
+        (["-", "--files-from", "-"], "a picture and a list at once"),
+        (["--files-from", ""], "'--files-from': name a file"),
+        (["a.png", "--files-from", ""], "'--files-from': name a file"),
+        (["--files-from", "missing"], "cannot read the list missing: No such file"),
+        (["a.png", "--min-probability", "2"], "--min-probability"),
+        (["a.png", "--checkpoint", "missing"], "there is no checkpoint at missing"),
+    ):
+        result = run("predict", *flags)
+        assert result.exit_code == 2
+        assert problem in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_names_from_outside_cannot_break_a_line_or_colour_it(run: Run) -> None:
+    name = "a\tb\nc\x1b[31m[red].png"
+    save_digit(Path(name), 6)
+    line = run("predict", name).stdout
+    assert line.count("\n") == 1
+    assert line.split("\t")[:2] == ["a\\tb\\nc\\x1b[31m[red].png", "6"]
+    assert json.loads(run("predict", name, "--json").stdout)["path"] == name
+
+
+@pytest.mark.parametrize("separator", ["\n", "\0"])
+def test_names_from_a_list(run: Run, separator: str) -> None:
+    names = ["2.png", "a name with spaces.png", "missing.png", "5.png"]
+    for name, digit in zip(names, (2, 4, 0, 5), strict=True):
+        if name != "missing.png":
+            save_digit(Path(name), digit)
+    Path("list").write_text(separator.join(names) + separator)
+    result = run("predict", "--files-from", "list", "2.png")
+    assert result.exit_code == 1
+    rows = [line.split("\t")[:2] for line in result.stdout.splitlines()]
+    assert rows == [
+        ["2.png", "2"],  # those on the command line come first
+        ["2.png", "2"],
+        ["a name with spaces.png", "4"],
+        ["5.png", "5"],
+    ]
+    assert result.stderr.count("missing.png") == 1
+
+
+def test_what_is_less_than_one_is_never_rounded_to_it(run: Run) -> None:
+    save_digit(Path("7.png"), 7)
+    flags = ("7.png", "--checkpoint", "pretrained")
+    probability = json.loads(run("predict", *flags, "--json").stdout)["probability"]
+    assert 0.99995 < probability < 1
+    assert run("predict", *flags).stdout == "7.png\t7\t0.9999\n"
+    assert run("predict", *flags, "--min-probability", "1").stdout == "7.png\t?\t0.9999\n"
+    assert run("predict", *flags, "--split").stdout == "7.png\t7\t0.9999\t0.9999\n"
+    assert [below_one(p) for p in (0.5, 0.99992, 1 - 1e-12, 1)] == [0.5, 0.9999, 0.9999, 1]
+
+
+def test_a_list_from_windows(run: Run) -> None:
+    names = ["2.png", "4.png", "odd\r"]
+    for name, digit in zip(names, (2, 4, 5), strict=True):
+        save_digit(Path("picture.png"), digit).rename(name)
+    Path("list").write_bytes(b"2.png\r\n\r\n4.png\r\nodd\r\r\n4.png\r")
+    result = run("predict", "--files-from", "list", "--quiet")
+    assert (result.exit_code, result.stdout) == (0, "2\n4\n5\n4\n"), result.stderr
+    Path("list").write_bytes(b"2.png\0odd\r\0")
+    assert run("predict", "--files-from", "list", "--quiet").stdout == "2\n5\n"
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "\r\n", "\0"])
+def test_an_empty_list(start: Start, run: Run, content: str) -> None:
+    done = start("predict", "--files-from", "-", input=content)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "digitcli: error: there is no picture to read, the list - is empty; put names in it\n"
+    )
+    save_digit(Path("2.png"), 2)
+    Path("-").write_text("2.png\n")  # which is no standard input
+    assert run("predict", "--files-from", "./-", "-q").stdout == "2\n"
+    Path("list").write_text(content)
+    assert run("predict", "2.png", "--files-from", "list", "-q").stdout == "2\n"
+
+
+def test_names_from_a_pipe_are_answered_as_they_come(start: Start) -> None:
+    save_digit(Path("3.png"), 3)
+    done = start("predict", "--files-from", "-", "--quiet", input="3.png\n" * 300)
+    assert (done.returncode, done.stdout) == (0, "3\n" * 300)
+
+
+def test_many_pictures_of_all_sizes_stay_in_order(run: Run) -> None:
+    for i in range(300):
+        size = 1500 if i % 50 == 0 else 40
+        draw_digit(i % 10, size=size).save(f"{i:03}.{'bmp' if size > 100 else 'png'}")
+    result = run("predict", ".")
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[0][:3] for row in rows] == [f"{i:03}" for i in range(300)]
+    assert [int(row[1]) for row in rows] == [i % 10 for i in range(300)]
+
+
+@pytest.mark.parametrize("name", ["", "a" * 300, "nul\0.png"])
+def test_names_that_cannot_be_files(run: Run, name: str) -> None:
+    save_digit(Path("1.png"), 1)
+    result = run("predict", name, "1.png", "-q")
+    assert result.exit_code == 1
+    assert result.stdout == "1\n"
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,254 @@
+"""``digitcli train``: its whole output, and what it does to files."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Run
+from drawn_digits import SmallMnist
+
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.data.datasets import registry
+from digitcli.data.datasets.readers import read_split
+from digitcli.data.datasets.split import Split, hold_out
+
+FLAGS = ("--epochs", "2", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
+
+
+def test_plain_lines(run: Run, small_mnist: SmallMnist, tmp_path: Path) -> None:
+    result = run("train", *FLAGS, "--mirror", small_mnist.folder)
+    assert result.exit_code == 0, result.stderr
+    path = Path("checkpoints/latest.safetensors")
+    metadata = load_checkpoint(path).metadata
+    expected = []
+    for epoch in (1, 2):
+        losses = [point for point in metadata.losses if point.epoch == epoch]
+        assert [point.batch for point in losses] == [5, 10]
+        expected += [f"epoch {epoch}  batch {p.batch}  loss {p.loss:.3f}" for p in losses]
+        point = metadata.accuracies[epoch - 1]
+        expected.append(
+            f"epoch {epoch}  mean loss {point.loss:.3f}  test accuracy {point.accuracy:.2%}"
+        )
+    *lines, last = result.stdout.splitlines()
+    assert lines == expected
+    assert last.startswith(f"saved {path}  (")
+    assert last.endswith(" images/s)")
+    assert result.stderr.splitlines() == [  # the missing data is downloaded first
+        f"digitcli: fetching {file.archive}" for file in small_mnist.files
+    ]
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == [path.name]
+
+
+def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
+    result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 7, "--json")
+    *events, done = map(json.loads, result.stdout.splitlines())
+    assert [event["event"] for event in events] == ["loss", "loss", "epoch"] * 2
+    metadata = load_checkpoint(Path(done["checkpoint"])).metadata
+    assert [e["loss"] for e in events if e["event"] == "loss"] == [
+        point.loss for point in metadata.losses
+    ]
+    assert done.pop("seconds") > 0
+    assert done.pop("images_per_second") > 0
+    assert done == {
+        "event": "done",
+        "checkpoint": "checkpoints/latest.safetensors",
+        "dataset": "mnist",
+        "recipe": {
+            "name": "lesson",
+            "epochs": 2,
+            "batch_size": 50,
+            "lr": 0.05,
+            "momentum": 0.5,
+            "nesterov": False,
+            "schedule": "constant",
+            "optimizer": "sgd",
+            "weight_decay": 0,
+            "batch_norm": False,
+            "frozen": 0,
+            "deformation": {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0},
+            "outliers": 0,
+            "temperature": 1,
+        },
+        "epochs": 2,
+        "seed": 7,
+        "device": metadata.device,
+        "loss": metadata.accuracies[-1].loss,
+        "accuracy": metadata.accuracies[-1].accuracy,
+        "scored_on": "test",
+        "temperature": 1,
+    }
+
+
+def test_equal_seeds_give_equal_files(run: Run, small_mnist: SmallMnist) -> None:
+    for name in ("a", "b"):
+        run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", name, "--seed", 5)
+    assert Path("a").read_bytes() == Path("b").read_bytes()
+
+
+def test_the_recorded_command_makes_the_same_file(run: Run, small_mnist: SmallMnist) -> None:
+    flags = ("--validation", 40, "--output", "an odd name", "--device", "cpu", "--seed", 5)
+    run("train", *FLAGS, *flags, "--mirror", small_mnist.folder)
+    command = load_checkpoint(Path("an odd name")).metadata.command
+    assert command == (
+        "digitcli train --recipe lesson --epochs 2 --batch-size 50 --lr 0.05 --validation 40 "
+        "--seed 5 --log-every 5"
+    )
+    assert run(*shlex.split(command)[1:]).exit_code == 0
+    assert LATEST.read_bytes() == Path("an odd name").read_bytes()
+
+
+def test_what_a_recipe_says_already_is_not_recorded_as_a_change(
+    run: Run, small_mnist: SmallMnist
+) -> None:
+    run("train", "--recipe", "quick", "--epochs", 3, "--mirror", small_mnist.folder)
+    command = load_checkpoint(LATEST).metadata.command
+    assert command == "digitcli train --recipe quick --seed 0"
+    run("train", "--dataset", "optdigits", "--epochs", 1)
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.command == (
+        "digitcli train --recipe optdigits --dataset optdigits --epochs 1 --seed 0"
+    )
+    assert metadata.data_checksums.keys() == {"optdigits-train", "optdigits-test"}
+
+
+def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("download", "--mirror", small_mnist.folder)
+    asked = []
+
+    def watched(data_dir: Path, split: str, dataset: str) -> Split | None:
+        asked.append(split)
+        return read_split(data_dir, split, dataset)
+
+    monkeypatch.setattr(registry, "read_split", watched)
+    result = run("train", *FLAGS, "--validation", 60, "--seed", 4)
+    assert asked == ["train"]
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.scored_on == "validation"
+    assert metadata.data_checksums == {
+        file.name: f"md5:{file.md5}" for file in small_mnist.files[:2]
+    }
+    losses = [point for point in metadata.losses if point.epoch == 2]
+    assert [point.batch for point in losses] == [5, 10]  # of 11 batches of 50 in 540 pictures
+    last = metadata.accuracies[-1]
+    assert (last.accuracy * 60) % 1 == pytest.approx(0, abs=1e-9)
+    assert result.stdout.splitlines()[-2] == (
+        f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
+        "temperature 1 (not fitted)"
+    )
+    assert "fewer than 500 pictures held out: the temperature is not fitted\n" in result.stderr
+    value = [json.loads(line) for line in run(
+        "train", *FLAGS, "--validation", 60, "--seed", 4, "--json"
+    ).stdout.splitlines()][-2:]  # fmt: skip
+    for event in value:
+        assert event["scored_on"] == "validation"
+        assert event["accuracy"] == last.accuracy
+        assert event["temperature"] == metadata.temperature == 1
+
+
+def test_the_held_out_part_is_exact_stratified_and_drawn_by_the_seed() -> None:
+    labels = np.repeat(np.arange(10), 20)
+    images = np.arange(200, dtype=np.uint8)[:, None, None] * np.ones((28, 28), np.uint8)
+    split = Split(images, labels, {"a": "md5:b"})
+    for count in (10, 57, 190):
+        left, held = hold_out(split, count, seed=1)
+        assert (len(left), len(held)) == (200 - count, count)
+        numbers = [part.images[:, 0, 0].tolist() for part in (left, held)]
+        assert sorted(numbers[0] + numbers[1]) == list(range(200))
+        for part, kept in zip((left, held), numbers, strict=True):
+            assert part.labels.tolist() == [number // 20 for number in kept]
+            assert np.ptp(np.bincount(part.labels, minlength=10)) <= 1
+            assert part.checksums == split.checksums
+    held_again, held_otherwise = (hold_out(split, 57, seed=seed)[1] for seed in (1, 2))
+    assert np.array_equal(held_again.images, hold_out(split, 57, seed=1)[1].images)
+    assert not np.array_equal(held_again.images, held_otherwise.images)
+
+
+def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None:
+    run("download", "--mirror", small_mnist.folder)
+    path = Path("data/MNIST/raw") / small_mnist.files[0].name
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run("train", *FLAGS).exit_code == 0
+    assert path.stat().st_size == 600 * 784 + 16
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--epochs", "0"], "--epochs"),
+        (["--epochs", "9" * 20], "999 epochs are more than the 100,000 that a checkpoint tells of"),
+        (["--lr", "nan"], "learning rate nan"),
+        (["--lr", "-1"], "learning rate -1.0"),
+        (["--lr", "fast"], "--lr"),
+        (["--momentum", "1"], "momentum 1.0"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--batch-size", "601"], "601 is more than the 600 training pictures"),
+        (["--recipe", "slow"], "there is no recipe 'slow'; choose lesson, quick, best, optdigits"),
+        (["--dataset", "cifar"], "there is no data set 'cifar'; choose mnist, fashion-mnist, "),
+        (["--device", "gpu"], "there is no device 'gpu'"),
+        (["--log-every", "0"], "--log-every"),
+        (["--validation", "0"], "--validation"),
+        (["--validation", "9"], "give --validation 10 to 590"),
+        (["--validation", "600"], "holding 600 out of 600 training pictures"),
+        (["--validation", "590", "--batch-size", "65"], "65 is more than the 10 training pict"),
+        (["--seed", "-1"], "--seed"),
+        (["--output", "."], "cannot write .: it is not a plain file"),
+        (["--output", "old/new"], "cannot write old/new: "),
+    ],
+)
+def test_wrong_use_changes_nothing(
+    run: Run, small_mnist: SmallMnist, flags: list[str], problem: str
+) -> None:
+    Path("old").write_text("precious")
+    result = run("train", "--output", "old", "--mirror", small_mnist.folder, *flags)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("digitcli: error: ")
+    assert problem in last
+    assert "will be replaced" not in result.stderr
+    assert Path("old").read_text() == "precious"
+
+
+def test_a_diverging_run_keeps_the_old_checkpoint(run: Run, small_mnist: SmallMnist) -> None:
+    Path("old").write_text("precious")
+    result = run("train", "--lr", "1e20", "--output", "old", "--mirror", small_mnist.folder)
+    assert result.exit_code == 1
+    assert "lower --lr or --momentum" in result.stderr
+    assert Path("old").read_text() == "precious"
+
+
+def test_no_mirror_and_no_data(run: Run) -> None:
+    result = run("train", "--mirror", "/nowhere")
+    assert result.exit_code == 2
+    assert "no mirror served" in result.stderr.splitlines()[-1]
+
+
+def test_a_link_is_followed_and_not_replaced(run: Run, small_mnist: SmallMnist) -> None:
+    Path("real").write_text("old")
+    Path("link").symlink_to("real")
+    result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "link")
+    assert result.exit_code == 0
+    assert Path("link").is_symlink()
+    assert load_checkpoint(Path("real")).metadata.epochs == 2
+
+
+def test_what_is_no_plain_file_is_not_replaced(run: Run) -> None:
+    os.mkfifo("pipe")
+    result = run("train", "--dataset", "optdigits", "--output", "pipe")
+    assert result.exit_code == 2
+    assert "cannot write pipe: it is not a plain file" in result.stderr
+    assert Path("pipe").is_fifo()
+    assert run("train", "--output", "new/").exit_code == 2
+    assert not Path("new").exists()
+
+
+def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: SmallMnist) -> None:
+    for told in (False, True):
+        result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
+        assert ("same will be replaced after the first epoch" in result.stderr) is told

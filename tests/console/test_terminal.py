@@ -1,0 +1,316 @@
+"""What a person sees on a terminal, the whole screen of it."""
+
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO
+
+import pytest
+from drawn_digits import SmallMnist, draw_digit
+from PIL import Image
+
+pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
+from paths import HELPERS
+from terminal import Screen, run_on_terminal
+
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+Look = Callable[..., Screen]
+
+
+@pytest.fixture
+def look(small_mnist: SmallMnist, tmp_path: Path) -> Look:
+    listing = tmp_path / "files.json"
+    listing.write_text(json.dumps([list(asdict(file).values()) for file in small_mnist.files]))
+
+    def call(
+        *arguments: str | Path,
+        columns: int = 80,
+        output: IO[str] | None = None,
+        **environment: str,
+    ) -> Screen:
+        program = [sys.executable, str(HELPERS / "small_cli.py"), str(listing)]
+        settings = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+        return run_on_terminal(
+            [*program, *map(str, arguments)],
+            columns=columns,
+            output=output,
+            environment={**settings, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            | environment,
+        )
+
+    return call
+
+
+LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
+
+
+def test_the_lessons_softmax(look: Look) -> None:
+    screen = look(*LESSON, "--target", "cat")
+    assert screen.code == 0
+    assert screen.lines == [
+        "",
+        "         score   exponential  probability     one-hot      loss  gradient",
+        " class       z  exp(z - max)  p                     y  -y log p     p - y",
+        " ────────────────────────────────────────────────────────────────────────",
+        " cat         2             1  0.659 █████▎          1    0.4170    -0.341",
+        " dog         1         0.368  0.242 ██              0    0.0000    +0.242",
+        " person    0.1          0.15  0.099 ▊               0    0.0000    +0.099",
+        "",
+        "temperature                 1",
+        "sum of exponentials         1.51745",
+        "sum of probabilities        1.000000",
+        "hard max                    1, 0, 0  (cat)",
+        "soft max                    0.659, 0.242, 0.099",
+        "margin                      1 in score, 0.417 in p",
+        "target                      cat",
+        "loss, LogSoftmax + NLLLoss  0.417030",
+        "loss, CrossEntropyLoss      0.417030",
+        "loss if softmax came twice  0.802121",
+    ]
+    assert len(screen.colours) > 2
+
+
+def test_markup_in_names_is_shown_and_not_obeyed(look: Look) -> None:
+    name = "[bold red]x[/]"
+    screen = look("inspect-softmax", "--logits", "2,1", "--classes", f"{name},\x1b[31m")
+    assert any(line.startswith(f" {name}") for line in screen.lines)
+    assert any(line.startswith(" \\x1b[31m") for line in screen.lines)
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.usefixtures("checkpoint")
+def test_without_colour(look: Look, environment: dict[str, str]) -> None:
+    draw_digit(1, size=100).save("one.png")
+    screen = look("predict", "one.png", **environment)
+    assert screen.colours == {"default"}
+    assert "\x1b[38" not in screen.raw
+    picture = "".join(line[:28] for line in screen.lines[3:])  # below two of the weights
+    assert set(picture) <= set(" ▀▄█")
+    assert "█" in picture
+    assert "▀" * 28 not in picture
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_in_ascii_lines_are_plain(look: Look, small_mnist: SmallMnist) -> None:
+    draw_digit(1, size=100).save("1.png")
+    look("download", "--mirror", small_mnist.folder)
+    for arguments in (
+        ["predict", "1.png"],
+        ["predict", "--split", "1.png"],
+        ["eval"],
+        [*LESSON, "--target", "cat"],
+        ["train", "--epochs", "1", "--batch-size", "50", "--output", "new"],
+        ["train", "--help"],
+    ):
+        screen = look(*arguments, columns=200, PYTHONIOENCODING="ascii")
+        assert screen.code == 0
+        assert screen.raw.isascii()
+        assert "\\u" not in screen.raw
+        assert "\x1b" not in screen.raw
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
+    draw_digit(7, size=100).save("seven[7].png")
+    screen = look("predict", "seven[7].png")
+    assert screen.code == 0
+    assert screen.lines[0].startswith("digitcli: using the weights ")
+    assert screen.lines[2] == "seven[7].png"
+    drawing = screen.lines[3:]
+    assert len(drawing) == 14
+    assert all(line.startswith("▀" * 28) for line in drawing)
+    answer, _, *bars = [line[28:].split() for line in drawing]
+    assert answer[0] == "7"
+    assert [bar[0] for bar in bars if bar] == list("0123456789")
+    assert bars[7][1].startswith("██████████")
+    assert bars[7][2] == answer[1]
+    assert len(screen.colours) > 5  # grey levels
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_evaluation(look: Look, small_mnist: SmallMnist) -> None:
+    screen = look("eval", "--mirror", small_mnist.folder)
+    assert screen.code == 0
+    text = "\n".join(screen.lines)
+    assert "checkpoints/latest.safetensors on mnist test" in text
+    assert " of 200)   top-5 100.00%   loss 0." in text
+    assert ["class", "precision", "recall", "F1", "support"] in map(str.split, screen.lines)
+    assert "rows: what it is, columns: what it was taken for" in text
+    title = screen.lines.index(next(line for line in screen.lines if "rows: what it is" in line))
+    rows = [line.split() for line in screen.lines[title + 4 : title + 14]]
+    assert [row[0] for row in rows] == list("0123456789")
+    assert sum(int(cell) for row in rows for cell in row[1:]) == 200
+    assert re.search(r"calibration error \d+\.\d\d%  \(.* at temperature 1\)", text)
+    reliability = [line.split() for line in screen.lines if re.match(r" +\d+\.\d% to ", line)]
+    assert sum(int(row[3]) for row in reliability) == 200
+    assert all("│" in row[-1] or row[-1] == "█" for row in reliability)
+    coverage = [line.split() for line in screen.lines[-3:]]
+    assert [row[0] for row in coverage] == ["0.5", "0.9", "0.99"]
+    assert max(map(len, screen.lines)) <= 80
+
+
+def test_training_shows_a_growing_table_and_a_bar(look: Look, small_mnist: SmallMnist) -> None:
+    look("download", "--mirror", small_mnist.folder)
+    screen = look("train", "--epochs", "2", "--batch-size", "50", "--log-every", "5")
+    assert screen.code == 0
+    metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
+    expected = ["  epoch   batch     loss   test accuracy", "─" * 40]
+    for point in metadata.accuracies:
+        for loss in metadata.losses:
+            if loss.epoch == point.epoch:
+                expected.append(f"{loss.epoch:>7} {loss.batch:>7} {loss.loss:>8.3f}")
+        accuracy = f"{point.accuracy:.2%}"
+        expected.append(f"{point.epoch:>7} {'all':>7} {point.loss:>8.3f} {accuracy:>15}")
+        expected.append("─" * 40)
+    assert screen.lines[:-1] == expected
+    assert screen.lines[-1].startswith("saved checkpoints/latest.safetensors  (")
+    for shown in ("epoch 2/2", "batch", "24/24", "loss ", "images/s", "0:00:0"):
+        assert shown in screen.raw  # by the bar, before it was taken away
+
+
+def test_training_on_a_validation_split_says_so(look: Look, small_mnist: SmallMnist) -> None:
+    look("download", "--mirror", small_mnist.folder)
+    screen = look("train", "--epochs", "1", "--log-every", "5", "--validation", "100")
+    assert screen.code == 0
+    metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
+    (point,) = metadata.accuracies
+    assert "temperature is not fitted" in screen.lines[0]
+    assert screen.lines[1] == "  epoch   batch     loss   validation accuracy   temperature"
+    assert screen.lines[4].split() == [
+        "1",
+        "all",
+        f"{point.loss:.3f}",
+        f"{point.accuracy:.2%}",
+        "not",
+        "fitted",
+    ]
+    assert "8/8" in screen.raw
+
+
+def test_download_shows_size_and_speed(look: Look, small_mnist: SmallMnist) -> None:
+    screen = look("download", "--mirror", small_mnist.folder, columns=120)
+    assert screen.code == 0
+    for file in small_mnist.files:
+        (bar,) = [line for line in screen.lines if line.startswith(file.archive) and "━━" in line]
+        size = (small_mnist.folder / file.archive).stat().st_size
+        unit = f"{size / 1000:.1f}/{size / 1000:.1f} kB" if size >= 1000 else f"{size}/{size} bytes"
+        assert unit in bar
+    assert screen.lines[-1] == f"mnist is in {Path.cwd()}/data/MNIST/raw"
+
+
+def test_a_fault_is_one_line(look: Look) -> None:
+    screen = look("predict", "[x].png", "--checkpoint", "[y]", columns=200)
+    assert screen.code == 2
+    assert screen.lines == [
+        "error: there is no checkpoint at [y]; check the path, or name none to use "
+        "the latest trained or digitcli's own"
+    ]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_results_go_to_a_file_while_the_bar_is_on_the_terminal(
+    look: Look, small_mnist: SmallMnist, form: list[str]
+) -> None:
+    with Path("results").open("w") as results:
+        screen = look(
+            "train", "--epochs", "2", "--batch-size", "50", "--log-every", "5",
+            "--mirror", small_mnist.folder, *form, output=results,
+        )  # fmt: skip
+    assert screen.code == 0
+    lines = Path("results").read_text().splitlines()
+    assert len(lines) == 2 * (2 + 1) + 1
+    assert all("epoch" in line for line in lines[:-1])
+    assert "epoch 2/2" in screen.raw
+    assert not any("test accuracy" in line for line in screen.lines)
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_narrow_terminal_loses_nothing(look: Look, small_mnist: SmallMnist) -> None:
+    draw_digit(7, size=100).save("7.png")
+    look("download", "--mirror", small_mnist.folder)
+    for arguments in ([*LESSON, "--target", "cat", "--explain"], ["predict", "7.png"], ["eval"]):
+        wide = _words(look(*arguments, columns=200))
+        middle, narrow = (_words(look(*arguments, columns=columns)) for columns in (60, 36))
+        assert wide <= middle  # what stands there twice is counted twice
+        assert set(middle) <= set(wide)  # lines end between words
+        # here words are broken too, so their letters are counted
+        assert Counter("".join(wide.elements())) <= Counter("".join(narrow.elements()))
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_on_60_columns_tables_keep_their_rows(look: Look, small_mnist: SmallMnist) -> None:
+    draw_digit(7, size=100).save("7.png")
+    look("download", "--mirror", small_mnist.folder)
+    prediction = look("predict", "7.png", columns=60).lines[-14:]
+    assert all(line.startswith("▀" * 28) for line in prediction)
+    assert [line.split()[-1][-1] for line in prediction[2:12]] == ["%"] * 10
+    matrix = [line for line in look("eval", columns=60).lines if re.match(r" \d( +\d+){10}$", line)]
+    assert len(matrix) == 10
+
+
+def _words(screen: Screen) -> Counter[str]:
+    """Counts the words on a screen, without what is drawn."""
+    return Counter(re.sub(r"[─│▀▄▁-▏█]+", "", " ".join(screen.lines)).split())
+
+
+def test_long_names_of_classes_are_broken_above_the_matrix(look: Look, trained: Checkpoint) -> None:
+    names = tuple(f"a long name {letter}" for letter in "abcdefghij")
+    save_checkpoint(
+        Path("named"), replace(trained, metadata=replace(trained.metadata, classes=names))
+    )
+    for digit, name in enumerate(names):
+        Path("in", name).mkdir(parents=True)
+        for size in range(80, 90):
+            draw_digit(digit, size=size).save(Path("in", name, f"{size}.png"))
+    screen = look("eval", "--dataset", "folder:in", "--checkpoint", "named", columns=80)
+    assert screen.code == 0, screen.lines
+    rows = [line for line in screen.lines if re.match(r" a long name [a-j]( +\d+){10}$", line)]
+    assert len(rows) == 10
+    assert re.search(r"\n +a +a +a.*\n +long +long +long", "\n".join(screen.lines))
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_on_60_columns_digits_stand_whole(look: Look) -> None:
+    row = Image.new("L", (6 * 64, 64), 255)
+    for place in range(6):
+        row.paste(draw_digit(7), (64 * place, 0))
+    row.save("row.png")
+    tiles = [
+        line for line in look("predict", "--split", "row.png", columns=60).lines if "▀" in line
+    ]
+    assert len(tiles) == 2 * 7
+    assert {len(tile) for line in tiles for tile in line.split()} == {14}
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_notes_and_faults_break_at_spaces(look: Look) -> None:
+    Path("no picture at all, by this long name.png").write_text("none")
+    screen = look("predict", "no picture at all, by this long name.png", columns=30)
+    wide = look("predict", "no picture at all, by this long name.png", columns=300)
+    assert len(wide.lines) == 1
+    assert len(screen.lines) > 2
+    assert " ".join(screen.lines) == wide.lines[0]
+
+
+def test_a_command_is_not_broken_in_two(look: Look) -> None:
+    for columns in range(60, 120, 7):  # one of these would be amid each of its spaces
+        lines = look("inspect-softmax", columns=columns).lines
+        assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
+
+
+def test_a_forced_terminal_is_not_animated(small_mnist: SmallMnist, look: Look) -> None:
+    with Path("results").open("w") as results:
+        look(
+            "train", "--epochs", "1", "--batch-size", "50", "--mirror", small_mnist.folder,
+            output=results, FORCE_COLOR="1",
+        )  # fmt: skip
+    text = Path("results").read_text()
+    assert "test accuracy" in text
+    assert "\x1b[1A" not in text  # the cursor stays where it is
+    assert "images/s" not in text.split("saved")[0]

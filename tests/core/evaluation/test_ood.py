@@ -1,0 +1,121 @@
+"""Saying so when a picture does not look like one digit, or shows nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Run
+from drawn_digits import draw_digit, drawn_pictures, save_digit
+from PIL import Image
+
+from digitcli.core.errors import BlankPictureError, NotAPictureError, PictureError
+from digitcli.core.evaluation.ood import doubt
+
+DIGITS, _ = drawn_pictures(10, 1)
+
+
+def side_by_side(path: str, *digits: int) -> None:
+    page = Image.new("L", (64 * len(digits), 64), 255)
+    for place, digit in enumerate(digits):
+        page.paste(draw_digit(digit), (64 * place, 0))
+    page.save(path)
+
+
+def test_a_sure_answer_to_one_digit_is_not_doubted() -> None:
+    for digit in DIGITS:
+        assert doubt(digit, 0, 0.9) is None
+        assert doubt(digit, 0, 0.6) is None
+
+
+def test_what_is_doubted() -> None:
+    block = np.zeros((28, 28), np.uint8)
+    block[4:24, 4:24] = 255
+    assert "2 separate shapes" in (doubt(DIGITS[3], 1, 0.99) or "")
+    assert "5 separate shapes" in (doubt(DIGITS[3], 4, 0.99) or "")
+    assert "too full of ink" in (doubt(block, 0, 0.99) or "")
+    assert "does not look like one digit" in (doubt(DIGITS[3], 0, 0.59) or "")
+    assert doubt(block // 2, 0, 0.99) is None  # faint ink does not fill
+    block[4:24, 4:14] = 0
+    assert doubt(block, 0, 0.99) is None
+
+
+def test_other_classes_than_digits_are_doubted_by_their_probability_alone() -> None:
+    full = np.full((28, 28), 255, np.uint8)
+    assert doubt(full, 0, 0.99, ("Bag", "Coat")) is None
+    assert doubt(full, 0, 0.59, ("Bag", "Coat")) == "the answer is unsure"
+    assert "2 separate shapes" in (doubt(full, 1, 0.99, ("A", "B")) or "")
+    assert "too full of ink" in (doubt(full, 0, 0.99, ("3", "5")) or "")
+
+
+def test_a_filled_shape_is_doubted_unless_the_answer_is_sure() -> None:
+    y, x = np.mgrid[:28, :28] - 13.5
+    ellipse = (255 * ((x / 5) ** 2 + (y / 10) ** 2 < 1)).astype(np.uint8)  # which looks like a 1
+    assert doubt(ellipse, 0, 0.9) == "it is a filled shape rather than strokes"
+    assert doubt(ellipse, 0, 0.995) is None
+    stroke = (255 * ((np.abs(x) < 3) & (np.abs(y) < 10))).astype(np.uint8)
+    assert doubt(stroke, 0, 0.9) is None
+    ring = (255 * (np.abs(np.hypot(x, y) - 7) < 2.5)).astype(np.uint8)
+    assert doubt(ring, 0, 0.9) is None
+    assert doubt(np.zeros((28, 28), np.uint8), 0, 0.9) is None
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
+    save_digit(Path("3.png"), 3)
+    side_by_side("two\n.png", 3, 5)
+    result = run("predict", "3.png", "two\n.png", "--json")
+    one, two = map(json.loads, result.stdout.splitlines())
+    assert one["warning"] is None
+    assert two["warning"] == "there are 2 separate shapes, and one of them is read"
+    assert two["digit"] in (3, 5)
+    notes = result.stderr.splitlines()
+    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --split reads them all"]
+    assert result.exit_code == 0  # it was read, if with doubt
+    assert run("predict", "two\n.png", "--quiet").stderr.splitlines() == notes[1:]
+    assert "separate" not in run("predict", "two\n.png").stdout
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_blank_picture_has_no_digit(run: Run) -> None:
+    Image.new("L", (50, 50), 200).save("blank.png")
+    for flags in ([], ["--json"], ["--quiet"]):
+        result = run("predict", "blank.png", *flags)
+        assert result.exit_code == 1
+        told = '{"path": "blank.png", "digit": null, "error": "the picture is blank"}\n'
+        assert result.stdout == (told if flags == ["--json"] else "")
+        assert result.stderr.splitlines() == [
+            "digitcli: error: blank.png: the picture is blank; "
+            "draw a digit, dark on light or light on dark"
+        ]
+    assert run("predict", "missing.png").exit_code == 2
+    assert run("predict", "blank.png", "missing.png").exit_code == 1
+    result = run("inspect-softmax", "blank.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "blank.png: the picture is blank" in result.stderr
+    assert run("inspect-softmax", "missing.png").exit_code == 2
+
+
+def test_a_fault_keeps_its_kind_when_the_picture_is_named() -> None:
+    blank = BlankPictureError().of("a.png")
+    assert isinstance(blank, BlankPictureError)
+    assert blank.exit_code == 1
+    assert str(blank).startswith("a.png: the picture is blank")
+    other = NotAPictureError("it is not a picture", "give one").of("b")
+    assert isinstance(other, NotAPictureError)
+    assert other.exit_code == PictureError("").exit_code == 2
+
+
+def test_several_shapes_are_no_answer_where_one_is_asked_to_be_sure(run: Run) -> None:
+    side_by_side("2.png", 1, 2)
+    plain = run("predict", "2.png")
+    assert plain.exit_code == 0
+    sure = run("predict", "2.png", "--min-probability", "0.01")
+    assert (sure.exit_code, sure.stdout.split("\t")[1]) == (1, "?")
+
+
+def test_inspect_softmax_doubts_as_predict_does(run: Run) -> None:
+    side_by_side("2.png", 1, 2)
+    told = run("inspect-softmax", "2.png").stderr
+    assert "2.png: there are 2 separate shapes" in told
+    assert "--split" not in told  # which it has not

@@ -1,0 +1,252 @@
+"""``train --from``: what a network knows is where it goes on from."""
+
+import hashlib
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from commands import Launch, Run
+from drawn_digits import SmallMnist, drawn_data
+from image_folders import fill
+
+from digitcli.cli.train.settings import new_settings
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST, find_own
+from digitcli.core.checkpointing.metadata import layer_sizes
+from digitcli.core.checkpointing.training_state import Settings
+from digitcli.core.errors import DigitcliError
+from digitcli.core.model import (
+    MLP,
+    measure,
+    normalised,
+    plain_mlp,
+    predict_logits,
+    weights_of,
+)
+from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
+from digitcli.core.training.initial_weights import Start, take_over
+from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.loop import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def start(trained: Checkpoint) -> Start:
+    return Start(trained, "sha256:of a file", "trained")
+
+
+def data_of(classes: str = "0123456789", mean: float = 0.1307, std: float = 0.3081) -> TrainingData:
+    return replace(drawn_data(60, seed=7), classes=tuple(classes), mean=mean, std=std)
+
+
+def scores(model: MLP, data: TrainingData) -> torch.Tensor:
+    """The plain network's, batch normalisation folded away."""
+    x = normalised(data.train_images, data.mean, data.std, CPU)
+    return predict_logits(plain_mlp(weights_of(model), CPU), x)
+
+
+@pytest.mark.parametrize("batch_norm", [None, torch.nn.BatchNorm1d])
+@pytest.mark.parametrize(("mean", "std"), [(0.1307, 0.3081), (0.3, 0.2)])
+def test_a_start_answers_as_its_checkpoint_does(
+    start: Start, batch_norm: type[torch.nn.BatchNorm1d] | None, mean: float, std: float
+) -> None:
+    data = data_of(mean=mean, std=std)
+    model = MLP((784, 512, 256, 128, 64, 10), batch_norm=batch_norm)
+    take_over(model, start, data)
+    measure(model, normalised(data.train_images, mean, std, CPU), neutral=True)
+    known = start.checkpoint.metadata
+    x = normalised(data.train_images, known.mean, known.std, CPU)
+    expected = predict_logits(plain_mlp(start.checkpoint.weights, CPU), x)
+    torch.testing.assert_close(scores(model, data), expected, rtol=0, atol=1e-4)
+    if batch_norm is None and mean == known.mean:
+        for name, weight in weights_of(model).items():
+            assert np.array_equal(weight, start.checkpoint.weights[name])
+
+
+def test_normalised_layers_begin_with_what_their_pictures_have(start: Start) -> None:
+    data = data_of()
+    model = MLP((784, 512, 256, 128, 64, 10), batch_norm=torch.nn.BatchNorm1d)
+    take_over(model, start, data)
+    x = normalised(data.train_images, data.mean, data.std, CPU)
+    measure(model, x, neutral=True)
+    before = scores(model, data)
+    torch.testing.assert_close(model(x), before, rtol=0, atol=1e-3)  # in training, over the batch
+
+
+def test_other_classes_have_a_new_output_layer(start: Start) -> None:
+    data = data_of(classes="abcdefghij")
+    assert start.classes_with(data.classes) == data.classes
+    torch.manual_seed(3)
+    fresh = MLP((784, 512, 256, 128, 64, 10))
+    torch.manual_seed(3)
+    model = MLP((784, 512, 256, 128, 64, 10))
+    take_over(model, start, data)
+    weights = weights_of(model)
+    assert np.array_equal(weights["l5.weight"], weights_of(fresh)["l5.weight"])
+    assert np.array_equal(weights["l4.weight"], start.checkpoint.weights["l4.weight"])
+
+
+def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: Start) -> None:
+    recipe = Recipe("r", epochs=2, batch_size=20, lr=0.01, momentum=0.5, frozen=2)
+    checkpoint = train(data_of(), recipe, seed=0, log_every=9, device=CPU, start=start).checkpoint
+    for name, weight in checkpoint.weights.items():
+        same = np.array_equal(weight, start.checkpoint.weights[name])
+        assert same is (name[:2] in ("l1", "l2")), name
+    assert checkpoint.metadata.data_checksums == {"from": "sha256:of a file"}
+
+
+def test_what_cannot_be(start: Start) -> None:
+    with pytest.raises(DigitcliError, match="finetune goes on from trained weights; give some"):
+        train(data_of(), FINETUNE, seed=0, log_every=9, device=CPU)
+    for change in ({"frozen": 5}, {"frozen": -1}, {"frozen": 1, "batch_norm": True}):
+        with pytest.raises(DigitcliError, match="frozen"):
+            replace(FINETUNE, **change)  # type: ignore[arg-type]
+    assert Settings("a", start.classes, "sha256:", None, FINETUNE, 0, 1)
+
+
+def test_a_folder_of_some_digits_keeps_all_ten(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"3": 3, "5": 5})
+    base = tmp_path / "base"
+    checkpoint.rename(base)
+    flags = ("--dataset", f"folder:{root}", "--from", base)
+    result = run("train", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.classes == tuple("0123456789")
+    assert metadata.recipe == FINETUNE
+    digest = hashlib.sha256(base.read_bytes()).hexdigest()
+    assert metadata.data_checksums["from"] == f"sha256:{digest}"
+    value = json.loads(run("eval", "--json").stdout)
+    assert value["accuracy"] > 0.9
+    assert [score["support"] > 0 for score in value["per_class"]] == [
+        name in "35" for name in "0123456789"
+    ]
+    assert metadata.command == (
+        f"digitcli train --recipe finetune --dataset folder:{root} --from {base} --seed 0"
+    )
+    before = LATEST.read_bytes()
+    assert run(*shlex.split(metadata.command)[1:]).exit_code == 0
+    assert LATEST.read_bytes() == before
+
+
+def test_a_folder_of_other_things_says_so(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"B": 8, "C": 6})
+    flags = ("--dataset", f"folder:{root}", "--from", checkpoint, "--output", "new")
+    result = run("train", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == f"digitcli: {checkpoint} has other classes, the output layer is new\n"
+    metadata = load_checkpoint(Path("new")).metadata
+    assert (metadata.classes, metadata.recipe) == (("B", "C"), TRANSFER)
+    assert metadata.accuracies[-1].accuracy > 0.9
+
+
+def test_digitclis_own_weights_are_called_pretrained(run: Run, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"3": 3, "5": 5})
+    flags = ("--dataset", f"folder:{root}", "--from", "pretrained", "--epochs", 1)
+    assert run("train", *flags).exit_code == 0
+    metadata = load_checkpoint(LATEST).metadata
+    digest = hashlib.sha256(find_own().read_bytes()).hexdigest()
+    assert metadata.data_checksums["from"] == f"sha256:{digest}"
+    assert "--from pretrained" in metadata.command
+
+
+def test_recipes_with_batch_normalisation_start_too(
+    run: Run, checkpoint: Path, small_mnist: SmallMnist
+) -> None:
+    before = json.loads(run("eval", "--mirror", small_mnist.folder, "--json").stdout)["accuracy"]
+    flags = ("--recipe", "best", "--epochs", 1, "--batch-size", 50)
+    assert run("train", *flags, "--from", checkpoint, "--output", "new").exit_code == 0
+    metadata = load_checkpoint(Path("new")).metadata
+    assert metadata.recipe.batch_norm
+    assert metadata.recipe.outliers == BEST.outliers
+    assert metadata.accuracies[-1].accuracy > before - 0.15
+
+
+def test_batch_normalisation_begins_such_that_it_changes_nothing(start: Start) -> None:
+    data = data_of()
+    still = Recipe("r", epochs=1, batch_size=50, lr=1e-9, momentum=0.5, batch_norm=True)
+    checkpoint = train(data, still, seed=0, log_every=9, device=CPU, start=start).checkpoint
+    for name, weight in start.checkpoint.weights.items():
+        np.testing.assert_allclose(checkpoint.weights[name], weight, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"), [("0123456789", BEST.outliers), ("0123456789A", 0), ("A", BEST.outliers)]
+)
+def test_no_class_of_the_network_is_among_the_outliers(
+    trained: Checkpoint, known: str, expected: float
+) -> None:
+    metadata = replace(trained.metadata, classes=tuple(known), layer_sizes=layer_sizes(len(known)))
+    start = Start(Checkpoint(trained.weights, metadata), "sha256:", "known")
+    given = {"dataset": "optdigits", "recipe": "best"}
+    assert new_settings(given, start).recipe.outliers == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--from", "nowhere"], "there is no checkpoint at nowhere; name another with --from"),
+        (["--from", "bad"], "bad is not a safetensors file"),
+        (["--from", ""], "name a file"),
+        (["--recipe", "finetune"], "goes on from trained weights; give some, as by --from"),
+    ],
+)
+def test_what_cannot_be_started_from(run: Run, flags: list[str], problem: str) -> None:
+    Path("bad").write_bytes(b"no tensors")
+    result = run("train", "--dataset", "optdigits", *flags)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert not LATEST.exists()
+
+
+def test_a_run_does_not_replace_what_it_starts_from(run: Run, checkpoint: Path) -> None:
+    before = checkpoint.read_bytes()
+    Path("link").symlink_to(checkpoint)
+    flags = ("train", "--dataset", "optdigits", "--epochs", 1)
+    for names in (("--from", checkpoint), ("--from", "link"), ("--from", "link", "--resume")):
+        result = run(*flags, *names, "--output", checkpoint)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"digitcli: error: the run would start from {names[1]} and replace it; name another "
+            "file with --output\n"
+        )
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_link_to_itself_gives_way_to_the_weights(run: Run) -> None:
+    Path("loop").symlink_to("loop")
+    flags = ("train", "--dataset", "optdigits", "--epochs", 1, "--output", "loop")
+    result = run(*flags, "--from", "pretrained")
+    assert result.exit_code == 0, result.stderr
+    assert load_checkpoint(Path("loop")).metadata.epochs == 1
+
+
+def test_an_interrupted_run_goes_on_without_its_start_and_refuses_another(
+    run: Run, launch: Launch, checkpoint: Path, small_mnist: SmallMnist
+) -> None:
+    checkpoint.rename("start")
+    flags = ("--recipe", "quick", "--lr", "0.001", "--epochs", 3, "--batch-size", 50)
+    whole = ("--from", "start", "--mirror", small_mnist.folder, "--output", "whole", "--seed", 4)
+    assert run("train", *flags, *whole).exit_code == 0
+    process = launch("train", *flags, "--from", "start", "--seed", 4, "--save-every", 2)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    other = replace(load_checkpoint(Path("start")).metadata, seed=77)
+    save_checkpoint(Path("other"), Checkpoint(load_checkpoint(Path("start")).weights, other))
+    result = run("train", "--resume", "--from", "other")
+    assert result.exit_code == 2
+    assert "other settings (--from sha256:" in result.stderr
+    Path("start").unlink()
+    assert run("train", "--resume").exit_code == 0
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+    result = run("train", "--resume", "--from", "other")
+    assert "other settings (--from sha256:" in result.stderr  # nor is it called complete
+    assert run("train", "--resume").stderr.endswith("is complete, nothing is left to do\n")

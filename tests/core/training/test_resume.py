@@ -1,0 +1,473 @@
+"""Interrupted runs: nothing is lost, and what comes of them is what would have come anyway."""
+
+import json
+import os
+import resource
+import shlex
+import signal
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from commands import Launch, Run, Start
+from drawn_digits import SmallMnist, drawn_data
+
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.training_state import load_state, save_state, state_path
+from digitcli.core.errors import CheckpointError, StoppedError
+from digitcli.core.files.locks import only_one
+from digitcli.core.files.schema import read_record
+from digitcli.core.recipes import BEST, QUICK, Recipe
+from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
+from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
+from digitcli.core.training.callbacks.checkpoint_writer import RunWriter
+from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.loop import train
+from digitcli.core.training.signals import StopWish
+
+CPU = torch.device("cpu")
+FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
+STATE = state_path(LATEST)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    return replace(drawn_data(outliers=50), checksums={"a": "md5:b"})
+
+
+RECIPES = {
+    "plain": Recipe("plain", epochs=3, batch_size=30, lr=0.05, momentum=0.5),
+    "nesterov, one cycle": replace(QUICK, epochs=3, batch_size=30, lr=0.05),
+    "everything": replace(BEST, epochs=3, batch_size=30),
+}
+
+
+def names_in(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+class Interrupter(Observer):
+    """Sends this process a signal after so many batches."""
+
+    def __init__(self, batches: int, signals: tuple[signal.Signals, ...]) -> None:
+        self.left, self.signals = batches, signals
+
+    def on_loss(self, _: LossReading) -> None:
+        self.left -= 1
+        if self.left == 0:
+            for number in self.signals:
+                signal.raise_signal(number)
+
+
+def run_for(
+    data: TrainingData,
+    recipe: Recipe,
+    writer: RunWriter,
+    batches: int,
+    *,
+    signals: tuple[signal.Signals, ...] = (signal.SIGTERM,),
+    **options: Any,
+) -> EpochResult:
+    """Trains until a signal comes after so many batches."""
+    resume = load_state(writer.state) if writer.state.exists() else None
+    with StopWish() as stop:
+        return train(
+            data,
+            recipe,
+            seed=5,
+            log_every=1,
+            device=CPU,
+            observers=[writer, Interrupter(batches, signals)],
+            resume=resume,
+            stop=stop,
+            **options,
+        )
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize("every", [1, 2, 3, 4, 5])
+def test_a_run_stopped_time_and_again_makes_the_same_file(
+    data: TrainingData, recipe: Recipe, every: int
+) -> None:
+    whole, parts = RunWriter(Path("whole")), RunWriter(Path("parts"))
+    expected = run_for(data, recipe, whole, -1)
+    places = []
+    while True:
+        try:
+            result = run_for(data, recipe, parts, every)
+        except StoppedError as stopped:
+            assert stopped.exit_code == 143
+            places.append(stopped.problem)
+        else:
+            break
+    assert len(places) == (12 - 1) // every
+    assert ("stopped after epoch 1 of 3" in places) is (4 % every == 0)
+    assert Path("parts").read_bytes() == Path("whole").read_bytes()
+    assert result.checkpoint.metadata == expected.checkpoint.metadata
+    assert not parts.state.exists()
+    assert names_in(".") == ["parts", "whole"]
+
+
+@pytest.mark.parametrize("recipe", DIGITCLIS_OWN.values(), ids=DIGITCLIS_OWN.keys())
+def test_a_recipe_is_written_alike_after_it_was_read(recipe: Recipe) -> None:
+    """The storm of kills found resumed runs with 8.0 in their metadata where others had 8."""
+    text = json.dumps(asdict(recipe))
+    assert json.dumps(asdict(read_record(json.loads(text), Recipe, "recipe"))) == text
+
+
+def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:
+    recipe = RECIPES["everything"]
+    whole, killed = RunWriter(Path("whole")), RunWriter(Path("killed"))
+    run_for(data, recipe, whole, -1)
+    with pytest.raises(KeyboardInterrupt):  # the second signal ends it at once: nothing is saved
+        run_for(data, recipe, killed, 7, signals=(signal.SIGINT,) * 2, save_every=3)
+    assert load_state(killed.state).place == "after epoch 1 of 3"
+    with pytest.raises(KeyboardInterrupt):
+        run_for(data, recipe, killed, 4, signals=(signal.SIGINT,) * 2, save_every=3)
+    assert load_state(killed.state).place == "after batch 3 of epoch 2"
+    run_for(data, recipe, killed, -1)
+    assert Path("killed").read_bytes() == Path("whole").read_bytes()
+
+
+def test_a_signal_in_the_last_batch_is_no_reason_not_to_finish(data: TrainingData) -> None:
+    writer = RunWriter(Path("done"))
+    result = run_for(data, RECIPES["plain"], writer, 12)
+    assert result.checkpoint.metadata.epochs == 3
+    assert not writer.state.exists()
+
+
+def test_an_ignored_signal_stays_ignored_and_handlers_come_back() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopWish() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.received is None
+            signal.raise_signal(signal.SIGINT)
+            assert stop.received is signal.SIGINT
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_saves_and_says_how_to_go_on(
+    launch: Launch, start: Start, small_mnist: SmallMnist, number: signal.Signals, code: int
+) -> None:
+    output = "a name with spaces"
+    mirror = ("--mirror", small_mnist.folder)
+    assert start("train", *FLAGS, *mirror, "--output", "whole").returncode == 0
+    process = launch("train", *FLAGS, "--output", output, "--epochs", 5000)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    state = load_state(state_path(Path(output)))
+    advice = f"go on with 'digitcli train --resume --output {shlex.quote(output)}'"
+    assert err == f"digitcli: stopped {state.place}; {advice}\n"
+    assert all(line.startswith("epoch ") for line in out.splitlines())
+
+
+def test_killed_runs_go_on_to_the_same_file(
+    launch: Launch, start: Start, small_mnist: SmallMnist
+) -> None:
+    flags = (*FLAGS, "--save-every", 2)
+    start("train", *flags, "--mirror", small_mnist.folder, "--output", "whole")
+    for lines in (1, 3, 2):
+        process = launch("train", *flags, "--resume", "--log-every", 5)
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        process.kill()
+        process.communicate(timeout=60)
+        if LATEST.exists():
+            load_checkpoint(LATEST)
+    assert start("train", *flags, "--resume").returncode == 0
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+    assert names_in("checkpoints") == [LATEST.name]
+
+
+@pytest.fixture
+def interrupted(run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that was stopped in its second epoch, under the name that is the default."""
+    interrupter = Interrupter(3, (signal.SIGTERM,))
+    with monkeypatch.context() as patched:
+        patched.setattr(RunWriter, "on_loss", lambda _, reading: interrupter.on_loss(reading))
+        result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 3)
+    assert result.exit_code == 143
+    assert result.stderr.splitlines()[-1] == (
+        "digitcli: stopped after batch 5 of epoch 2; go on with 'digitcli train --resume'"
+    )
+    return STATE
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_what_is_not_given_is_taken_from_the_interrupted_run(
+    run: Run,
+) -> None:
+    run("train", *FLAGS, "--seed", 3, "--output", "whole")
+    result = run("train", "--resume", "--json")
+    assert result.exit_code == 0
+    assert "digitcli: going on after batch 5 of epoch 2" in result.stderr
+    assert "will be replaced" not in result.stderr
+    first, *_, done = map(json.loads, result.stdout.splitlines())
+    assert (first["epoch"], first["batch"]) == (2, 10)
+    assert (done["epochs"], done["seed"]) == (3, 3)
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+    again = run("train", "--resume")
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert again.stderr == (
+        f"digitcli: the run that made {LATEST} is complete, nothing is left to do\n"
+    )
+    longer = run("train", "--resume", "--epochs", 9)
+    assert longer.exit_code == 2
+    assert "other settings (--epochs 3 then, 9 now); " in longer.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "difference"),
+    [
+        (["--lr", 0.1, "--seed", 4], "--lr 0.05 then, 0.1 now; --seed 3 then, 4 now"),
+        (["--epochs", 4], "--epochs 3 then, 4 now"),
+        (["--recipe", "quick"], "--recipe lesson then, quick now"),
+        (["--dataset", "optdigits"], "--dataset mnist then, optdigits now"),
+        (["--validation", 50], "--validation None then, 50 now"),
+        (["--log-every", 7], "--log-every 5 then, 7 now"),
+    ],
+)
+def test_other_settings_are_refused_by_name(
+    run: Run, interrupted: Path, flags: list[object], difference: str
+) -> None:
+    before = interrupted.read_bytes()
+    result = run("train", "--resume", *map(str, flags))
+    assert result.exit_code == 2
+    assert f"other settings ({difference}); " in result.stderr
+    assert interrupted.read_bytes() == before
+    assert run("train", "--resume", *FLAGS, "--seed", 3, "--recipe", "lesson").exit_code == 0
+
+
+def test_other_data_is_refused_by_name(
+    run: Run, interrupted: Path, small_mnist: SmallMnist
+) -> None:
+    state = load_state(interrupted)
+    name = small_mnist.files[1].name
+    saved = replace(state, checksums={**state.checksums, name: "md5:00"})
+    save_state(interrupted, saved)
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    assert f"other data ({name} md5:00 then, md5:{small_mnist.files[1].md5} now)" in result.stderr
+
+
+def test_another_machine_is_told_and_not_refused(run: Run, interrupted: Path) -> None:
+    state = load_state(interrupted)
+    save_state(interrupted, replace(state, machine={**state.machine, "torch": "1.0"}))
+    result = run("train", "--resume")
+    assert result.exit_code == 0
+    assert f"torch was 1.0 so far, now {torch.__version__}: " in result.stderr
+
+
+def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: Path) -> None:
+    before = interrupted.read_bytes()
+    result = run("train", *FLAGS)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"digitcli: error: an interrupted run is at {interrupted}; go on with --resume, or start "
+        "over with --no-resume\n"
+    )
+    assert interrupted.read_bytes() == before
+    assert run("train", *FLAGS, "--output", "elsewhere").exit_code == 0
+    assert run("train", *FLAGS, "--no-resume").exit_code == 0
+    assert LATEST.read_bytes() == Path("elsewhere").read_bytes()  # seed 0, not 3
+    assert not interrupted.exists()
+
+
+def test_resume_with_nothing_there_starts(run: Run, small_mnist: SmallMnist) -> None:
+    result = run("train", *FLAGS, "--resume", "--mirror", small_mnist.folder)
+    assert result.exit_code == 0
+    assert load_checkpoint(LATEST).metadata.epochs == 3
+
+
+def test_a_lost_training_state_is_no_reason_to_write_over_the_weights(
+    run: Run, interrupted: Path
+) -> None:
+    interrupted.unlink()
+    before = LATEST.read_bytes()
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    assert "ended after epoch 1 of 3, and what it needs to go on is not at" in result.stderr
+    assert LATEST.read_bytes() == before
+
+
+def _without(name: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    return lambda tensors, _: tensors.pop(name)
+
+
+DAMAGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], object], str]] = {
+    "a lost tensor": (lambda t, _: t.pop("optimizer.velocity.0"), "velocity.0 is missing"),
+    "an unknown tensor": (lambda t, _: t.update(x=t["losses"]), "tensor x is unknown"),
+    "another shape": (
+        lambda t, _: t.update(losses=t["losses"][:-1]),
+        "losses is float32[11], not float32[12]",
+    ),
+    "another type": (
+        lambda t, _: t.update(order=t["order"].astype(np.int32)),
+        "order is int32[600], not int64[600]",
+    ),
+    "nan": (lambda t, _: t["model.l1.bias"].fill(np.nan), "model.l1.bias holds nan or infinity"),
+    "an order that repeats": (lambda t, _: t["order"].fill(7), "the training state is damaged"),
+    "no generator": (lambda t, _: t["generator"].fill(255), "the training state is damaged"),
+    "a batch beyond the epoch": (lambda _, v: v.update(batch=99), "the training state is damaged"),
+    "a batch before the epoch": (lambda _, v: v.update(batch=-1), "no run is at epoch 2, batch -1"),
+    "an epoch beyond the run": (lambda _, v: v.update(epoch=4), "no run is at epoch 4, batch 5"),
+    "epochs without accuracies": (lambda _, v: v.update(accuracies=[]), "not as many"),
+    "a newer version": (lambda _, v: v.update(state_version=2), "version 2, this digitcli reads"),
+    "no settings": (lambda _, v: v.pop("settings"), "incomplete or of the wrong type"),
+    "a text for a number": (lambda _, v: v.update(batch="5"), "incomplete or of the wrong type"),
+}
+
+
+@pytest.mark.parametrize(("damage", "problem"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_training_state_is_refused(
+    run: Run,
+    interrupted: Path,
+    damage: Callable[[dict[str, Any], dict[str, Any]], object],
+    problem: str,
+) -> None:
+    tensors = safetensors.numpy.load_file(interrupted)
+    with safetensors.safe_open(interrupted, framework="numpy") as file:
+        ((key, document),) = file.metadata().items()
+    values = json.loads(document)
+    damage(tensors, values)
+    safetensors.numpy.save_file(tensors, interrupted, {key: json.dumps(values)})
+    before = LATEST.read_bytes()
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    (line,) = [line for line in result.stderr.splitlines() if "error" in line]
+    assert problem in line
+    assert LATEST.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 100])
+def test_what_is_no_training_state_is_refused(run: Run, interrupted: Path, content: bytes) -> None:
+    interrupted.write_bytes(content)
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    assert "is damaged or not a safetensors file" in result.stderr
+    interrupted.write_bytes(LATEST.read_bytes())
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    assert "is no training state of digitcli" in result.stderr
+
+
+def test_a_loss_that_becomes_nan_keeps_what_is_good(run: Run, interrupted: Path) -> None:
+    tensors = safetensors.numpy.load_file(interrupted)
+    with safetensors.safe_open(interrupted, framework="numpy") as file:
+        metadata = file.metadata()
+    tensors["model.l1.weight"][:] = 1e38  # finite, and too much for the next batch
+    safetensors.numpy.save_file(tensors, interrupted, metadata)
+    before = LATEST.read_bytes(), interrupted.read_bytes()
+    result = run("train", "--resume")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "digitcli: error: the loss is no longer a number from epoch 2, batch 6 on; lower --lr or "
+        "--momentum, and start over with --no-resume"
+    )
+    assert (LATEST.read_bytes(), interrupted.read_bytes()) == before
+
+
+def test_a_place_that_cannot_be_written_any_more_loses_nothing(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "rescue"))
+    recipe = RECIPES["plain"]
+    run_for(data, recipe, RunWriter(Path("whole")), -1)
+    folder = Path("folder")
+    writer = RunWriter(folder / "run")
+    with pytest.raises(StoppedError):
+        run_for(data, recipe, writer, 2)
+    folder.rename("moved")
+    folder.write_text("a file where the folder was")
+    resume = load_state(Path("moved") / writer.state.name)
+
+    def go_on(batches: int) -> str:
+        with pytest.raises(CheckpointError) as caught, StopWish() as stop:
+            train(data, recipe, seed=5, log_every=1, device=CPU, resume=resume, stop=stop,
+                  observers=[writer, Interrupter(batches, (signal.SIGINT,))])  # fmt: skip
+        assert caught.value.problem.startswith("cannot write folder/run")
+        advice = caught.value.next_step.removesuffix("'")
+        words = advice.removeprefix("the run was saved elsewhere, go on with '")
+        *command, rescued = shlex.split(words)
+        assert command == ["digitcli", "train", "--resume", "--output"]
+        return rescued
+
+    rescued = go_on(1)  # amid an epoch
+    assert load_state(state_path(Path(rescued))).place == "after batch 3 of epoch 1"
+    run_for(data, recipe, RunWriter(Path(rescued)), -1)
+    assert Path(rescued).read_bytes() == Path("whole").read_bytes()
+
+    rescued = go_on(-1)  # at the end of an epoch
+    assert load_checkpoint(Path(rescued)).metadata.epochs == 1
+    assert load_state(state_path(Path(rescued))).place == "after epoch 1 of 3"
+
+
+def test_a_last_epoch_that_cannot_be_written_is_saved_elsewhere(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "rescue"))
+    recipe = replace(RECIPES["plain"], epochs=1)
+    Path("file").touch()
+    with pytest.raises(
+        CheckpointError, match="the run is over, its weights were saved as"
+    ) as error:
+        run_for(data, recipe, RunWriter(Path("file/run")), -1)
+    rescued = Path(error.value.next_step.rsplit(" ", 1)[1])
+    assert load_checkpoint(rescued).metadata.epochs == 1
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(
+    start: Start, small_mnist: SmallMnist, checkpoint: Path
+) -> None:
+    before = checkpoint.read_bytes()
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+
+    start("download", "--mirror", small_mnist.folder)
+    result = start("train", *FLAGS, preexec_fn=no_room)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == (
+        f"digitcli: error: cannot write {LATEST}: File too large; no other place could be written "
+        "either, make room"
+    )
+    assert checkpoint.read_bytes() == before
+    assert names_in("checkpoints") == [LATEST.name]
+
+
+def test_a_second_run_is_told_who_writes_there(run: Run, small_mnist: SmallMnist) -> None:
+    with only_one(LATEST, "digitcli train", wait=0):
+        result = run("train", *FLAGS, "--mirror", small_mnist.folder)
+    assert result.exit_code == 2
+    assert f"is being written by process {os.getpid()} on " in result.stderr
+    assert not LATEST.exists()
+
+
+def test_what_killed_processes_left_is_swept(run: Run, small_mnist: SmallMnist) -> None:
+    LATEST.parent.mkdir()
+    for name in (LATEST.name, STATE.name):
+        (LATEST.parent / f".{name}.123.tmp").touch()
+        (LATEST.parent / f".{name}.123.probe").touch()
+    kept = {f".{LATEST.name}.tmp", f"{LATEST.name}.123.tmp", ".other.123.tmp"}
+    for name in kept:
+        (LATEST.parent / name).touch()
+    assert run("train", *FLAGS, "--mirror", small_mnist.folder).exit_code == 0
+    assert names_in("checkpoints") == sorted([*kept, LATEST.name])

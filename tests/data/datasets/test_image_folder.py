@@ -1,0 +1,293 @@
+"""``--dataset folder:PATH``: people's own pictures, a folder for each class."""
+
+import hashlib
+import json
+import os
+import shutil
+from io import FileIO
+from pathlib import Path
+
+import pytest
+from commands import Launch, Run
+from drawn_digits import draw_digit
+from image_folders import fill
+from PIL import Image
+
+from digitcli.cli.train.settings import new_settings, with_batches_of
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.distributed.rank import Rank
+from digitcli.core.errors import DatasetError
+from digitcli.core.recipes import BEST
+from digitcli.data.datasets.image_folder import PictureFolder, find_classes, folder_of, split_of
+from digitcli.data.datasets.split import Split
+from digitcli.data.images.grayscale import read_picture
+from digitcli.data.preprocessing.mnist_form import prepare
+
+FLAGS = ("--epochs", 2, "--batch-size", 4)
+
+
+def both(root: Path) -> tuple[dict[str, Split], list[str]]:
+    """Reads both parts, and what was said of files that were left out."""
+    pictures, told = PictureFolder(root, find_classes(root)), list[str]()
+    return {s: pictures.read(s, told.append) for s in ("train", "test")}, told
+
+
+def draw_in(part: str, root: Path, classes: dict[str, int], count: int = 1) -> Path:
+    """Draws so many pictures for each class whose content has them in one part."""
+    for name, digit in classes.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        angles, left = iter(range(360)), count
+        while left:
+            file = root / name / f"{part}{left}.png"
+            draw_digit(digit, angle=next(angles) / 8).save(file)
+            left -= split_of(hashlib.sha256(file.read_bytes()).digest()) == part
+    return root
+
+
+def test_classes_are_folders_in_natural_order(tmp_path: Path) -> None:
+    for name in ("10", "9", "b", "a10", "a9", ".hidden", "a"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes.txt").write_text("no class")
+    assert find_classes(tmp_path) == ("9", "10", "a", "a9", "a10", "b")
+
+
+def test_every_picture_is_in_one_part_prepared_as_predict_does_it(tmp_path: Path) -> None:
+    fill(tmp_path, {"three": 3, "five": 5}, 40)
+    parts, told = both(tmp_path)
+    assert not told
+    assert 5 <= len(parts["test"]) <= 30  # 16 of 80 are expected
+    assert len(parts["train"]) + len(parts["test"]) == 80
+    found = {image.tobytes() for part in parts.values() for image in part.images}
+    expected = {prepare(read_picture(file)).picture.tobytes() for file in tmp_path.glob("*/*.png")}
+    assert found == expected
+    assert set(parts["train"].labels) == {0, 1}
+
+
+def test_other_pictures_move_none_and_copies_stay_together(tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"3": 3, "5": 5})
+    before, _ = both(root)
+    for i, file in enumerate(sorted((root / "3").iterdir())):
+        shutil.copy(file, root / "3" / f"copy {i}.png")
+    draw_digit(3, angle=33).save(root / "3" / "00.png")
+    (root / "5" / "0.png").unlink()
+    after, told = both(root)
+    assert len(told) == 20
+    assert all("left out " in line and ": the same picture as " in line for line in told)
+    for split, other in (("train", "test"), ("test", "train")):
+        was = {image.tobytes() for image in before[split].images}
+        now = {image.tobytes() for image in after[other].images}
+        assert not was & now
+
+
+def test_the_same_picture_in_two_classes_counts_once(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 3, "b": 5})
+    shutil.copy(root / "a" / "0.png", root / "b" / "zero.png")
+    parts, told = both(root)
+    assert sum(map(len, parts.values())) == 40
+    assert told == [f"left out {root}/b/zero.png: the same picture as {root}/a/0.png"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"a": 3, "b": 5})
+    (root / "a" / "0.png").chmod(0)
+    assert both(root)[1] == [f"left out {root}/a/0.png: cannot read it: Permission denied"]
+
+
+def test_what_cannot_be_learned_from_is_told_in_a_line_each_and_left_out(
+    run: Run, tmp_path: Path
+) -> None:
+    root = fill(tmp_path / "mine", {"a": 3, "b\n": 5}, 30)
+    (root / "a" / "notes.txt").write_text("no picture")
+    Image.new("L", (40, 40), 255).save(root / "b\n" / "blank.png")
+    cut = (root / "a" / "0.png").read_bytes()
+    (root / "a" / "cut.png").write_bytes(cut[: len(cut) // 2])
+    result = run("train", "--dataset", f"folder:{root}", *FLAGS)
+    assert result.exit_code == 0, result.stderr
+    lines = sorted(line for line in result.stderr.splitlines() if "left out" in line)
+    assert len(lines) == 3
+    assert lines[0].startswith(f"digitcli: left out {root}/a/cut.png: it is damaged")
+    assert lines[1] == f"digitcli: left out {root}/a/notes.txt: it is not a picture"
+    assert lines[2] == f"digitcli: left out {root}/b\\n/blank.png: the picture is blank"
+
+
+def test_names_of_classes_go_into_the_checkpoint_and_are_escaped(run: Run, tmp_path: Path) -> None:
+    name = "an \x1b[31modd\tname"
+    root = fill(tmp_path / "mine", {"three": 3, name: 5}, 40)
+    assert run("train", "--dataset", f"folder:{root}", "--epochs", 10).exit_code == 0
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.classes == (name, "three")
+    assert (metadata.mean, metadata.std) == (0.1307, 0.3081)
+    assert metadata.recipe.name == "optdigits"
+    assert metadata.data_checksums.keys() == {"folder:train", "folder:test"}
+    assert f"folder:{root}" in metadata.command
+    picture = next((root / name).iterdir())
+    shutil.copy(picture, "5.png")
+    shown = "an \\x1b[31modd\\tname"
+    assert run("predict", "5.png", "-q").stdout == f"{shown}\n"
+    assert json.loads(run("predict", "5.png", "--json").stdout)["digit"] == name
+    softmax = run("inspect-softmax", "5.png", "--target", "three").stdout
+    assert softmax.splitlines()[1].startswith(f"{shown}\t")
+    evaluation = run("eval").stdout
+    assert f"\n{shown}\t" in evaluation
+    assert json.loads(run("eval", "--json").stdout)["accuracy"] > 0.9
+
+
+def test_a_changed_folder_is_refused_when_a_run_goes_on(
+    run: Run, launch: Launch, tmp_path: Path
+) -> None:
+    root = fill(tmp_path / "mine", {"3": 3, "5": 5})
+    flags = ("--dataset", f"folder:{root}", "--epochs", 30, "--batch-size", 4)
+    assert run("train", *flags, "--output", "whole").exit_code == 0
+    process = launch("train", *flags, "--save-every", 2)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    added = root / "5" / "new.png"
+    draw_digit(5, angle=44).save(added)
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    assert "the run was started with other data (folder:t" in result.stderr
+    added.unlink()
+    assert run("train", "--resume").exit_code == 0
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("folders", "problem"),
+    [
+        ([], "mine has no folders in it, and every class needs one; put the pictures of each"),
+        (["a"], "mine has 1 folder in it, and every class needs one"),
+        (["a", "b"], "mine has no picture that could be read of the classes a, b; add some, or"),
+        (list("abcdefgh"), "of the classes a, b, c, d, e and 3 more; add some, or remove the fol"),
+    ],
+)
+def test_folders_that_are_no_data_set(run: Run, folders: list[str], problem: str) -> None:
+    Path("mine").mkdir()
+    for name in folders:
+        Path("mine", name).mkdir()
+    result = run("train", "--dataset", "folder:mine")
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("folder:", "folder: names no folder; write folder:PATH"),
+        ("folder:nowhere", "cannot read the folder nowhere: No such file or directory"),
+        ("folder:file", "cannot read the folder file: Not a directory"),
+        ("folder:~nobody-of-that-name/x", "cannot read the folder ~nobody|there is no folder"),
+    ],
+)
+def test_no_such_folder(run: Run, name: str, problem: str) -> None:
+    Path("file").write_text("")
+    for command in ("train", "eval", "download"):
+        result = run(command, "--dataset", name)
+        assert result.exit_code == 2
+        assert any(part in result.stderr for part in problem.split("|"))
+
+
+def test_names_that_no_checkpoint_could_hold() -> None:
+    with pytest.raises(DatasetError, match="is no text"):
+        folder_of("folder:\udcff")
+    os.makedirs(b"mine/\xff")  # noqa: PTH103  a name of bytes
+    Path("mine/a").mkdir()
+    with pytest.raises(DatasetError, match="is no text"):
+        find_classes(Path("mine"))
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_two_pictures_of_a_class_are_in_both_parts(tmp_path: Path, part: str) -> None:
+    root = draw_in(part, tmp_path / "mine", {"3": 3, "5": 5}, 2)
+    (root / "3" / "notes.txt").write_text("no picture counts for none")
+    parts, _ = both(root)
+    for split in parts.values():
+        assert sorted(split.labels) == [0, 1]
+    moved = "train" if part == "test" else "test"
+    draw_in(moved, root, {"3": 3, "5": 5})  # now each has one by its content
+    after, _ = both(root)
+    assert sorted(after[part].labels) == [0, 0, 1, 1]
+    assert sorted(after[moved].labels) == [0, 1]
+
+
+@pytest.mark.parametrize(("count", "tested"), [(49, [0, 1]), (50, [1])])
+def test_of_a_class_of_fifty_files_none_is_moved(
+    tmp_path: Path, count: int, tested: list[int]
+) -> None:
+    root = draw_in("train", tmp_path / "mine", {"3": 3}, count)
+    draw_in("train", root, {"5": 5}, 2)  # of these one is
+    parts, told = both(root)
+    assert not told
+    assert sorted(parts["test"].labels) == tested
+    assert len(parts["train"]) + len(parts["test"]) == count + 2
+
+
+def test_single_pictures_are_trained_on_and_nothing_tests(run: Run) -> None:
+    draw_in("test", Path("mine"), {"a": 3, "b": 5})
+    result = run("train", "--dataset", "folder:mine", "--batch-size", 2)
+    assert result.exit_code == 2
+    assert "no class in mine has two pictures, one of them for the test part" in result.stderr
+    result = run("train", "--dataset", "folder:mine", "--validation", 2)
+    assert "error: a class has a single training picture, of which none can be" in result.stderr
+    assert "temperature" not in result.stderr  # of a run that is none
+
+
+def test_a_recipe_shrinks_its_batches_to_a_few_pictures(run: Run) -> None:
+    draw_in("train", Path("mine"), {"a": 3, "b": 5}, 2)
+    flags = ("train", "--dataset", "folder:mine", "--epochs", 2)
+    result = run(*flags)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ("digitcli: batches of 2 pictures in place of 16: there are no more\n")
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.recipe.batch_size == 2
+    assert "--batch-size 2" in metadata.command
+    for given in (3, 16):  # 16 is the recipe's own
+        result = run(*flags, "--batch-size", given)
+        assert f"a batch of {given} is more than the 2 training pictures" in result.stderr
+
+
+def test_a_recipe_with_smaller_batches_has_no_temperature_yet() -> None:
+    settings = new_settings({"recipe": "best"}, None)
+    assert settings.recipe.temperature == BEST.temperature != 1
+    assert with_batches_of(settings, BEST.batch_size, Rank(0, 1)) is settings
+    small = with_batches_of(settings, 41, Rank(0, 2)).recipe
+    assert (small.batch_size, small.temperature) == (38, 1)
+    assert with_batches_of(settings, 1, Rank(0, 2)) is settings  # which is then refused
+
+
+def test_files_are_looked_through_once_and_none_that_is_no_picture_for_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fill(tmp_path, {"a": 3, "b": 5}, 3)
+    huge = root / "a" / "film.mp4"
+    huge.touch()
+    os.truncate(huge, 500 * 2**20)  # without a block on disk
+    hashed, digest = [], hashlib.file_digest
+
+    def watched(file: FileIO, name: str) -> object:
+        hashed.append(file)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", watched)
+    _, told = both(root)
+    assert len(hashed) == 6
+    assert told == [f"left out {huge}: it is not a picture"]
+
+
+def test_nothing_is_downloaded_for_a_folder(run: Run, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"3": 3, "5": 5}, 2)
+    result = run("download", "--dataset", f"folder:{root}")
+    assert result.stdout == f"folder:{root} is on this machine; there is nothing to download\n"
+
+
+def test_outliers_are_made_for_digits_alone(run: Run, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"A": 4, "B": 8})
+    flags = ("--recipe", "best", "--epochs", 1, "--batch-size", 8)
+    result = run("train", "--dataset", f"folder:{root}", *flags)
+    assert result.exit_code == 0, result.stderr
+    assert "no digit" not in result.stderr
+    assert load_checkpoint(LATEST).metadata.recipe.outliers == 0

@@ -1,0 +1,23 @@
+"""Runs digitcli as a program of its own, with small data in place of MNIST and short time-outs.
+
+``python tests/helpers/small_cli.py FILES.json ARGUMENT...``: the JSON lists the fields of the four
+files. Nothing else differs from ``python -m digitcli``. With ``LIMITS=real`` in the environment the
+time-outs do not either, and with ``LIMITS=none`` no machine is too slow for them.
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from digitcli.__main__ import main
+from digitcli.data.download import fetch, manifest
+
+small = tuple(manifest.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
+manifest.FILE_SETS["mnist"] = replace(manifest.FILE_SETS["mnist"], files=small)
+LIMITS = {"short": (1.0, 2.0, 1.0, 6.0), "none": (600.0, 600.0, 600.0, 600.0)}
+kind = os.environ.get("LIMITS", "short")
+if kind != "real":
+    fetch.CONNECT_TIMEOUT, fetch.ANSWER_TIME, fetch.READ_TIMEOUT, fetch.TOTAL_TIME = LIMITS[kind]
+main()

@@ -1,0 +1,115 @@
+"""``train --plot``: a picture of the run after every epoch."""
+
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Run
+from drawn_digits import SmallMnist
+from PIL import Image
+
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.training.callbacks.callback import EpochResult
+from digitcli.report.curve import Curve
+
+FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
+
+
+def texts(path: Path) -> list[str]:
+    root = ET.parse(path).getroot()  # noqa: S314  it is our own
+    return [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_svg_says_in_words_what_it_draws(run: Run, small_mnist: SmallMnist) -> None:
+    pytest.importorskip("matplotlib")
+    mirror = ("--mirror", small_mnist.folder)
+    result = run("train", *FLAGS, *mirror, "--validation", 60, "--plot", "a/b/curve.svg")
+    assert result.exit_code == 0, result.stderr
+    last = load_checkpoint(LATEST).metadata.accuracies[-1]
+    said = texts(Path("a/b/curve.svg"))
+    for text in ("training loss (nats)", "validation accuracy (%)", "epochs", "mean of the epoch"):
+        assert text in said
+    assert f"{last.loss:.3g}" in said
+    assert f"{100 * last.accuracy:.2f} %" in said
+    assert [path.name for path in Path("a/b").iterdir()] == ["curve.svg"]
+
+
+def test_png_is_drawn_after_every_epoch_and_from_the_first_after_a_resume(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    drawn = []
+    real = Curve.on_epoch
+
+    def watched(self: Curve, result: EpochResult) -> None:
+        real(self, result)
+        drawn.append(self.path.read_bytes())
+        if len(drawn) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Curve, "on_epoch", watched)
+    flags = ("--mirror", small_mnist.folder, "--plot", "curve.PNG")
+    assert run("train", *FLAGS, *flags).exit_code == 130
+    assert run("train", "--resume", *flags).exit_code == 0
+    assert len(set(drawn)) == 3
+    with Image.open("curve.PNG") as image:
+        assert image.size == (1600, 1000)
+        assert len(np.unique(np.asarray(image.convert("L")))) > 10
+    # and it is the picture of the whole run
+    run("train", *FLAGS, "--output", "again", "--plot", "again.png")
+    assert drawn[-1] == Path("again.png").read_bytes()
+
+
+def test_equal_runs_make_equal_pictures_whatever_the_user_has_set(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    flags = ("--mirror", small_mnist.folder, "--output")
+    run("train", *FLAGS, *flags, "a", "--plot", "a.svg")
+    monkeypatch.setitem(matplotlib.rcParams, "lines.linewidth", 9.0)
+    run("train", *FLAGS, *flags, "b", "--plot", "b.svg")
+    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
+    assert matplotlib.rcParams["lines.linewidth"] == 9.0
+
+
+def test_epochs_without_readings(run: Run, small_mnist: SmallMnist) -> None:
+    pytest.importorskip("matplotlib")
+    run("train", "--epochs", 1, "--mirror", small_mnist.folder, "--plot", "curve.svg")
+    assert "running mean" not in texts(Path("curve.svg"))
+
+
+def test_a_missing_library_is_named_before_training(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = run("train", "--dataset", "optdigits", "--plot", "curve.png")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "digitcli: error: curves are drawn with matplotlib, and matplotlib cannot be imported; "
+        "run pip install 'digitcli[plot]'\n"
+    )
+    assert not Path("curve.png").exists()
+    assert not LATEST.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("curve.pdf", "--plot draws no file named curve.pdf; name it curve.png or curve.svg"),
+        ("curve", "--plot draws no file named curve; name it curve.png or curve.svg"),
+        ("taken.png", "cannot write taken.png: it is not a plain file"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_training(
+    run: Run, name: str, problem: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    Path("taken.png").mkdir()
+    result = run("train", "--dataset", "optdigits", "--plot", name)
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not LATEST.exists()

@@ -1,0 +1,412 @@
+"""Reports: pages with every number and picture, which nothing outside can change or break."""
+
+import io
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from commands import Run, Start
+from drawn_digits import draw_digit, save_digit
+from PIL import Image
+from read_page import Element, check_page, read_page
+
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.evaluation.calibration import likely_range
+from digitcli.core.evaluation.evaluate import evaluate
+from digitcli.data.datasets.optdigits import load_optdigits
+from digitcli.data.datasets.split import Split
+from digitcli.report import evaluation, gallery
+from digitcli.report.charts import Chart
+from digitcli.report.thumbnail import SIDE, thumbnail
+
+pytestmark = pytest.mark.usefixtures("checkpoint")
+
+REPORT = Path("report.html")
+OPTDIGITS = ("eval", "--dataset", "optdigits", "--json", "--report", REPORT)
+HOSTILE = "<script>alert(1)</script>\"'&\x1b\u202e"
+SHOWN = "<script>alert(1)</script>\"'&\\x1b\\u202e"
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+@pytest.fixture(scope="module")
+def handwriting() -> Split:
+    return load_optdigits("test")
+
+
+@pytest.fixture
+def value(run: Run) -> dict[str, Any]:
+    """What eval measures of a network that was trained on a font, on handwriting."""
+    result = run(*OPTDIGITS)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines()[-1] == "digitcli: wrote the report report.html"
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
+
+
+def test_every_number_is_on_the_page(value: dict[str, Any]) -> None:
+    page = read_page(REPORT)
+    check_page(page)
+    scores = {
+        term.text: entry.text for term, entry in zip(
+            page.one("dl", "scores").all("dt"),
+            [div.all("dd")[0] for div in page.one("dl", "scores").all("div")],
+            strict=True,
+        )
+    }  # fmt: skip
+    wrong = round(360 * (1 - value["accuracy"]))
+    assert scores == {
+        "Accuracy": percent(value["accuracy"]),
+        "Wrong": str(wrong),
+        "Top-5 accuracy": percent(value["top5_accuracy"]),
+        "Calibration error": percent(value["calibration"]["ece"]),
+        "Loss": f"{value['loss']:.4f}",
+        "Temperature": f"{value['temperature']:.4g}",
+    }
+    matrix = np.array(value["confusion_matrix"])
+    missed, taken = (matrix.sum(axis=axis) - np.diag(matrix) for axis in (1, 0))
+    for i, (row, score) in enumerate(
+        zip(page.table("Scores by class"), value["per_class"], strict=True)
+    ):
+        shares = [percent(score[name]) for name in ("precision", "recall", "f1")]
+        assert row == [str(i), *shares, str(score["support"]), str(missed[i]), str(taken[i])]
+    rows = page.table("Confusion matrix: rows are what a picture is, columns what it was taken for")
+    assert [row[0] for row in rows] == list("0123456789")
+    assert np.array_equal(np.array([row[1:] for row in rows], dtype=int), matrix)
+    commonest = page.table("The commonest mistakes")
+    np.fill_diagonal(matrix, 0)
+    assert [int(row[2]) for row in commonest] == sorted(matrix.ravel().tolist())[:-11:-1]
+    for target, answer, count, share in commonest:
+        assert matrix[int(target), int(answer)] == int(count)
+        assert share == percent(int(count) / value["per_class"][int(target)]["support"])
+
+    bins = [row for row in value["calibration"]["bins"] if row["count"]]
+    shown = page.table("Answers by their probability; empty bins are left out")
+    assert [row[1:4] for row in shown] == [
+        [str(row["count"]), percent(row["probability"]), percent(row["accuracy"])] for row in bins
+    ]
+    assert len(page.all("figure")[0].all("circle")) == len(bins)
+    kept = {row[0]: row[1:] for row in page.table("What each minimum probability leaves")}
+    for row in value["coverage"]:
+        right = percent(row["accuracy"])
+        answered = [str(row["count"]), percent(row["coverage"]), right]
+        assert kept[f"{row['min_probability']:g}"][:3] == answered
+    assert kept["none"] == ["360", "100.00 %", percent(value["accuracy"]), str(wrong)]
+
+
+def cards_of(page: Element) -> list[Element]:
+    return page.one("ol", "gallery").all("li", "card")
+
+
+def test_mistakes_are_shown_as_they_are_the_worst_first(
+    run: Run,
+    value: dict[str, Any],
+    handwriting: Split,
+    trained: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = evaluate(trained, handwriting.images, handwriting.labels, torch.device("cpu"))
+    mistakes = np.flatnonzero(result.answers != handwriting.labels)
+    cards = cards_of(read_page(REPORT))
+    assert len(cards) == min(len(mistakes), evaluation.GALLERY)
+    assert len(mistakes) == round(360 * (1 - value["accuracy"]))
+    left = []
+    for card in cards:
+        number = int(card.one("h3").text.rpartition(" ")[2])
+        label, answer = int(handwriting.labels[number]), int(result.answers[number])
+        assert label != answer
+        assert card.one("h3").text == f"Taken for {answer}, is {label} · picture {number}"
+        assert np.array_equal(card.one("img").picture(), handwriting.images[number])
+        rows = [
+            [cell.text for cell in row.inside if isinstance(cell, Element)]
+            for row in card.one("tbody").all("tr")
+        ]
+        remarks = {answer: "answer", label: "target"}
+        assert rows == [
+            [str(i), "", f"{100 * p:.2f}", remarks.get(i, "")]
+            for i, p in enumerate(result.probabilities[number])
+        ]
+        left.append(result.probabilities[number, label])
+    assert left == sorted(left)
+
+    monkeypatch.setattr(evaluation, "GALLERY", 3)
+    run(*OPTDIGITS)
+    page = read_page(REPORT)
+    assert [card.one("h3").text for card in cards_of(page)] == [
+        card.one("h3").text for card in cards[:3]
+    ]
+    assert f"The 3 worst of {len(mistakes)}" in page.one("main").text
+
+
+def test_names_from_outside_are_text_and_nothing_else(
+    handwriting: Split, trained: Checkpoint
+) -> None:
+    classes = (HOSTILE, "</style><b>", "{{ version }}", *"3456789")
+    metadata = replace(
+        trained.metadata, classes=classes, command=HOSTILE, versions={"<i>": "</dd>"}
+    )
+    hostile = replace(trained, metadata=metadata)
+    result = evaluate(hostile, handwriting.images, handwriting.labels, torch.device("cpu"))
+    evaluation.write_evaluation(
+        REPORT,
+        result,
+        metadata,
+        images=handwriting.images,
+        labels=handwriting.labels,
+        dataset="<h1>",
+        split="&amp;",
+        checkpoint=Path("a<b>\udcff/c\n"),
+    )
+    page = read_page(REPORT)
+    check_page(page)
+    assert not page.all("i")
+    assert not page.all("b")
+    assert page.one("h1").text == "How right c\\n is"
+    assert "<h1>, &amp;. The weights are a<b>\\udcff/c\\n." in page.one("header").text
+    named = [row[0] for row in page.table("Scores by class")]
+    assert named[:3] == [SHOWN, "</style><b>", "{{ version }}"]
+    assert SHOWN in [code.text for code in page.all("code")]
+
+
+def test_a_network_without_mistakes_and_one_that_is_never_right(
+    handwriting: Split, trained: Checkpoint
+) -> None:
+    right = evaluate(trained, handwriting.images, handwriting.labels, torch.device("cpu"))
+    where = {"dataset": "optdigits", "split": "test", "checkpoint": Path("x")}
+    for keep in (right.answers == handwriting.labels, right.answers != handwriting.labels):
+        images, labels = handwriting.images[keep], handwriting.labels[keep]
+        result = evaluate(trained, images, labels, torch.device("cpu"))
+        assert result.accuracy in (0, 1)
+        evaluation.write_evaluation(
+            REPORT, result, trained.metadata, images=images, labels=labels, **where  # type: ignore[arg-type]
+        )  # fmt: skip
+        page = read_page(REPORT)
+        check_page(page)
+        assert bool(page.all("li", "card")) is (result.accuracy == 0)
+        assert ("There are none." in page.one("main").text) is (result.accuracy == 1)
+
+
+def test_predict_shows_each_picture_what_was_seen_and_the_answer(run: Run) -> None:
+    save_digit(Path("pictures/a.png"), 7)
+    draw_digit(3, size=900).save("pictures/b.jpg")
+    sheet = Image.new("L", (200, 100), 255)
+    for i in range(2):
+        sheet.paste(draw_digit(4 + i, size=100), (100 * i, 0))
+    sheet.save("pictures/c.png")
+    Image.new("L", (40, 40), 200).save("pictures/d.png")
+    Path("pictures/notes.txt").write_text("no picture")
+    content = io.BytesIO()
+    draw_digit(2).save(content, "PNG")
+    flags = ("--report", REPORT, "--json", "--min-probability", "0.01")
+    result = run("predict", "pictures", "missing.png", "-", *flags, input=content.getvalue())
+    assert result.exit_code == 1
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    answers = [answer for answer in answers if answer["digit"] is not None]
+    assert result.stderr.splitlines()[-1] == "digitcli: wrote the report report.html"
+
+    page = read_page(REPORT)
+    check_page(page)
+    assert page.one("h1").text == "How 6 pictures were read"
+    assert "4 read, 1 of them in doubt" in page.one("header").text
+    assert "2 failed" in page.one("header").text
+    cards = cards_of(page)
+    assert [card.one("h3").text for card in cards] == [
+        "7 · pictures/a.png",
+        "3 · pictures/b.jpg",
+        "? · pictures/c.png",
+        "pictures/d.png",
+        "missing.png",
+        "2 · -",
+    ]
+    read = [card for card in cards if card.all("table")]
+    for card, answer in zip(read, answers, strict=True):
+        rows = [
+            [cell.text for cell in row.inside if isinstance(cell, Element)]
+            for row in card.one("tbody").all("tr")
+        ]
+        expected = [[str(i), "", f"{100 * p:.2f}"] for i, p in enumerate(answer["probabilities"])]
+        assert rows == expected
+        assert card.all("img")[1].picture().shape == (28, 28)
+    assert np.array_equal(cards[0].all("img")[0].picture(), np.asarray(draw_digit(7)))
+    assert cards[1].all("img")[0].picture().shape == (SIDE, SIDE)
+    assert np.array_equal(cards[5].all("img")[0].picture(), np.asarray(draw_digit(2)))
+    assert "Warning: there are 2 separate shapes" in cards[2].text
+    assert "Failed: the picture is blank; draw a digit" in cards[3].text
+    assert len(cards[3].all("img")) == 1
+    assert "Failed: cannot read it: No such file or directory" in cards[4].text
+    assert not cards[4].all("img")
+
+
+def test_of_many_pictures_those_are_shown_that_need_to_be_looked_at(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "MOST", 4)
+    for i in range(10):
+        save_digit(Path(f"in/{i}.png"), i)
+    Image.new("L", (40, 40), 200).save("in/5b.png")
+    result = run("predict", "in", "--report", REPORT, "--json")
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    answers = [answer for answer in answers if answer["digit"] is not None]
+    least = sorted(answers, key=lambda answer: (answer["warning"] is None, answer["probability"]))
+    expected = sorted(["in/5b.png", *(answer["path"] for answer in least[:3])])
+    page = read_page(REPORT)
+    assert [card.one("h3").text.rpartition(" ")[2] for card in cards_of(page)] == expected
+    assert page.one("h1").text == "How 11 pictures were read"
+    assert "Shown are the 4 that most need to be looked at" in page.one("main").text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names are no files elsewhere")
+def test_hostile_file_names(start: Start) -> None:
+    names = ["<img src=x onerror=alert(1)>.png", "\"><b>'.png", "a\n\u202eb.png"]
+    for name in names:
+        save_digit(Path("in", name), 5)
+    save_digit(Path("in/z.png"), 5).rename(os.fsdecode(b"in/z\xff.png"))
+    done = start("predict", "in", "--report", REPORT)
+    assert done.returncode == 0, done.stderr
+    page = read_page(REPORT)
+    check_page(page)
+    shown = sorted(card.one("h3").text.partition("· in/")[2] for card in cards_of(page))
+    assert shown == sorted([*names[:2], "a\\n\\u202eb.png", "z\\udcff.png"])
+    assert not page.all("b")
+
+
+def test_where_there_is_nothing_to_show(run: Run) -> None:
+    Path("empty").mkdir()
+    assert run("predict", "empty", "--report", REPORT).exit_code == 2
+    page = read_page(REPORT)
+    check_page(page)
+    assert [card.one("h3").text for card in cards_of(page)] == ["empty"]
+
+
+def test_quiet_says_nothing_of_the_report(run: Run) -> None:
+    save_digit(Path("7.png"), 7)
+    result = run("predict", "7.png", "--report", "R.HTM", "--quiet")
+    assert (result.stdout, result.stderr) == ("7\n", "")
+    check_page(read_page(Path("R.HTM")))
+
+
+@pytest.mark.parametrize("command", [["predict", "7.png"], ["eval", "--dataset", "optdigits"]])
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("7.png", "a report is no file named 7.png; name it report.html"),
+        ("report", "a report is no file named report; name it report.html"),
+        ("folder.html", "cannot write folder.html: it is not a plain file; choose another place"),
+        ("7.png/report.html", "cannot write 7.png/report.html: "),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    run: Run, command: list[str], name: str, problem: str
+) -> None:
+    content = save_digit(Path("7.png"), 7).read_bytes()
+    Path("folder.html").mkdir()
+    result = run(*command, "--report", name)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"digitcli: error: {problem}")
+    assert Path("7.png").read_bytes() == content
+
+
+def test_an_old_page_stays_until_the_new_one_is_whole(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    REPORT.write_text("old")
+    save_digit(Path("7.png"), 7)
+    monkeypatch.setattr(os, "fsync", full)
+    result = run("predict", "7.png", "--report", REPORT)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        "digitcli: error: cannot write report.html: No space left on device; "
+        "choose another place by --report"
+    )
+    assert REPORT.read_text() == "old"
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_thumbnails_of_every_mode(mode: str) -> None:
+    digit = draw_digit(5, size=600)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(digit, dtype=np.uint16) * 257)
+    else:
+        image = digit.convert(mode)
+    file = io.BytesIO()
+    image.save(file, "TIFF")
+    for size, kind in ((600, "JPEG"), (200, "PNG")):
+        if size == 200:
+            file = io.BytesIO()
+            image.resize((200, 200), Image.Resampling.NEAREST).save(file, "TIFF")
+        content = thumbnail(file.getvalue())
+        assert content is not None
+        with Image.open(io.BytesIO(content)) as small:
+            assert (small.format, small.size) == (kind, (min(size, SIDE),) * 2)
+            grey = np.asarray(small.convert("L"), dtype=float)
+        expected = np.asarray(digit.resize(small.size, Image.Resampling.BOX), dtype=float)
+        assert np.corrcoef(grey.ravel(), expected.ravel())[0, 1] > 0.9
+
+
+def test_thumbnails_are_upright_and_in_colour() -> None:
+    image = Image.new("RGB", (300, 150), (200, 30, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    image.save("photo.jpg", exif=exif)
+    content = thumbnail(Path("photo.jpg"))
+    assert content is not None
+    with Image.open(io.BytesIO(content)) as small:
+        assert small.size == (SIDE // 2, SIDE)
+        red, green, _ = np.asarray(small).mean(axis=(0, 1))
+        assert red > 150
+        assert green < 60
+        assert not small.getexif()
+
+
+def test_no_thumbnail_of_what_is_no_picture() -> None:
+    assert thumbnail(b"") is None
+    assert thumbnail(b"no picture") is None
+    assert thumbnail(Path("missing")) is None
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "expected"),
+    [(0, 10, (0, 0.2775)), (5, 10, (0.2366, 0.7634)), (10, 10, (0.7225, 1)), (0, 1, (0, 0.7935))],
+)
+def test_wilsons_interval(right: int, count: int, expected: tuple[float, float]) -> None:
+    """Where none is right, its upper end is z² / (count + z²)."""
+    assert likely_range(right, count) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("low", [0, 0.3, 0.9, 0.97, 0.9952, 0.99885])
+def test_axes_have_a_few_round_numbers(low: float) -> None:
+    ticks = Chart((low, 1), (0, 1)).x_ticks
+    assert 3 <= len(ticks) <= 8
+    labels = [tick.label for tick in ticks]
+    assert len(set(labels)) == len(labels)
+    assert float(labels[-1]) == 100
+    for tick in ticks:
+        share = float(tick.label) / 100
+        assert low - 1e-9 <= share
+        expected = Chart.left + (share - low) / (1 - low) * (Chart.right - Chart.left)
+        assert tick.at == pytest.approx(expected, abs=0.06)
+
+
+def test_hostile_classes_of_a_checkpoint(run: Run, trained: Checkpoint) -> None:
+    classes = (HOSTILE, *"123456", "</table>", *"89")
+    metadata = replace(trained.metadata, classes=classes)
+    save_checkpoint(Path("odd"), replace(trained, metadata=metadata))
+    save_digit(Path("7.png"), 7)
+    assert run("predict", "7.png", "--checkpoint", "odd", "--report", REPORT).exit_code == 0
+    (card,) = cards_of(read_page(REPORT))
+    assert card.one("h3").text == "</table> · 7.png"
+    assert card.one("tbody").all("tr")[0].all("th")[0].text == SHOWN

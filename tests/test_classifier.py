@@ -1,0 +1,294 @@
+"""digitcli in a program: what it takes, what it answers, and what it costs to import."""
+
+import io
+import json
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import assert_type
+
+import numpy as np
+import paths
+import pytest
+from commands import Run
+from drawn_digits import draw_digit, drawn_pictures, save_digit
+from PIL import Image
+
+import digitcli
+from digitcli import (
+    BlankPictureError,
+    CheckpointError,
+    Classifier,
+    DigitcliError,
+    NotAPictureError,
+    PictureError,
+    Prediction,
+)
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST, OWN_PLACES
+from digitcli.core.inference import probabilities
+
+README = paths.README.read_text()
+DRAWN = draw_digit(5)
+GREY = np.asarray(DRAWN)
+
+
+@pytest.fixture
+def classifier(checkpoint: Path) -> Classifier:
+    return Classifier.load(checkpoint)
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_an_answer(classifier: Classifier) -> None:
+    answer = classifier.predict(save_digit(Path("5.png"), 5))
+    assert_type(answer, Prediction)
+    assert assert_type(answer.label, str) == "5"
+    assert list(answer.probabilities) == list("0123456789") == list(classifier.classes)
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.probability == max(answer.probabilities.values()) == answer.probabilities["5"]
+    assert (answer.warning, answer.others) == (None, 0)
+    assert answer.ranking[0] == ("5", answer.probability)
+    assert sorted(answer.ranking, key=lambda entry: -entry[1]) == list(answer.ranking)
+    assert answer.picture.dtype == np.uint8
+    assert answer.picture.shape == (28, 28)
+    assert pickle.loads(pickle.dumps(answer)) == answer  # noqa: S301  our own
+    assert len({answer, answer}) == 1
+    assert "picture" not in repr(answer)
+
+
+def test_it_answers_as_the_command_does(run: Run, classifier: Classifier) -> None:
+    page = Image.new("L", (128, 64), 255)
+    for place in (0, 64):
+        page.paste(DRAWN, (place, 0))
+    page.save("two.png")
+    for name in ("two.png", save_digit(Path("3.png"), 3)):
+        told = json.loads(run("predict", "--json", name).stdout)
+        answer = classifier.predict(name)
+        assert told["digit"] == int(answer.label)
+        assert told["probability"] == answer.probability
+        assert told["probabilities"] == list(answer.probabilities.values())
+        assert told["warning"] == answer.warning
+    two = classifier.predict("two.png")
+    assert two.others == 1
+    assert "2 separate shapes" in (two.warning or "")
+    assert two.reaches(0)
+    assert not two.reaches(0.01)
+    assert answer.reaches(answer.probability)
+    assert not answer.reaches(1)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        png(DRAWN),
+        bytearray(png(DRAWN)),
+        memoryview(png(DRAWN)),
+        io.BytesIO(png(DRAWN)),
+        DRAWN,
+        DRAWN.convert("RGB"),
+        DRAWN.convert("RGBA"),
+        DRAWN.convert("LA"),
+        Image.open(io.BytesIO(png(DRAWN))),  # not decoded yet
+        GREY,
+        GREY[:, :, None],
+        GREY.astype(np.float32) / 255,
+        GREY.astype(np.float64) / 255,
+        np.stack([GREY] * 3, axis=2),
+        np.stack([GREY] * 3, axis=2) / np.float16(255),
+        np.stack([GREY] * 3 + [np.full_like(GREY, 255)], axis=2),
+        np.asfortranarray(GREY),
+        np.repeat(GREY, 2, axis=1)[:, ::2],
+    ],
+    ids=lambda picture: type(picture).__name__,
+)
+def test_every_kind_of_picture(classifier: Classifier, picture: object) -> None:
+    expected = classifier.predict(str(save_digit(Path("5.png"), 5)))
+    answer = classifier.predict(picture)  # type: ignore[arg-type]
+    assert answer == expected
+    assert np.array_equal(answer.picture, expected.picture)
+
+
+def test_black_and_white(classifier: Classifier) -> None:
+    assert classifier.predict(GREY > 127).label == "5"
+    with open("5.png", "wb") as file:  # noqa: PTH123  an open file is meant
+        file.write(png(DRAWN))
+    with open("5.png", "rb") as file:  # noqa: PTH123
+        assert classifier.predict(file).label == "5"
+
+
+def test_the_callers_picture_stays_as_it_is(classifier: Classifier) -> None:
+    turned = DRAWN.rotate(90, expand=True)
+    turned.getexif()[0x0112] = 6  # to be turned back when it is shown
+    before = turned.tobytes()
+    assert classifier.predict(turned).label == "5"
+    assert (turned.tobytes(), turned.getexif()[0x0112]) == (before, 6)
+    array = GREY.copy()
+    classifier.predict(array)
+    assert np.array_equal(array, GREY)
+
+
+def test_many_in_their_order_with_faults_in_their_places(classifier: Classifier) -> None:
+    names = []
+    for i in range(40):
+        names.append(f"{i}.bmp")
+        draw_digit(i % 10, size=600 if i % 7 == 0 else 40).save(names[-1])
+    Path("3.bmp").write_text("no picture")
+    Path("7.bmp").unlink()
+    Image.new("L", (50, 50), 200).save("11.bmp")
+    answers = list(classifier.predict_many(names))
+    kinds = {3: NotAPictureError, 7: PictureError, 11: BlankPictureError}
+    for i, answer in enumerate(answers):
+        if i in kinds:
+            assert type(answer) is kinds[i]
+            assert str(answer).startswith(f"{i}.bmp: ")
+        else:
+            assert isinstance(answer, Prediction)
+            assert answer.label == str(i % 10)
+    assert len(answers) == 40
+
+
+def test_a_frame_that_is_drawn_over(classifier: Classifier) -> None:
+    """A program may fill one array, or one picture, again and again."""
+    sheet = Image.new("L", (700, 700))
+    frame = np.empty((700, 700), np.uint8)
+
+    def frames() -> Iterator[Image.Image | np.ndarray]:
+        for digit in range(10):
+            sheet.paste(draw_digit(digit, size=700))
+            frame[:] = np.asarray(sheet)
+            yield sheet if digit % 2 else frame
+
+    answers = list(classifier.predict_many(frames()))
+    assert [answer.label for answer in answers if isinstance(answer, Prediction)] == list(
+        "0123456789"
+    )
+
+
+def test_pictures_in_mnists_form(classifier: Classifier, trained: Checkpoint) -> None:
+    images, _ = drawn_pictures(30, 9)
+    expected = probabilities(trained, images)
+    assert np.array_equal(classifier.probabilities(images), expected)
+    assert classifier.scores(images).shape == (30, 10)
+    assert classifier.probabilities(images[:0]).shape == (0, 10)
+    answers = list(classifier.predict_many(images))
+    for answer, image, row in zip(answers, images, expected, strict=True):
+        assert isinstance(answer, Prediction)
+        assert np.array_equal(answer.picture, image)
+        assert list(answer.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-6)
+    for wrong in (images[0], images[:, :20], images.astype(np.float32)):
+        with pytest.raises(PictureError, match="not in MNIST's form"):
+            classifier.probabilities(wrong)  # type: ignore[arg-type]
+
+
+def test_no_pictures_at_all(classifier: Classifier) -> None:
+    assert list(classifier.predict_many([])) == []
+
+
+@pytest.mark.parametrize(
+    ("picture", "fault"),
+    [
+        (np.zeros((3, 28, 28), np.uint8), r"shape \(3, 28, 28\) is no picture"),
+        (np.zeros(784, np.uint8), r"shape \(784,\) is no picture"),
+        (np.zeros((0, 5), np.uint8), "no pixels"),
+        (np.zeros((5, 0, 3), np.uint8), "no pixels"),
+        (np.full((9, 9), 2.0), "outside 0..1; divide it by 255"),
+        (np.full((9, 9), np.nan), "outside 0..1"),
+        (np.zeros((9, 9), np.int64), "an array of int64 is no picture"),
+        (np.zeros((9, 9), complex), "an array of complex128 is no picture"),
+        (Image.new("L", (0, 3)), "no pixels"),
+        (Image.open(io.BytesIO(png(DRAWN)[:200])), "it is damaged"),
+        (b"", "the file is empty"),
+        (io.BytesIO(b"text"), "it is not a picture"),
+        ("missing.png", "missing.png: cannot read it: No such file"),
+        ("", "the file is empty"),
+        (np.zeros((9, 9), np.uint8), "the picture is blank"),
+    ],
+)
+def test_what_is_no_picture(classifier: Classifier, picture: object, fault: str) -> None:
+    with pytest.raises(PictureError, match=fault) as caught:
+        classifier.predict(picture)  # type: ignore[arg-type]
+    assert isinstance(caught.value, DigitcliError)
+
+
+def test_a_file_that_cannot_be_read(classifier: Classifier) -> None:
+    Path("5.png").write_bytes(png(DRAWN))
+    with open("5.png", "ab") as file, pytest.raises(PictureError, match="cannot read it"):  # noqa: PTH123
+        classifier.predict(file)
+
+
+def test_wrong_types(classifier: Classifier) -> None:
+    with pytest.raises(TypeError, match="not list"):
+        classifier.predict([[0, 1], [1, 0]])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="binary mode"):
+        classifier.predict(io.StringIO("text"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="give one to predict"):
+        list(classifier.predict_many("a.png"))
+
+
+def test_which_weights(
+    checkpoint: Path, tmp_path: Path, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Classifier.load().path == LATEST
+    other = tmp_path / "other"
+    save_checkpoint(other, trained)
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", str(other))
+    assert Classifier.load().path == other
+    assert Classifier.load(str(checkpoint)).path == checkpoint
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", "")
+    checkpoint.unlink()
+    assert Classifier.load().path in OWN_PLACES
+    with pytest.raises(CheckpointError, match="no checkpoint at missing"):
+        Classifier.load("missing")
+    assert Classifier.load(other).metadata == trained.metadata
+    assert repr(Classifier.load(other)) == f"Classifier.load({str(other)!r})"
+
+
+def test_the_readmes_programs(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checkpoint.is_file()
+    save_digit(Path("seven.png"), 7)
+    strip = Image.new("L", (200, 100), 255)
+    strip.paste(draw_digit(9, size=100), (0, 0))
+    strip.paste(draw_digit(4, size=100), (100, 0))
+    strip.save("postcode.png")
+    section = README.split("## In a program")[1].split("\n## ")[0]
+    known: dict[str, object] = {"names": ["seven.png", "missing.png"]}
+    for program in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(program, known)  # noqa: S102  our own
+    first, second, third, fourth, *each = capsys.readouterr().out.splitlines()
+    assert first.startswith("7 0.")
+    assert second == "seven.png 7"
+    assert third.startswith("missing.png missing.png: cannot read it")
+    assert fourth.startswith("94 0.")
+    assert [line.split()[0] for line in each] == ["9", "4"]
+
+
+PROGRAM = """\
+import sys, digitcli
+assert not {"numpy", "PIL", "typer", "rich", "torch"} & set(sys.modules), "the import is heavy"
+assert "Classifier" in dir(digitcli)
+answer = digitcli.Classifier.load().predict(sys.argv[1])
+assert not {"typer", "rich", "torch", "scipy", "sklearn"} & set(sys.modules), "the answer is heavy"
+print(answer.label)
+"""
+
+
+def test_what_it_imports(checkpoint: Path) -> None:
+    assert checkpoint.is_file()
+    command = [sys.executable, "-c", PROGRAM, str(save_digit(Path("8.png"), 8))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("8\n", "")
+
+
+def test_the_names_that_the_package_offers() -> None:
+    for name in digitcli.__all__:
+        assert getattr(digitcli, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Clasifier'"):
+        digitcli.Clasifier  # type: ignore[attr-defined]  # noqa: B018
