@@ -7,7 +7,7 @@
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from digitcli._version import __version__
 
 __all__ = [
     "BlankPictureError",
@@ -20,6 +20,7 @@ __all__ = [
     "PlacedDigit",
     "Prediction",
     "Reading",
+    "__version__",
 ]
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.evaluation.ood import doubt
 from digitcli.core.inference import forward, probabilities
+from digitcli.data.arrays import Gray
 from digitcli.data.images.inputs import PictureLike, as_source
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.data.images.pipeline import Source, prepare_all
-from digitcli.data.preprocessing.binarize import Grey
+from digitcli.data.images.pipeline import ImageSource, prepare_all
 from digitcli.data.preprocessing.full_frame import WHOLE, prepare_whole
 from digitcli.data.preprocessing.mnist_form import Digit, Prepare, prepare
 from digitcli.data.segmentation.oversegment import find_parts
-from digitcli.data.segmentation.viterbi import Found, read_page
+from digitcli.data.segmentation.viterbi import SegmentedDigit, read_page
 from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
@@ -117,8 +117,8 @@ class Classifier:
         return _of_many(self.predict_sources, pictures)
 
     def predict_sources(
-        self, sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS
-    ) -> Iterator[tuple[Source, Prediction | PictureError]]:
+        self, sources: Iterable[ImageSource | None], max_pixels: int = MAX_PIXELS
+    ) -> Iterator[tuple[ImageSource, Prediction | PictureError]]:
         """Reads the digits in pictures with names, as the command line does.
 
         Args:
@@ -158,8 +158,8 @@ class Classifier:
         return _of_many(self.read_sources, pictures)
 
     def read_sources(
-        self, sources: Iterable[Source | None], max_pixels: int = MAX_PIXELS
-    ) -> Iterator[tuple[Source, Reading | PictureError]]:
+        self, sources: Iterable[ImageSource | None], max_pixels: int = MAX_PIXELS
+    ) -> Iterator[tuple[ImageSource, Reading | PictureError]]:
         """Reads all digits in pictures with names, as ``predict_sources`` reads one in each.
 
         Raises:
@@ -182,14 +182,16 @@ class Classifier:
                         Reading(tuple(self._placed(d, reduced, source.size) for d in digits)),
                     )
 
-    def _find(self, grey: Grey) -> tuple[list[Found], tuple[int, int]]:
+    def _find(self, grey: Gray) -> tuple[list[SegmentedDigit], tuple[int, int]]:
         """Finds digits, and says how wide and high the picture was that their boxes are of."""
         found = read_page(find_parts(grey), self.probabilities, self.classes)
         if not found:
             raise BlankPictureError
         return found, (grey.shape[1], grey.shape[0])
 
-    def _placed(self, found: Found, reduced: tuple[int, int], size: tuple[int, int]) -> PlacedDigit:
+    def _placed(
+        self, found: SegmentedDigit, reduced: tuple[int, int], size: tuple[int, int]
+    ) -> PlacedDigit:
         top, left, bottom, right = found.box
         (across, down), (width, height) = reduced, size
         box = Box(  # whole pixels: those that have any of it
@@ -248,7 +250,7 @@ class Classifier:
 
 
 def _of_many(
-    read: Callable[[Iterable[Source]], Iterator[tuple[Source, Answer | PictureError]]],
+    read: Callable[[Iterable[ImageSource]], Iterator[tuple[ImageSource, Answer | PictureError]]],
     pictures: Iterable[PictureLike],
 ) -> Iterator[Answer | PictureError]:
     if isinstance(pictures, str | bytes | os.PathLike):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from digitcli import __version__
+from digitcli._version import __version__
 from digitcli.cli import download, evaluate, export, inspect_softmax, predict
 from digitcli.cli.options import examples, plain_examples
 from digitcli.cli.train import command as train
@@ -109,7 +109,8 @@ def _fail(error: Exception | str, code: int) -> int:
 
 def _tell_stop(stopped: StoppedError) -> NoReturn:
     """Ends as the signal had it; that is no fault, and the user wants to know how to go on."""
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note
+    from digitcli.text import visible
 
     print_note(visible(str(stopped)))
     sys.exit(stopped.exit_code)

@@ -67,21 +67,22 @@ def evaluate(
         check_page(report)
 
     from digitcli.core.checkpointing.checkpoint import load_named
-    from digitcli.data.datasets.registry import Source, find_dataset
+    from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
     path, loaded = load_named(checkpoint)
     chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
 
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
-    from digitcli.console.streams import print_note, print_weights, visible
+    from digitcli.console.streams import print_note, print_weights
     from digitcli.core.device import choose_device
     from digitcli.core.evaluation import evaluate as evaluation
+    from digitcli.text import visible
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:
         pictures = chosen.load(
-            split, Source(data_dir, mirror or [], progress), loaded.metadata.classes
+            split, DatasetLocation(data_dir, mirror or [], progress), loaded.metadata.classes
         )
     result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
     print_weights(path, loaded.metadata)

@@ -54,11 +54,12 @@ def export(
     chosen = choose_format(format_, out)
 
     from digitcli.console.export import show_export
-    from digitcli.console.streams import print_note, print_weights, visible
+    from digitcli.console.streams import print_note, print_weights
     from digitcli.core.checkpointing.checkpoint import load_named
     from digitcli.core.errors import DigitcliError
     from digitcli.core.export import write
     from digitcli.core.files.atomic import real
+    from digitcli.text import visible
 
     path, loaded = load_named(checkpoint)
     if real(out) == real(path):

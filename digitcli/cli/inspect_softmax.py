@@ -148,14 +148,15 @@ def _numbers(text: str) -> list[float]:
 
 def _read(classifier: "Classifier", image: str) -> "Prediction":
     """Reads a picture, and says as ``predict`` does where it is perhaps not of one digit."""
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note
     from digitcli.core.errors import PictureError
     from digitcli.data.images.decode import read_stream
     from digitcli.data.images.limits import MAX_PIXELS
-    from digitcli.data.images.pipeline import Source
+    from digitcli.data.images.pipeline import ImageSource
+    from digitcli.text import visible
 
     content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
-    source = Source(image, content)
+    source = ImageSource(image, content)
     ((_, answer),) = classifier.predict_sources([source])
     if isinstance(answer, PictureError):
         raise answer.of(image)
@@ -169,10 +170,10 @@ def _labelled(
 ) -> "tuple[np.ndarray, str]":
     from digitcli.console.download import DownloadDisplay
     from digitcli.core.errors import DatasetError
-    from digitcli.data.datasets.registry import Source
+    from digitcli.data.datasets.registry import DatasetLocation
 
     with DownloadDisplay() as progress:
-        pictures = chosen.load(split, Source(data_dir, mirrors, progress))
+        pictures = chosen.load(split, DatasetLocation(data_dir, mirrors, progress))
     count = len(pictures.labels)
     if index >= count:
         raise DatasetError(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from digitcli.classifier import Classifier
     from digitcli.console.prediction import AnswerDisplay
     from digitcli.core.errors import PictureError
-    from digitcli.data.images.pipeline import Source
+    from digitcli.data.images.pipeline import ImageSource
     from digitcli.predictions import Prediction, Reading
     from digitcli.report.gallery import Gallery
 
@@ -112,10 +112,11 @@ def predict(
     """
     use_one_thread()
     from digitcli.classifier import Classifier
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note
     from digitcli.core.errors import BlankPictureError, PictureError
     from digitcli.data.images.discover import is_passed_over
-    from digitcli.data.images.pipeline import Source
+    from digitcli.data.images.pipeline import ImageSource
+    from digitcli.text import visible
 
     _check_forms(json=json, quiet=quiet, split=split, top=top)
     _check_sources(images or [], files_from)
@@ -126,17 +127,17 @@ def predict(
     answered = failed = blank = doubtful = 0
     folders: dict[str, int] = {}  # and the number of pictures found in each
 
-    def fail(source: Source, error: PictureError) -> None:
+    def fail(source: ImageSource, error: PictureError) -> None:
         nonlocal failed, blank
         display.show_failure(source.name, error)
         gallery.add(source, error)
         failed += 1
         blank += isinstance(error, BlankPictureError)
 
-    read: Callable[..., Iterator[tuple[Source, Answer]]] = (
+    read: Callable[..., Iterator[tuple[ImageSource, Answer]]] = (
         classifier.read_sources if split else classifier.predict_sources
     )
-    latest: tuple[Source, Answer] | None = None
+    latest: tuple[ImageSource, Answer] | None = None
     display = _display(
         classifier, split=split, as_json=json, quiet=quiet, minimum=min_probability, top=top
     )
@@ -158,7 +159,7 @@ def predict(
         for folder, found in folders.items():
             if not found:
                 fault = PictureError("there are no pictures in it", "name another folder")
-                fail(Source(folder, fault), fault)
+                fail(ImageSource(folder, fault), fault)
     gallery.write(classifier.path)
     if report is not None and not quiet:
         print_note(f"wrote the report {visible(str(report))}")
@@ -230,10 +231,10 @@ def _display(
 class _NoGallery:
     """Stands in where no report is wanted."""
 
-    def watch(self, sources: "Iterator[Source | None]") -> "Iterator[Source | None]":
+    def watch(self, sources: "Iterator[ImageSource | None]") -> "Iterator[ImageSource | None]":
         return sources
 
-    def add(self, source: "Source", answer: "Answer") -> None:
+    def add(self, source: "ImageSource", answer: "Answer") -> None:
         pass
 
     def write(self, checkpoint: Path) -> None:
@@ -250,12 +251,12 @@ def _gallery(path: Path | None, minimum: float) -> "Gallery | _NoGallery":
 
 def _sources(
     images: list[str], files_from: str | None, folders: dict[str, int], max_pixels: int
-) -> "Iterator[Source | None]":
+) -> "Iterator[ImageSource | None]":
     """Yields each picture's name and content; notes in ``folders`` those that it searches."""
     from digitcli.core.errors import DigitcliError
     from digitcli.data.images.decode import read_stream
     from digitcli.data.images.discover import find_files
-    from digitcli.data.images.pipeline import Source, read_names
+    from digitcli.data.images.pipeline import ImageSource, read_names
 
     empty = not images
     listed = () if files_from is None else read_names(_blocks(files_from))
@@ -264,13 +265,13 @@ def _sources(
         if image is None:
             yield None
         elif image == "-":
-            yield Source(image, read_stream(sys.stdin.buffer, max_pixels))
+            yield ImageSource(image, read_stream(sys.stdin.buffer, max_pixels))
         elif os.path.isdir(image):  # noqa: PTH112  Path's raises on a name that is too long
             folders[image] = 0
             for path in find_files(Path(image)):
-                yield Source(str(path), path, folder=image)
+                yield ImageSource(str(path), path, folder=image)
         else:
-            yield Source(image, Path(image) if image else b"")
+            yield ImageSource(image, Path(image) if image else b"")
     if empty:
         raise DigitcliError(
             f"there is no picture to read, the list {files_from} is empty", "put names in it"

@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from digitcli.classifier import Classifier
-from digitcli.console.prediction import below_one
 from digitcli.core.errors import PictureError
+from digitcli.data.arrays import Gray
 from digitcli.data.images.grayscale import read_picture
-from digitcli.data.images.pipeline import Source
-from digitcli.data.preprocessing.binarize import Grey
+from digitcli.data.images.pipeline import ImageSource
 from digitcli.predictions import Prediction, Reading
 from digitcli.report.box_drawing import Mark, draw_marks
 from digitcli.report.step_drawing import Steps, save_drawing
+from digitcli.text import below_one
 
 
 def draw_answer(
     classifier: Classifier,
-    source: Source,
+    source: ImageSource,
     answer: Prediction | Reading | PictureError,
     path: Path,
     max_pixels: int,
@@ -49,7 +49,7 @@ def draw_answer(
             raise error.of(source.name) from error
 
 
-def _draw_places(grey: Grey, source: Source, answer: object, path: Path) -> None:
+def _draw_places(grey: Gray, source: ImageSource, answer: object, path: Path) -> None:
     marks = [
         Mark(digit.box, f"{read.label} {below_one(read.probability):.2%}", read.picture)
         for digit in (answer.digits if isinstance(answer, Reading) else ())
@@ -58,7 +58,7 @@ def _draw_places(grey: Grey, source: Source, answer: object, path: Path) -> None
     save_drawing(draw_marks(grey, source.size, marks), path)
 
 
-def _draw_steps(classifier: Classifier, grey: Grey, path: Path) -> None:
+def _draw_steps(classifier: Classifier, grey: Gray, path: Path) -> None:
     steps = Steps()
     try:
         classifier.prepare(grey, steps)

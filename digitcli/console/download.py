@@ -12,16 +12,16 @@ from digitcli.console.streams import (
     print_json,
     print_line,
     print_note,
-    visible,
 )
-from digitcli.data.download import fetch
 from digitcli.data.download.downloader import FileReport
+from digitcli.data.download.fetch import DownloadProgress
+from digitcli.text import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class DownloadDisplay(fetch.Progress):
+class DownloadDisplay(DownloadProgress):
     """Follows a download on standard error; draws nothing until something is fetched."""
 
     def __init__(self) -> None:

@@ -2,7 +2,8 @@
 
 import sys
 
-from digitcli.console.streams import at_words, error_console, is_terminal, speaker, visible
+from digitcli.console.streams import at_words, error_console, is_terminal, speaker
+from digitcli.text import visible
 
 
 def print_error(error: Exception | str) -> None:

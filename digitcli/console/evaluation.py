@@ -14,10 +14,10 @@ from digitcli.console.streams import (
     print_json,
     print_line,
     print_whole,
-    visible,
 )
 from digitcli.core.evaluation.calibration import Calibration, Coverage
 from digitcli.core.evaluation.evaluate import Evaluation
+from digitcli.text import visible
 
 _CELL = 5
 """Columns that a count in the confusion matrix takes at least."""

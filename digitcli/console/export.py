@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from digitcli.console.streams import print_json, print_line, visible
+from digitcli.console.streams import print_json, print_line
 from digitcli.core.export.write import Exported
+from digitcli.text import visible
 
 
 def show_export(

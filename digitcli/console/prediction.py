@@ -23,10 +23,10 @@ from digitcli.console.streams import (
     print_note,
     print_weights,
     print_whole,
-    visible,
 )
 from digitcli.core.errors import PictureError
 from digitcli.predictions import UNSURE
+from digitcli.text import below_one, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -254,11 +254,6 @@ def _draw(
     layout = Table.grid(padding=(0, _GAP))
     layout.add_row(picture, side)
     print_whole(layout)
-
-
-def below_one(probability: float) -> float:
-    """Returns what is printed, to four decimals, of a probability: 1 only of one that is 1."""
-    return 0.9999 if 0.9999 <= probability < 1 else probability
 
 
 def bar(share: float, width: int) -> str:

@@ -3,9 +3,10 @@
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from digitcli.console.prediction import AnswerDisplay, below_one, digit_as_json, half_blocks, named
-from digitcli.console.streams import has_colour, print_json, print_line, visible
+from digitcli.console.prediction import AnswerDisplay, digit_as_json, half_blocks, named
+from digitcli.console.streams import has_colour, print_json, print_line
 from digitcli.predictions import UNSURE, PlacedDigit, Reading
+from digitcli.text import below_one, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -18,9 +18,9 @@ from digitcli.console.streams import (
     print_json,
     print_line,
     print_whole,
-    visible,
 )
 from digitcli.core.softmax import FloatArray, SoftmaxSteps
+from digitcli.text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from digitcli.core.checkpointing.locate import comes_with_digitcli
 from digitcli.core.errors import DigitcliError, reason
+from digitcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -97,13 +98,6 @@ def _console(*, stderr: bool) -> "Console":
 def has_colour(console: "Console") -> bool:
     """Says whether a console shows colours: a terminal that can, and ``NO_COLOR`` not set."""
     return console.color_system is not None and not console.no_color
-
-
-def visible(text: str) -> str:
-    r"""Spells out what would move the cursor, colour the screen or break a line ("\n", "\x1b")."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_line(text: str) -> None:

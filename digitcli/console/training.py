@@ -16,18 +16,18 @@ from digitcli.console.streams import (
     print_json,
     print_line,
     print_note,
-    visible,
 )
 from digitcli.core.checkpointing.training_state import TrainingState
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
+from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.loader import TrainingData
+from digitcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-class TrainingDisplay(Observer):
+class TrainingDisplay(Callback):
     """Follows a run from its first batch to its result."""
 
     def live(self) -> AbstractContextManager[object]:

@@ -59,7 +59,7 @@ def measure(model: MLP, x: Tensor, *, neutral: bool = False) -> None:
 
     Args:
         model: The network, on the device of ``x``.
-        x: Normalised pixels, float32 (count, 784), as ``Batches.sample`` has them.
+        x: Normalised pixels, float32 (count, 784), as ``BatchLoader.sample`` has them.
         neutral: Set gain and offset too, such that they undo the normalisation.
     """
     for layer, norm in zip(model.layers, model.norms, strict=False):  # the output layer has none

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcli.data.preprocessing.binarize import Grey
-from digitcli.data.preprocessing.mnist_form import Picture
+from digitcli.data.arrays import Gray, Image28
 
 _SIDES = (600, 1400)
 """Pixels of the drawn picture's longer side at least and at most."""
@@ -30,10 +29,10 @@ class Mark:
 
     box: tuple[int, int, int, int]
     caption: str
-    picture: Picture
+    picture: Image28
 
 
-def draw_marks(grey: Grey, size: tuple[int, int], marks: Sequence[Mark]) -> Image.Image:
+def draw_marks(grey: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Image.Image:
     """Draws boxes on a picture, their captions and what is in them below, numbered alike.
 
     Args:

@@ -10,7 +10,7 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.files.atomic import check_writable, write_atomically
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.callbacks.callback import EpochResult, Observer
+from digitcli.core.training.callbacks.callback import Callback, EpochResult
 from digitcli.core.training.loader import TrainingData
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _INK, _PALE, _GREY = "#1b5e9e", "#a9bfd6", "#55606b"
 """Of what an epoch came to, of the readings within it, and of what stands around them."""
 
 
-class Curve(Observer):
+class Curve(Callback):
     """Keeps a picture of a run up to date.
 
     matplotlib draws it, at home in training as nothing else is, and an extra: it is for this alone.

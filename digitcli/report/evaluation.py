@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitcli import __version__
+from digitcli._version import __version__
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.evaluation.calibration import coverage, likely_range
 from digitcli.core.evaluation.evaluate import Evaluation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from digitcli import __version__
+from digitcli._version import __version__
 from digitcli.core.errors import PictureError
 from digitcli.predictions import Prediction, Reading
 from digitcli.report.page import bars, check_page, data_uri, picture_uri, write_page
@@ -18,7 +18,7 @@ from digitcli.report.thumbnail import thumbnail
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from digitcli.data.images.pipeline import Source
+    from digitcli.data.images.pipeline import ImageSource
 
 MOST = 1000
 """Pictures that are shown at most: a page of ten megabytes, which a browser opens in a second."""
@@ -61,14 +61,14 @@ class Gallery:
         self._contents: dict[str, bytes | None] = {}
         self._count = self._failed = self._doubted = 0
 
-    def watch(self, sources: "Iterable[Source | None]") -> "Iterator[Source | None]":
+    def watch(self, sources: "Iterable[ImageSource | None]") -> "Iterator[ImageSource | None]":
         """Passes sources on; of those that come without a file it keeps what they look like."""
         for source in sources:
             if source is not None and isinstance(source.content, bytes):
                 self._contents[source.name] = thumbnail(source.content)
             yield source
 
-    def add(self, source: "Source", answer: "Prediction | Reading | PictureError") -> None:
+    def add(self, source: "ImageSource", answer: "Prediction | Reading | PictureError") -> None:
         """Takes a picture in, with what it was read as or what is wrong with it."""
         self._count += 1
         if isinstance(answer, PictureError):
@@ -89,7 +89,7 @@ class Gallery:
             },
         )
 
-    def _keep(self, urgency: _Urgency, source: "Source", values: dict[str, Any]) -> None:
+    def _keep(self, urgency: _Urgency, source: "ImageSource", values: dict[str, Any]) -> None:
         if len(self._shown) == MOST and urgency < self._shown[0].urgency:
             return
         content = (

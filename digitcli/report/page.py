@@ -10,10 +10,9 @@ import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
 
-from digitcli.console.prediction import below_one
-from digitcli.console.streams import visible
 from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.files.atomic import check_writable, write_atomically
+from digitcli.text import below_one, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -23,7 +23,7 @@ from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import BEST, LESSON, QUICK, Deformation, Recipe
 from digitcli.core.training.loader import TrainingData
 from digitcli.core.training.loop import train
-from digitcli.data.datasets.registry import Source
+from digitcli.data.datasets.registry import DatasetLocation
 from digitcli.data.datasets.training_data import load_training_data
 
 OPTDIGITS = [
@@ -64,7 +64,7 @@ CHOICES = {  # candidates, data set, pictures held out, seeds
 
 def validation_data(name: str, count: int, *, with_outliers: bool) -> TrainingData:
     with DownloadDisplay() as progress:
-        source = Source(data_dir(), [], progress)
+        source = DatasetLocation(data_dir(), [], progress)
         return load_training_data(name, source, validation=count, seed=1, outliers=with_outliers)
 
 

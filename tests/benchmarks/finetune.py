@@ -31,7 +31,7 @@ from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.locate import find_own
 from digitcli.core.model import normalised, plain_mlp, predict_logits
 from digitcli.core.recipes import BEST, FINETUNE, LESSON, OPTDIGITS, TRANSFER, Deformation, Recipe
-from digitcli.core.training.initial_weights import Start, load_start
+from digitcli.core.training.initial_weights import InitialWeights, load_initial_weights
 from digitcli.core.training.loader import TrainingData
 from digitcli.core.training.loop import train
 from digitcli.data.datasets.optdigits import load_optdigits
@@ -77,7 +77,7 @@ def mnist(split: str) -> Split:
 def learned(
     pictures: Split,
     recipe: Recipe,
-    start: Start | None,
+    start: InitialWeights | None,
     seed: int,
     classes: tuple[str, ...] = DIGITS,
 ) -> Checkpoint:
@@ -119,8 +119,8 @@ def measure(wild: Path, seeds: int) -> None:
     no_digits = make_outliers(test.images, test.labels, seed=99)
     lesson = learned(training, LESSON, None, seed=0)
     starts = {
-        "own": load_start(find_own(), "pretrained"),
-        "lesson": Start(lesson, "sha256:", "lesson"),
+        "own": load_initial_weights(find_own(), "pretrained"),
+        "lesson": InitialWeights(lesson, "sha256:", "lesson"),
     }
 
     def tell(start: str, half: int, seed: int | None, checkpoint: Checkpoint) -> None:
@@ -170,7 +170,7 @@ def choose() -> None:
     some, others = shown.part(order[:100]), shown.part(order[200:1000])
     known = mnist("train")
     kept = known.part(np.random.default_rng(1).permutation(len(known))[:10_000])
-    start = load_start(find_own(), "pretrained")
+    start = load_initial_weights(find_own(), "pretrained")
     show(what="own weights", optdigits=score(start.checkpoint, others).accuracy,
          mnist=score(start.checkpoint, kept).accuracy)  # fmt: skip
     for what, recipe in candidates():

@@ -45,10 +45,11 @@ from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.errors import PictureError
 from digitcli.core.evaluation.ood import doubt
 from digitcli.core.inference import probabilities
+from digitcli.data.arrays import Image28
 from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import Split
 from digitcli.data.images.grayscale import read_picture
-from digitcli.data.preprocessing.mnist_form import Picture, prepare
+from digitcli.data.preprocessing.mnist_form import prepare
 
 WILD = Path(__file__).parents[3] / "shared" / "wild"
 AS_IN_MNIST = "as-in-mnist"
@@ -61,7 +62,7 @@ CAPTION = "in percent; same: prepared to MNIST's very pixels; to eval: in points
 class Answer:
     """What ``predict`` makes of a picture; nothing but ``fault`` if it refuses it."""
 
-    picture: Picture | None = None
+    picture: Image28 | None = None
     digit: int | None = None
     probability: float = 0.0
     warning: str | None = None

@@ -9,8 +9,8 @@ from commands import Run, Start, weights_note
 from drawn_digits import draw_digit, save_digit
 from PIL import Image
 
-from digitcli.console.prediction import below_one
 from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.text import below_one
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

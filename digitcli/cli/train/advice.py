@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from digitcli.core.checkpointing.locate import LATEST
 
 if TYPE_CHECKING:
-    from digitcli.core.training.callbacks.checkpoint_writer import RunWriter
-    from digitcli.core.training.callbacks.metric_logger import RunLog
+    from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
+    from digitcli.core.training.callbacks.metric_logger import MetricLogger
     from digitcli.report.curve import Curve
 
 
 @contextmanager
-def advice(writer: "RunWriter", log: "RunLog | None", curve: "Curve | None") -> Iterator[None]:
+def advice(
+    writer: "CheckpointWriter", log: "MetricLogger | None", curve: "Curve | None"
+) -> Iterator[None]:
     """Completes what a run is ended with by the command that goes on with it, or starts over.
 
     Args:

@@ -25,7 +25,7 @@ from digitcli.cli.train.settings import (
     LOG_EVERY,
     SEED,
     command_of,
-    find_start,
+    find_initial_weights,
     new_settings,
     with_batches_of,
 )
@@ -33,10 +33,10 @@ from digitcli.core.checkpointing.locate import LATEST, PRETRAINED
 
 if TYPE_CHECKING:
     from digitcli.core.checkpointing.training_state import Settings, TrainingState
-    from digitcli.core.training.callbacks.callback import Observer
-    from digitcli.core.training.callbacks.checkpoint_writer import RunWriter
-    from digitcli.core.training.callbacks.metric_logger import RunLog
-    from digitcli.core.training.initial_weights import Start
+    from digitcli.core.training.callbacks.callback import Callback
+    from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
+    from digitcli.core.training.callbacks.metric_logger import MetricLogger
+    from digitcli.core.training.initial_weights import InitialWeights
     from digitcli.report.curve import Curve
 
 EXAMPLES = examples(
@@ -120,7 +120,7 @@ def train(
             min=1,
             metavar="N",
             show_default=str(LOG_EVERY),
-            help="Batches between readings of the running loss.",
+            help="BatchLoader between readings of the running loss.",
         ),
     ] = None,
     resume: Annotated[
@@ -138,7 +138,7 @@ def train(
             min=1,
             metavar="N",
             show_default="each epoch",
-            help="Batches between savings of what --resume needs.",
+            help="BatchLoader between savings of what --resume needs.",
         ),
     ] = None,
     output: Annotated[
@@ -173,12 +173,12 @@ def train(
     learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
     Other data sets bring their own settings.
     """
-    from digitcli.core.distributed.rank import own_rank
-    from digitcli.core.training.callbacks.checkpoint_writer import CompleteError, RunWriter
-    from digitcli.core.training.callbacks.metric_logger import RunLog
+    from digitcli.core.distributed.rank import rank_from_environment
+    from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter, CompleteError
+    from digitcli.core.training.callbacks.metric_logger import MetricLogger
     from digitcli.report.curve import Curve
 
-    start = find_start(start_from, output) if start_from is not None else None
+    start = find_initial_weights(start_from, output) if start_from is not None else None
     flags = {
         "dataset": dataset,
         "recipe": recipe,
@@ -192,21 +192,22 @@ def train(
         "log_every": log_every,
     }
     given = {name: value for name, value in flags.items() if value is not None}
-    writer = RunWriter(output)
-    is_first = own_rank().is_first
+    writer = CheckpointWriter(output)
+    is_first = rank_from_environment().is_first
     with ExitStack() as stack:
         if is_first:
             stack.enter_context(writer.alone())
         try:
             interrupted = writer.interrupted(resume=resume, given=given)
         except CompleteError as complete:
-            from digitcli.console.streams import print_note, visible
+            from digitcli.console.streams import print_note
+            from digitcli.text import visible
 
             print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
         log = None
         if log_dir is not None and is_first:
-            log = stack.enter_context(RunLog(log_dir).alone())
+            log = stack.enter_context(MetricLogger(log_dir).alone())
         _run(
             writer,
             new_settings(given, start) if interrupted is None else interrupted.settings,
@@ -223,15 +224,15 @@ def train(
 
 
 def _run(
-    writer: "RunWriter",
+    writer: "CheckpointWriter",
     settings: "Settings",
     interrupted: "TrainingState | None",
     *,
-    start: "Start | None",
+    start: "InitialWeights | None",
     shrinks: bool,
     device: str,
     save_every: int | None,
-    log: "RunLog | None",
+    log: "MetricLogger | None",
     curve: "Curve | None",
     source: tuple[Path, list[str]],
     as_json: bool,
@@ -240,24 +241,24 @@ def _run(
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
     from digitcli.core.distributed.process_group import join, local_device
-    from digitcli.core.distributed.rank import own_rank
-    from digitcli.core.training.callbacks.cpu_contention import CrowdedCores
+    from digitcli.core.distributed.rank import rank_from_environment
+    from digitcli.core.training.callbacks.cpu_contention import CpuContention
     from digitcli.core.training.loop import check_run
     from digitcli.core.training.loop import train as train_network
     from digitcli.core.training.run import machine, threads_of
-    from digitcli.core.training.signals import StopWish
-    from digitcli.data.datasets.registry import Source
+    from digitcli.core.training.signals import StopSignals
+    from digitcli.data.datasets.registry import DatasetLocation
     from digitcli.data.datasets.training_data import load_training_data
-    from digitcli.data.download.fetch import Progress
+    from digitcli.data.download.fetch import DownloadProgress
 
-    recipe, rank = settings.recipe, own_rank()
+    recipe, rank = settings.recipe, rank_from_environment()
     torch_device = local_device(choose_device(device))
     if rank.is_first:
         tell_beginning(settings, interrupted, start, machine(torch_device, recipe, rank))
-    with DownloadDisplay() if rank.is_first else nullcontext(Progress()) as progress:
+    with DownloadDisplay() if rank.is_first else nullcontext(DownloadProgress()) as progress:
         data = load_training_data(
             settings.dataset,
-            Source(*source, progress),
+            DatasetLocation(*source, progress),
             validation=settings.validation,
             seed=settings.seed,
             outliers=bool(recipe.outliers),
@@ -270,7 +271,7 @@ def _run(
         tell_start(recipe, settings, None if interrupted else writer.output)
     recipe = settings.recipe
     display = TrainingDisplay()  # which shows nothing
-    observers: list[Observer] = []
+    observers: list[Callback] = []
     if rank.is_first:
         display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
         begin_watching(log, curve, data, recipe, interrupted)
@@ -278,10 +279,10 @@ def _run(
         observers = [each for each in (log, writer, curve, display) if each is not None]
         if torch_device.type == "cpu":
             threads = threads_of(recipe)
-            observers.append(CrowdedCores(threads, partial(display.on_crowded, threads)))
+            observers.append(CpuContention(threads, partial(display.on_crowded, threads)))
     with (
         advice(writer, log, curve),
-        StopWish(patient=rank.size > 1) as stop,
+        StopSignals(patient=rank.size > 1) as stop,
         join(torch_device) as world,
         display.live(),
     ):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from digitcli.core.checkpointing.training_state import Settings, TrainingState
     from digitcli.core.recipes import Recipe
-    from digitcli.core.training.callbacks.metric_logger import RunLog
-    from digitcli.core.training.initial_weights import Start
+    from digitcli.core.training.callbacks.metric_logger import MetricLogger
+    from digitcli.core.training.initial_weights import InitialWeights
     from digitcli.core.training.loader import TrainingData
     from digitcli.report.curve import Curve
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def tell_beginning(
     settings: "Settings",
     interrupted: "TrainingState | None",
-    start: "Start | None",
+    start: "InitialWeights | None",
     machine: dict[str, str],
 ) -> None:
     """Says on standard error what the user should know of a run before it takes its time.
@@ -26,7 +26,8 @@ def tell_beginning(
         start: The weights that it starts from, if it does.
         machine: What computes it.
     """
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note
+    from digitcli.text import visible
 
     if interrupted is not None:
         print_note(f"going on {interrupted.place}")
@@ -50,8 +51,9 @@ def tell_start(usual: "Recipe", settings: "Settings", output: Path | None) -> No
         settings: What decides the run.
         output: Where the weights of a new run go.
     """
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note
     from digitcli.core.evaluation.calibration import FEWEST
+    from digitcli.text import visible
 
     if settings.validation is not None and settings.validation < FEWEST:
         print_note(f"fewer than {FEWEST} pictures held out: the temperature is not fitted")
@@ -62,14 +64,15 @@ def tell_start(usual: "Recipe", settings: "Settings", output: Path | None) -> No
 
 
 def begin_watching(
-    log: "RunLog | None",
+    log: "MetricLogger | None",
     curve: "Curve | None",
     data: "TrainingData",
     recipe: "Recipe",
     interrupted: "TrainingState | None",
 ) -> None:
     """Opens what a run is written down in."""
-    from digitcli.console.streams import print_note, visible
+    from digitcli.console.streams import print_note
+    from digitcli.text import visible
 
     if curve is not None:
         curve.begin(data, recipe)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from digitcli.core.checkpointing.training_state import Settings
     from digitcli.core.distributed.rank import Rank
-    from digitcli.core.training.initial_weights import Start
+    from digitcli.core.training.initial_weights import InitialWeights
 
 DATASET, SEED, LOG_EVERY = "mnist", 0, 300
 """What is usual."""
@@ -17,7 +17,7 @@ _OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
 """What of a recipe there are options for."""
 
 
-def find_start(name: str, output: Path) -> "Start":
+def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     """Reads the weights that ``--from`` names.
 
     Args:
@@ -31,10 +31,10 @@ def find_start(name: str, output: Path) -> "Start":
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
     from digitcli.core.files.atomic import real
-    from digitcli.core.training.initial_weights import load_start
+    from digitcli.core.training.initial_weights import load_initial_weights
 
     path = find_checkpoint(name)
-    start = load_start(path, name)
+    start = load_initial_weights(path, name)
     if real(path) == real(output):
         raise CheckpointError(
             f"the run would start from {name} and replace it", "name another file with --output"
@@ -42,7 +42,7 @@ def find_start(name: str, output: Path) -> "Start":
     return start
 
 
-def new_settings(given: dict[str, Any], start: "Start | None") -> "Settings":
+def new_settings(given: dict[str, Any], start: "InitialWeights | None") -> "Settings":
     """Completes what was given by what is usual, and by what the recipe says.
 
     Args:
@@ -102,7 +102,7 @@ def with_batches_of(settings: "Settings", pictures: int, world: "Rank") -> "Sett
     return replace(settings, recipe=replace(recipe, batch_size=size, temperature=1.0))
 
 
-def command_of(settings: "Settings", start: "Start | None") -> str:
+def command_of(settings: "Settings", start: "InitialWeights | None") -> str:
     """Writes down all that decides what is in a checkpoint, and nothing else.
 
     Where the file goes, and what computes it, are left out: equal runs make equal files.

@@ -46,7 +46,7 @@ class Settings:
         validation: Pictures held out of the training set; None where it is scored on the test set.
         recipe: How it trains.
         seed: Seed of all that is drawn at random.
-        log_every: Batches between readings of the running loss, which the checkpoint records.
+        log_every: BatchLoader between readings of the running loss, which the checkpoint records.
 
     Raises:
         DigitcliError: The recipe needs trained weights to start from, and there are none.
@@ -78,7 +78,7 @@ class TrainingState:
         machine: Device, threads and versions so far: on others the weights differ by rounding.
         command: The command line that the checkpoint records.
         epoch: Which epoch it is in, from 1.
-        batch: Batches of that epoch that are done, fewer than all.
+        batch: BatchLoader of that epoch that are done, fewer than all.
         seconds: Time spent in steps so far.
         losses: The running losses so far.
         accuracies: A point per epoch that is over.

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from digitcli.core.device import choose_device
-from digitcli.core.distributed.rank import Rank, own_rank
+from digitcli.core.distributed.rank import Rank, rank_from_environment
 from digitcli.core.errors import DigitcliError
 
 
-class World(Rank):
+class ProcessGroup(Rank):
     """This process among the others, which it can reach."""
 
     @property
     def batch_norm(self) -> type[nn.BatchNorm1d]:
         """The batch normalisation that is over the whole of a batch."""
-        return nn.BatchNorm1d if self.size == 1 else WorldBatchNorm
+        return nn.BatchNorm1d if self.size == 1 else GlobalBatchNorm
 
     def total(self, tensor: Tensor) -> Tensor:
         """Returns the sum of a tensor over all processes; each must ask for it."""
@@ -65,7 +65,7 @@ class World(Rank):
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroup()
 
 
 def local_device(device: torch.device) -> torch.device:
@@ -80,7 +80,7 @@ def local_device(device: torch.device) -> torch.device:
 
 
 @contextmanager
-def join(device: torch.device) -> Iterator[World]:
+def join(device: torch.device) -> Iterator[ProcessGroup]:
     """Joins the processes that torchrun started, until the block ends.
 
     Args:
@@ -89,9 +89,9 @@ def join(device: torch.device) -> Iterator[World]:
     Raises:
         DigitcliError: The others cannot be reached, or one of them has ended before this one.
     """
-    rank = own_rank()
+    rank = rank_from_environment()
     if rank.size == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     try:
         if device.type == "cuda":
@@ -103,7 +103,7 @@ def join(device: torch.device) -> Iterator[World]:
             "start all of them with torchrun",
         ) from error
     try:
-        yield World(rank.number, rank.size)
+        yield ProcessGroup(rank.number, rank.size)
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "/gloo/" in str(error)):
             raise
@@ -114,7 +114,7 @@ def join(device: torch.device) -> Iterator[World]:
     dist.destroy_process_group()
 
 
-class WorldBatchNorm(nn.BatchNorm1d):
+class GlobalBatchNorm(nn.BatchNorm1d):
     """Batch normalisation over the parts that all processes have of a batch.
 
     torch's own ``SyncBatchNorm`` does so on GPUs alone. It takes the place of ``nn.BatchNorm1d``,

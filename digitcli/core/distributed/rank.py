@@ -28,7 +28,7 @@ class Rank:
         return slice(count * self.number // self.size, count * (self.number + 1) // self.size)
 
 
-def own_rank() -> Rank:
+def rank_from_environment() -> Rank:
     """Reads ``RANK`` and ``WORLD_SIZE``, as torchrun sets them; alone where they are not set.
 
     Raises:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from digitcli import __version__
+from digitcli._version import __version__
 from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
 
 

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from digitcli import __version__
+from digitcli._version import __version__
 from digitcli.core.checkpointing.checkpoint import Weights
 from digitcli.core.export.verify import Run
 

@@ -3,9 +3,32 @@
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from digitcli.core.errors import DigitcliError, reason
+
+
+@contextmanager
+def write_errors(
+    path: Path, next_step: str, kind: type[DigitcliError] = DigitcliError
+) -> Iterator[None]:
+    """Raises an ``OSError`` in the block as the error that a file or folder cannot be written.
+
+    Args:
+        path: The file or folder, as the user named it.
+        next_step: What the user can do.
+        kind: Class of the error raised.
+
+    Raises:
+        DigitcliError: An ``OSError`` was raised in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"cannot write {path}: {reason(error)}", next_step) from error
 
 
 def real(path: Path) -> Path:

@@ -22,7 +22,7 @@ _CONTROLS, _BUMP = 5, 4.5
 of the Gaussian bump by which each bends its surroundings; chosen on a validation split."""
 
 
-class Draws(NamedTuple):
+class DeformationParameters(NamedTuple):
     """What was drawn at random for the deformation of pictures, on the CPU.
 
     Attributes:
@@ -33,13 +33,13 @@ class Draws(NamedTuple):
     affine: Tensor
     noise: Tensor
 
-    def of(self, rows: Tensor) -> "Draws":
+    def of(self, rows: Tensor) -> "DeformationParameters":
         """Picks those of some of the pictures, int64 (some,)."""
-        return Draws(self.affine[rows], self.noise[rows])
+        return DeformationParameters(self.affine[rows], self.noise[rows])
 
 
 @dataclass(frozen=True)
-class Deformer:
+class Augmenter:
     """Deforms batches of pictures, each picture in its own way.
 
     Every picture is looked at through a grid of points that is rotated, stretched, sheared, moved
@@ -59,7 +59,7 @@ class Deformer:
     grid: Tensor
 
     @staticmethod
-    def on(device: torch.device, deformation: Deformation, paper: float) -> "Deformer":
+    def on(device: torch.device, deformation: Deformation, paper: float) -> "Augmenter":
         """Prepares to deform pictures that live on a device."""
         pixels = torch.arange(_SIDE, dtype=torch.float32)
         controls = torch.linspace(-2, _SIDE + 1, _CONTROLS)
@@ -68,14 +68,14 @@ class Deformer:
         middles = (2 * pixels + 1) / _SIDE - 1
         y, x = torch.meshgrid(middles, middles, indexing="ij")
         grid = torch.stack([x.flatten(), y.flatten(), torch.ones(_SIDE * _SIDE)])
-        return Deformer(deformation, paper, bend.to(device), grid.to(device))
+        return Augmenter(deformation, paper, bend.to(device), grid.to(device))
 
-    def draw(self, count: int) -> Draws:
+    def draw(self, count: int) -> DeformationParameters:
         """Draws how so many pictures will be deformed."""
         affine = 2 * torch.rand(count, 6) - 1
-        return Draws(affine, torch.randn(count, 2, _CONTROLS, _CONTROLS))
+        return DeformationParameters(affine, torch.randn(count, 2, _CONTROLS, _CONTROLS))
 
-    def __call__(self, images: Tensor, how_each: Draws) -> Tensor:
+    def __call__(self, images: Tensor, how_each: DeformationParameters) -> Tensor:
         """Deforms a batch.
 
         Args:

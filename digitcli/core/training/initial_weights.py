@@ -16,7 +16,7 @@ _NAME_ANOTHER = "name another with --from"
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """Weights to start from.
 
     Attributes:
@@ -44,7 +44,7 @@ class Start:
         return self.classes if set(classes) <= set(self.classes) else classes
 
 
-def load_start(path: Path, name: str) -> Start:
+def load_initial_weights(path: Path, name: str) -> InitialWeights:
     """Reads a checkpoint to start from.
 
     Args:
@@ -62,11 +62,11 @@ def load_start(path: Path, name: str) -> Start:
         raise CheckpointError(error.problem, _NAME_ANOTHER) from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {reason(error)}", _NAME_ANOTHER) from error
-    return Start(checkpoint, f"sha256:{checksum}", name)
+    return InitialWeights(checkpoint, f"sha256:{checksum}", name)
 
 
 @torch.no_grad()
-def take_over(model: MLP, start: Start, data: TrainingData) -> None:
+def copy_weights(model: MLP, start: InitialWeights, data: TrainingData) -> None:
     """Gives a new model the weights of a checkpoint, so that it answers as that does.
 
     Pixels that are normalised otherwise are allowed for in the first layer. An output layer for

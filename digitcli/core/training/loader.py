@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from digitcli.core.device import sent
-from digitcli.core.distributed.process_group import ALONE, World
+from digitcli.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import normalised
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.augmentation import Deformer
+from digitcli.core.training.augmentation import Augmenter
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -136,7 +136,7 @@ def _least(recipe: Recipe, world: Rank) -> int:
     return max(world.size, 2 if recipe.batch_norm and not recipe.outliers else 1)
 
 
-class Batches:
+class BatchLoader:
     """The training pictures of a run, batch by batch.
 
     They are normalised once and stay on the device. What is random about them is drawn on the CPU,
@@ -150,7 +150,11 @@ class Batches:
     """
 
     def __init__(
-        self, data: TrainingData, recipe: Recipe, device: torch.device, world: World = ALONE
+        self,
+        data: TrainingData,
+        recipe: Recipe,
+        device: torch.device,
+        world: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self._world = world
         self.pictures = len(data.train_images)
@@ -161,12 +165,12 @@ class Batches:
         if data.outliers is not None and recipe.outliers:
             self._outliers = normalised(data.outliers, data.mean, data.std, device)
         self._share = recipe.outliers
-        self._deform: Deformer | None = None
+        self._deform: Augmenter | None = None
         if recipe.deformation:
-            self._deform = Deformer.on(device, recipe.deformation, paper=-data.mean / data.std)
+            self._deform = Augmenter.on(device, recipe.deformation, paper=-data.mean / data.std)
 
     def __len__(self) -> int:
-        """Batches in an epoch; the last may be smaller."""
+        """BatchLoader in an epoch; the last may be smaller."""
         return math.ceil(self.pictures / self._size)
 
     def new_order(self) -> Tensor:
@@ -178,7 +182,7 @@ class Batches:
 
         Args:
             order: As ``new_order`` draws it.
-            done: Batches to pass over, without a draw.
+            done: BatchLoader to pass over, without a draw.
 
         Yields:
             This process's part of each batch.
@@ -197,10 +201,10 @@ class Batches:
         with torch.random.fork_rng(devices=[]):  # all is drawn on the CPU
             # at random: every second picture of MNIST has less ink than those between
             picked = self.new_order()[:_SAMPLE].to(self._device)
-            parts = [self._batch(part, ALONE) for part in picked.split(self._size)]
+            parts = [self._batch(part, SINGLE_PROCESS) for part in picked.split(self._size)]
         return torch.cat([part.x for part in parts])
 
-    def _batch(self, picked: Tensor, world: World) -> Batch:
+    def _batch(self, picked: Tensor, world: ProcessGroup) -> Batch:
         """Makes a process's part of a batch of the pictures of some indices."""
         count, outliers = len(picked), 0
         mine = world.part(count)

@@ -20,19 +20,19 @@ from digitcli.core.checkpointing.metadata import (
     library_versions,
 )
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
-from digitcli.core.distributed.process_group import ALONE, World
+from digitcli.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import StoppedError
 from digitcli.core.evaluation.calibration import temperature_for
 from digitcli.core.model import MLP, measure, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.callbacks.callback import EpochResult, Observer, Observers
+from digitcli.core.training.callbacks.callback import Callback, EpochResult, Observers
 from digitcli.core.training.cuda_graphs import fastest
-from digitcli.core.training.initial_weights import Start, take_over
-from digitcli.core.training.loader import Batch, Batches, TrainingData, check_batches
+from digitcli.core.training.initial_weights import InitialWeights, copy_weights
+from digitcli.core.training.loader import Batch, BatchLoader, TrainingData, check_batches
 from digitcli.core.training.optimizers import optimizer_for
-from digitcli.core.training.run import Progress, checksums_of, threads_of
-from digitcli.core.training.signals import StopWish
+from digitcli.core.training.run import TrainingRun, checksums_of, threads_of
+from digitcli.core.training.signals import StopSignals
 
 
 def train(
@@ -42,13 +42,13 @@ def train(
     seed: int,
     log_every: int,
     device: torch.device,
-    observers: Sequence[Observer] = (),
+    observers: Sequence[Callback] = (),
     command: str = "",
-    start: Start | None = None,
+    start: InitialWeights | None = None,
     resume: TrainingState | None = None,
     save_every: int | None = None,
-    stop: StopWish | None = None,
-    world: World = ALONE,
+    stop: StopSignals | None = None,
+    world: ProcessGroup = SINGLE_PROCESS,
 ) -> EpochResult:
     """Trains the lesson's network from scratch or from a start, or goes on with a run.
 
@@ -60,13 +60,13 @@ def train(
         data: What to learn from and what to measure on.
         recipe: How many epochs of which steps.
         seed: Any integer from 0 to 2**32 - 1.
-        log_every: Batches between readings of the running mean loss, at least 1.
+        log_every: BatchLoader between readings of the running mean loss, at least 1.
         device: Where the data set and the model live.
         observers: Told of batches, losses and epochs as they are done, each in turn.
         command: The command line that the checkpoint records.
         start: Weights to start from; None for random ones, or where ``resume`` has others.
         resume: Where to go on; None for a new run.
-        save_every: Batches between savings amid an epoch, at least 1; None for none.
+        save_every: BatchLoader between savings amid an epoch, at least 1; None for none.
         stop: Whether to save and stop, asked after every batch, or every few where processes must
             agree.
         world: The processes that train together; all call this alike, and each gets the result.
@@ -78,7 +78,7 @@ def train(
     """
     check_run(data, recipe, log_every, world)
     torch.manual_seed(seed)
-    batches = Batches(data, recipe, device, world)
+    batches = BatchLoader(data, recipe, device, world)
     model = _new_model(data, recipe, start, world).to(device)
     sample = _sample(model, batches, recipe, start)
     network = world.joined(model)  # which gives all of them the first one's weights
@@ -103,7 +103,7 @@ def train(
     origin = resume.settings.start if resume else start.checksum if start else None
     settings = Settings(data.name, data.classes, origin, data.validation, recipe, seed, log_every)
     checksums = checksums_of(data, recipe)
-    run = Progress(model, optimizer, batches, world)
+    run = TrainingRun(model, optimizer, batches, world)
     if resume is not None:
         run.restore(resume, settings, checksums)
     with _threads_for(recipe):
@@ -162,18 +162,22 @@ def check_run(data: TrainingData, recipe: Recipe, log_every: int, world: Rank) -
     check_readings(recipe.epochs, steps // log_every)
 
 
-def _new_model(data: TrainingData, recipe: Recipe, start: Start | None, world: World) -> MLP:
+def _new_model(
+    data: TrainingData, recipe: Recipe, start: InitialWeights | None, world: ProcessGroup
+) -> MLP:
     """Makes the network, on the CPU, with the weights that the run starts from."""
     batch_norm = world.batch_norm if recipe.batch_norm else None
     model = MLP(layer_sizes(len(data.classes)), batch_norm=batch_norm)
     if start is not None:
-        take_over(model, start, data)
+        copy_weights(model, start, data)
     for layer in model.layers[: recipe.frozen]:
         layer.requires_grad_(False)
     return model
 
 
-def _sample(model: MLP, batches: Batches, recipe: Recipe, start: Start | None) -> Tensor | None:
+def _sample(
+    model: MLP, batches: BatchLoader, recipe: Recipe, start: InitialWeights | None
+) -> Tensor | None:
     """Returns what batch normalisation is measured on, if there is any; a start stays as it is."""
     if not recipe.batch_norm:
         return None
@@ -185,7 +189,7 @@ def _sample(model: MLP, batches: Batches, recipe: Recipe, start: Start | None) -
 
 def _scored(
     model: MLP,
-    run: Progress,
+    run: TrainingRun,
     data: TrainingData,
     scored_x: Tensor,
     sample: Tensor | None,
@@ -231,7 +235,7 @@ def _part(mean: Tensor, share: float) -> Tensor:
 
 
 def _is_time_to_save(
-    batch: int, save_every: int | None, stop: StopWish | None, world: World
+    batch: int, save_every: int | None, stop: StopSignals | None, world: ProcessGroup
 ) -> bool:
     if save_every is not None and batch % save_every == 0:
         return True
@@ -240,7 +244,7 @@ def _is_time_to_save(
     return world.any(stop is not None and stop.received is not None)
 
 
-def _stop_if_wished(stop: StopWish | None, state: TrainingState, world: World) -> None:
+def _stop_if_wished(stop: StopSignals | None, state: TrainingState, world: ProcessGroup) -> None:
     received = stop.received if stop is not None else None
     if world.any(received is not None):
         raise StoppedError(

@@ -16,17 +16,17 @@ from digitcli.core.checkpointing.training_state import (
     refuse_other_data,
     refuse_other_settings,
 )
-from digitcli.core.distributed.process_group import World
+from digitcli.core.distributed.process_group import ProcessGroup
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import CheckpointError, DivergedError
 from digitcli.core.model import MLP
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import LossReading
-from digitcli.core.training.loader import Batches, TrainingData
+from digitcli.core.training.loader import BatchLoader, TrainingData
 from digitcli.core.training.optimizers import Optimizer
 
 
-class Progress:
+class TrainingRun:
     """A run as it goes: everything about it that changes from batch to batch.
 
     Args:
@@ -37,14 +37,16 @@ class Progress:
 
     Attributes:
         epoch: Which epoch it is in, from 1.
-        batch: Batches of that epoch that are done.
+        batch: BatchLoader of that epoch that are done.
         order: In which the epoch goes through the pictures, int64 (pictures,).
         losses: The running losses so far.
         accuracies: A point per epoch that is over.
         seconds: Time spent in steps, until the last pause.
     """
 
-    def __init__(self, model: MLP, optimizer: Optimizer, batches: Batches, world: World) -> None:
+    def __init__(
+        self, model: MLP, optimizer: Optimizer, batches: BatchLoader, world: ProcessGroup
+    ) -> None:
         self._model, self._optimizer, self._batches = model, optimizer, batches
         self._world = world
         self.epoch, self.batch = 1, 0

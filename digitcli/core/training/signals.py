@@ -8,7 +8,7 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Ctrl-C; what shutdowns and batch systems send; a terminal that is closed, where there is such."""
 
 
-class StopWish:
+class StopSignals:
     """Within this context the first such signal is only noted; the second ends the program.
 
     A signal that the program was started to ignore, as by nohup, stays ignored. Only the main

@@ -19,7 +19,7 @@ from digitcli.data.datasets.split import Split
 from digitcli.data.images.decode import largest_file
 from digitcli.data.images.discover import find_files
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.data.images.pipeline import Source, prepare_all
+from digitcli.data.images.pipeline import ImageSource, prepare_all
 from digitcli.data.preprocessing.mnist_form import prepare
 
 PREFIX = "folder:"
@@ -103,7 +103,7 @@ class _File(NamedTuple):
         content: SHA-256 of its content; ``_UNREAD`` where that was not read.
     """
 
-    source: Source
+    source: ImageSource
     label: int
     content: bytes
 
@@ -173,10 +173,10 @@ class PictureFolder:
         for label, name in enumerate(self._classes):
             files = []
             for path in find_files(self._path / name):
-                source, content = Source(str(path), path), _content_of(path)
+                source, content = ImageSource(str(path), path), _content_of(path)
                 if content != _UNREAD and first.setdefault(content, source.name) != source.name:
                     same = PictureError(f"the same picture as {first[content]}")
-                    source = Source(source.name, same)
+                    source = ImageSource(source.name, same)
                 files.append(_File(source, label, content))
             classes.append(files)
         return classes

@@ -12,10 +12,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.preprocessing.mnist_form import SIDE, Picture, prepare
+from digitcli.data.preprocessing.mnist_form import SIDE, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from digitcli.data.arrays import Image28
 
 Pictures = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -60,7 +62,7 @@ def make_outliers(images: Pictures, labels: Labels, seed: int) -> Pictures:
         lambda: _outline(rng),
         lambda: _blobs(rng),
     )
-    made: list[Picture] = []
+    made: list[Image28] = []
     while len(made) < _COUNT:
         kind = kinds[len(made) % len(kinds)]
         grey = kind().astype(np.float32) / np.float32(255)

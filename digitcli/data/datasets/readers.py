@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.data.arrays import Image28
 from digitcli.data.datasets.split import Split
 from digitcli.data.download.manifest import FILE_SETS, Bytes, read_content
-from digitcli.data.preprocessing.mnist_form import Picture, centre, crop, fit
+from digitcli.data.preprocessing.mnist_form import centre, crop, fit
 
 Labels = npt.NDArray[np.int64]
 
@@ -39,7 +40,7 @@ def read_split(data_dir: Path, split: str, dataset: str = "mnist") -> Split | No
     return Split(images, labels, checksums)
 
 
-def _parse_idx(images: Bytes, labels: Bytes) -> tuple[Picture, Labels]:
+def _parse_idx(images: Bytes, labels: Bytes) -> tuple[Image28, Labels]:
     """Reads a file of pictures and a file of labels.
 
     QMNIST has eight numbers to a picture, of which the class is the first (Yadav and Bottou 2019).
@@ -59,7 +60,7 @@ def _idx_array(data: Bytes) -> npt.NDArray[np.uint8]:
     return values.reshape(data[4:header].view(">u4"))
 
 
-def _parse_usps(text: Bytes) -> tuple[Picture, Labels]:
+def _parse_usps(text: Bytes) -> tuple[Image28, Labels]:
     """Reads USPS as libsvm has it: a line per digit, its class from 1, then INDEX:VALUE 256 times.
 
     The values are of 16x16 pixels, -1 for paper and 1 for ink. The ink fills that box, and is

@@ -11,18 +11,18 @@ from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import Split
 from digitcli.data.download.downloader import download
-from digitcli.data.download.fetch import Progress
+from digitcli.data.download.fetch import DownloadProgress
 
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetLocation:
     """Where the pictures come from: the folder, and the mirrors to fill it from."""
 
     data_dir: Path
     mirrors: Sequence[str]
-    progress: Progress
+    progress: DownloadProgress
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,11 @@ class Dataset:
     name: str
     classes: tuple[str, ...]
     normalisation: tuple[float, float] | None
-    read: Callable[[str, Source], Split]
+    read: Callable[[str, DatasetLocation], Split]
 
-    def load(self, split: str, source: Source, classes: tuple[str, ...] | None = None) -> Split:
+    def load(
+        self, split: str, source: DatasetLocation, classes: tuple[str, ...] | None = None
+    ) -> Split:
         """Reads a split, fetching it first if need be.
 
         Args:
@@ -60,7 +62,7 @@ class Dataset:
         return loaded if classes is None else loaded.relabelled(self.classes, classes)
 
 
-def _read_files(name: str, split: str, source: Source) -> Split:
+def _read_files(name: str, split: str, source: DatasetLocation) -> Split:
     loaded = read_split(source.data_dir, split, name)
     if loaded is None:  # missing or damaged
         download(name, source.data_dir, source.mirrors, progress=source.progress)
@@ -133,7 +135,7 @@ def _folder(name: str) -> Dataset:
 
     pictures = image_folder.PictureFolder(path, classes)
 
-    def read(split: str, source: Source) -> Split:
+    def read(split: str, source: DatasetLocation) -> Split:
         return pictures.read(split, source.progress.on_left_out)
 
     # people's pictures come out in MNIST's form, and so do their pixels

@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from digitcli.core.training.loader import TrainingData
 from digitcli.data.datasets.outliers import make_outliers
-from digitcli.data.datasets.registry import Source, find_dataset
+from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 from digitcli.data.datasets.split import hold_out
 
 
 def load_training_data(
     dataset: str,
-    source: Source,
+    source: DatasetLocation,
     *,
     validation: int | None,
     seed: int,

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from digitcli.core.errors import DatasetError, DigitcliError, reason
 from digitcli.core.files.atomic import put_in_place, real
 from digitcli.core.files.locks import only_one
-from digitcli.data.download.fetch import Progress, fetch
+from digitcli.data.download.fetch import DownloadProgress, fetch
 from digitcli.data.download.manifest import FILE_SETS, DataFile, FileSet, read_sound
 from digitcli.data.download.transport import MirrorError
 
@@ -48,7 +48,7 @@ def download(
     mirrors: Sequence[str],
     *,
     force: bool = False,
-    progress: Progress,
+    progress: DownloadProgress,
 ) -> list[FileReport]:
     """Makes sure that the files of a data set are on disk and sound.
 
@@ -100,7 +100,7 @@ class _Mending:
     folder: Path
     mirrors: deque[str]
     dataset: str
-    progress: Progress
+    progress: DownloadProgress
 
 
 def _bring_all(mending: _Mending, files: FileSet, *, force: bool) -> list[FileReport]:
@@ -196,7 +196,7 @@ def _fetch(mending: _Mending, file: DataFile, partial: Path) -> FileReport:
     )
 
 
-def _fetch_from(source: str, file: DataFile, partial: Path, progress: Progress) -> Path:
+def _fetch_from(source: str, file: DataFile, partial: Path, progress: DownloadProgress) -> Path:
     """Fetches one archive into the temporary folder, checks it and flushes it to disk.
 
     Raises:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from digitcli.data.download.manifest import LARGEST
-from digitcli.data.download.transport import Connections, MirrorError, Start, read_disk
+from digitcli.data.download.transport import Connections, MirrorError, TransferStart, read_disk
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a mirror to accept a connection."""
@@ -34,10 +34,10 @@ TOTAL_TIME = 600.0
 
 _TICK = 0.5  # seconds; where a wait cannot be interrupted, Ctrl-C is heard so often
 
-Reader = Callable[[Connections], Generator[Start | bytes, None, None]]
+Reader = Callable[[Connections], Generator[TransferStart | bytes, None, None]]
 
 
-class Progress:
+class DownloadProgress:
     """Is told of a download as it goes; this one makes nothing of it."""
 
     def on_wait(self, holder: str) -> None:
@@ -56,7 +56,7 @@ class Progress:
         """A picture is left out of a data set."""
 
 
-def fetch(address: str, name: str, progress: Progress) -> Generator[bytes, None, None]:
+def fetch(address: str, name: str, progress: DownloadProgress) -> Generator[bytes, None, None]:
     """Brings a file from a mirror.
 
     Args:
@@ -73,7 +73,7 @@ def fetch(address: str, name: str, progress: Progress) -> Generator[bytes, None,
     """
     read = _reader(address)
     connections = Connections()
-    arriving: SimpleQueue[Start | bytes | Exception | None] = SimpleQueue()
+    arriving: SimpleQueue[TransferStart | bytes | Exception | None] = SimpleQueue()
     started = began = time.monotonic()
     patience = ANSWER_TIME
     received = 0
@@ -84,7 +84,7 @@ def fetch(address: str, name: str, progress: Progress) -> Generator[bytes, None,
             patience = READ_TIMEOUT
             if isinstance(arrived, Exception):
                 raise arrived
-            if isinstance(arrived, Start):
+            if isinstance(arrived, TransferStart):
                 began = now
                 progress.on_start(name, arrived.size)
                 continue
@@ -118,14 +118,14 @@ def _reader(address: str) -> Reader:
 def _carry(
     read: Reader,
     connections: Connections,
-    arriving: "SimpleQueue[Start | bytes | Exception | None]",
+    arriving: "SimpleQueue[TransferStart | bytes | Exception | None]",
 ) -> None:
     """Puts what a mirror sends into a queue, with None or a fault at its end."""
     received = 0
     try:
         with contextlib.closing(read(connections)) as items:
             for item in items:
-                if isinstance(item, Start):
+                if isinstance(item, TransferStart):
                     _check_size(item.size or 0)
                 else:
                     received += len(item)
@@ -142,8 +142,8 @@ def _check_size(size: int) -> None:
 
 
 def _wait(
-    arriving: "SimpleQueue[Start | bytes | Exception | None]", patience: float, end: float
-) -> Start | bytes | Exception | None:
+    arriving: "SimpleQueue[TransferStart | bytes | Exception | None]", patience: float, end: float
+) -> TransferStart | bytes | Exception | None:
     """Takes the next thing out of the queue.
 
     Args:

@@ -9,8 +9,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from digitcli import __version__
-from digitcli.data.download.transport import CHUNK, Connections, MirrorError, Start
+from digitcli._version import __version__
+from digitcli.data.download.transport import CHUNK, Connections, MirrorError, TransferStart
 
 _MOST_REDIRECTS = 5
 _HEADERS = {
@@ -21,7 +21,7 @@ _HEADERS = {
 
 def read_web(
     url: str, connections: Connections, timeout: tuple[float, float]
-) -> Generator[Start | bytes, None, None]:
+) -> Generator[TransferStart | bytes, None, None]:
     """Reads a file of a mirror that is an http:// or https:// address.
 
     Args:
@@ -45,7 +45,7 @@ def read_web(
                     if response.status_code != requests.codes.ok:
                         raise MirrorError(f"HTTP {response.status_code}")
                     size = response.headers.get("Content-Length", "")
-                    yield Start(int(size) if size.isdecimal() else None)
+                    yield TransferStart(int(size) if size.isdecimal() else None)
                     # read1 gives what has arrived; read would wait for a whole chunk, however slow.
                     while chunk := response.raw.read1(CHUNK):
                         yield chunk

@@ -19,7 +19,7 @@ class MirrorError(Exception):
 
 
 @dataclass(frozen=True)
-class Start:
+class TransferStart:
     """A file begins to arrive.
 
     Attributes:
@@ -62,7 +62,7 @@ class Connections:
         self._sockets.clear()
 
 
-def read_disk(path: Path) -> Generator[Start | bytes, None, None]:
+def read_disk(path: Path) -> Generator[TransferStart | bytes, None, None]:
     """Reads a file of a mirror that is a folder.
 
     Yields:
@@ -75,7 +75,7 @@ def read_disk(path: Path) -> Generator[Start | bytes, None, None]:
         if not stat.S_ISREG(path.stat().st_mode):
             raise MirrorError("not a plain file")
         with path.open("rb") as file:
-            yield Start(path.stat().st_size)
+            yield TransferStart(path.stat().st_size)
             while chunk := file.read(CHUNK):
                 yield chunk
     except OSError as error:

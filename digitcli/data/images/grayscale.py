@@ -6,17 +6,17 @@ import numpy as np
 from PIL import Image
 
 from digitcli.core.errors import PictureError
+from digitcli.data.arrays import Gray
 from digitcli.data.images.decode import OpenPicture
 from digitcli.data.images.downscale import upright
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.data.preprocessing.binarize import Grey
 
 _CLEARER = 1.4
 """Times the contrast of the brightness that a colour must have to be taken in its stead; colours
 have more grain."""
 
 
-def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Grey:
+def read_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Gray:
     """Reads a picture as grey: upright, transparency filled with paper, colours as brightness.
 
     Args:
@@ -49,7 +49,7 @@ def read_upright(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Im
         return picture.decode().copy()  # the picture itself is closed with its file
 
 
-def grey_of(image: Image.Image) -> tuple[Grey, tuple[int, int]]:
+def grey_of(image: Image.Image) -> tuple[Gray, tuple[int, int]]:
     """Makes a picture in memory grey, as ``read_picture`` does with a file; it stays as it is.
 
     Returns:
@@ -68,7 +68,7 @@ def grey_of(image: Image.Image) -> tuple[Grey, tuple[int, int]]:
     return as_grey(small), size
 
 
-def as_grey(image: Image.Image) -> Grey:
+def as_grey(image: Image.Image) -> Gray:
     """Brings a decoded picture of any mode to grey, as ``read_picture`` says."""
     if image.mode.startswith(("I", "F")):  # 16 and 32 bits per pixel
         values = np.asarray(image, dtype=np.float32)
@@ -86,13 +86,13 @@ def as_grey(image: Image.Image) -> Grey:
     return _clearest(image.convert("RGB"))
 
 
-def _brightness(image: Image.Image) -> Grey:
+def _brightness(image: Image.Image) -> Gray:
     if image.mode != "L":
         image = image.convert("L")
     return np.asarray(image, dtype=np.float32) / np.float32(255)
 
 
-def _clearest(image: Image.Image) -> Grey:
+def _clearest(image: Image.Image) -> Gray:
     """Returns the brightness, or the one of red, green and blue that shows clearly more.
 
     Yellow ink on white paper is all but invisible in brightness, and dark in blue light.
@@ -107,12 +107,12 @@ def _clearest(image: Image.Image) -> Grey:
     return best
 
 
-def _contrast(grey: Grey) -> float:
+def _contrast(grey: Gray) -> float:
     darkest, lightest = np.percentile(grey, (0.5, 99.5))
     return float(lightest - darkest)
 
 
-def _on_paper(image: Image.Image) -> Grey:
+def _on_paper(image: Image.Image) -> Gray:
     """Lays a transparent picture on paper that its ink stands out from."""
     alpha = np.asarray(image.getchannel("A"), dtype=np.float32) / np.float32(255)
     brightness = _brightness(image.convert("RGB"))

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import PictureError, reason
+from digitcli.data.arrays import Gray
 from digitcli.data.images.grayscale import grey_of
-from digitcli.data.images.pipeline import Source
-from digitcli.data.preprocessing.binarize import Grey
+from digitcli.data.images.pipeline import ImageSource
 
 
 class Readable(Protocol):
@@ -35,7 +35,7 @@ PictureLike = (
 """A path, a file's content, an open file, a Pillow picture, or an array as ``grey_array`` takes."""
 
 
-def as_source(picture: PictureLike) -> Source:
+def as_source(picture: PictureLike) -> ImageSource:
     """Takes a picture in, so that it can be prepared later whatever becomes of the caller's object.
 
     Open files are read and Pillow pictures decoded here. What is wrong with the picture is put in
@@ -49,26 +49,26 @@ def as_source(picture: PictureLike) -> Source:
     """
     if isinstance(picture, str | os.PathLike):
         path = os.fspath(picture)
-        return Source(path, Path(path) if path else b"")
+        return ImageSource(path, Path(path) if path else b"")
     if isinstance(picture, bytes | bytearray | memoryview):
-        return Source("", bytes(picture))
+        return ImageSource("", bytes(picture))
     try:
         if isinstance(picture, Image.Image):
             grey, size = grey_of(picture)
-            return Source("", grey, size=size)
+            return ImageSource("", grey, size=size)
         if isinstance(picture, np.ndarray):
-            return Source("", grey_array(picture), size=picture.shape[1::-1])
+            return ImageSource("", grey_array(picture), size=picture.shape[1::-1])
         if hasattr(picture, "read"):
-            return Source("", _read(picture))
+            return ImageSource("", _read(picture))
     except PictureError as error:
-        return Source("", error)
+        return ImageSource("", error)
     raise TypeError(
         "a picture is a path, bytes, an open file, a Pillow picture or a NumPy array, "
         f"not {type(picture).__name__}"
     )
 
 
-def grey_array(array: npt.NDArray[Any]) -> Grey:
+def grey_array(array: npt.NDArray[Any]) -> Gray:
     """Makes an array's picture grey, as ``read_picture`` does with a file.
 
     Args:

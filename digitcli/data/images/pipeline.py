@@ -18,10 +18,10 @@ from typing import TypeVar
 import numpy as np
 
 from digitcli.core.errors import PictureError
+from digitcli.data.arrays import Gray
 from digitcli.data.images.decode import OpenPicture
 from digitcli.data.images.grayscale import as_grey
 from digitcli.data.images.limits import MAX_PIXELS, PIXEL
-from digitcli.data.preprocessing.binarize import Grey
 
 _WAITING = 256
 """Pictures in hand at most, which is also the largest batch: memory stays flat."""
@@ -33,12 +33,12 @@ _SMALL = 32 * 1024
 """Bytes up to which a file is decoded faster than it is handed to a thread and back."""
 
 
-Content = Path | bytes | Grey | PictureError
+Content = Path | bytes | Gray | PictureError
 """A file, a file's content, a picture in grey as ``read_picture`` gives it, or what is wrong."""
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """Where a picture comes from.
 
     Attributes:
@@ -55,13 +55,13 @@ class Source:
 
 
 Prepared = TypeVar("Prepared")
-Outcome = tuple[Source, Prepared | PictureError]
-_Read = Callable[[Source], Outcome[Prepared]]
+Outcome = tuple[ImageSource, Prepared | PictureError]
+_Read = Callable[[ImageSource], Outcome[Prepared]]
 
 
 def prepare_all(
-    sources: Iterable[Source | None],
-    prepare: Callable[[Grey], Prepared],
+    sources: Iterable[ImageSource | None],
+    prepare: Callable[[Gray], Prepared],
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[list[Outcome[Prepared]]]:
     """Prepares pictures, large ones in parallel, and yields them in the order they were given.
@@ -103,7 +103,7 @@ def prepare_all(
 
 
 def _begin(
-    source: Source, read: _Read[Prepared], pool: ThreadPoolExecutor, room: Semaphore
+    source: ImageSource, read: _Read[Prepared], pool: ThreadPoolExecutor, room: Semaphore
 ) -> "Future[Outcome[Prepared]]":
     """Prepares a small picture at once, and has a large one prepared.
 
@@ -139,7 +139,7 @@ def _size(content: Content) -> int:
 
 
 def _prepare_one(
-    max_pixels: int, prepare: Callable[[Grey], Prepared], source: Source
+    max_pixels: int, prepare: Callable[[Gray], Prepared], source: ImageSource
 ) -> Outcome[Prepared]:
     rest = source if isinstance(source.content, Path) else replace(source, content=b"")
     try:
@@ -149,7 +149,7 @@ def _prepare_one(
             return rest, prepare(source.content)
         with OpenPicture(source.content, max_pixels) as picture, _MEMORY.taken(picture.cost):
             grey = as_grey(picture.decode())
-            rest = Source(rest.name, rest.content, rest.folder, picture.size)
+            rest = ImageSource(rest.name, rest.content, rest.folder, picture.size)
             return rest, prepare(grey)
     except PictureError as error:
         # what led to it would keep the picture in memory until the error is told

@@ -1,13 +1,10 @@
 """Telling ink from paper, whatever the colours and the light were."""
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.preprocessing.components import Ink, Mask
-
-Grey = npt.NDArray[np.float32]
+from digitcli.data.arrays import Gray, Ink, Mask
 
 _FAINTEST = 0.05
 """Contrast of ink to paper under which a picture is blank; faint pencil on a photo has 0.1."""
@@ -44,12 +41,12 @@ WINDOW = 0.25
 """Side of the window that bridges strokes, as a share of the picture's; a marker has 0.15."""
 
 
-def trim_padding(grey: Grey) -> Grey:
+def trim_padding(grey: Gray) -> Gray:
     """Cuts off an even border around a smaller picture that has its own paper."""
     return grey[inner_picture(grey)]
 
 
-def inner_picture(grey: Grey) -> tuple[slice, slice]:
+def inner_picture(grey: Gray) -> tuple[slice, slice]:
     """Finds a smaller picture that has its own paper within an even border.
 
     What differs from the border is a picture, not a digit, where it fills the edges of the
@@ -79,7 +76,7 @@ def inner_picture(grey: Grey) -> tuple[slice, slice]:
     return box
 
 
-def separate_ink(grey: Grey, window: float = WINDOW) -> Ink:
+def separate_ink(grey: Gray, window: float = WINDOW) -> Ink:
     """Makes ink light on black.
 
     Where the border shows one even colour, that is the paper. Otherwise the light differs over the
@@ -111,7 +108,7 @@ def separate_ink(grey: Grey, window: float = WINDOW) -> Ink:
     return _scaled(np.clip(ink, 0, None))
 
 
-def _unevenly_lit(grey: Grey, window: float) -> Ink:
+def _unevenly_lit(grey: Gray, window: float) -> Ink:
     """Finds what is darker, or lighter, than the paper where the light on the paper differs.
 
     The difference to the light around each place tells which, but at the edge of a hard shadow it
@@ -123,20 +120,20 @@ def _unevenly_lit(grey: Grey, window: float) -> Ink:
     return max(_bridged(grey, window), _bridged(-grey, window), key=lambda ink: _extremes(ink)[1])
 
 
-def _bridged(grey: Grey, window: float) -> Ink:
+def _bridged(grey: Gray, window: float) -> Ink:
     """Returns how much darker than the paper beneath it each pixel is."""
     darker: Ink = local_paper(grey, window) - grey
     return darker
 
 
-def _rim(grey: Grey) -> Grey:
+def _rim(grey: Gray) -> Gray:
     rim = max(1, min(grey.shape) // 20)
     inner = np.zeros(grey.shape, dtype=bool)
     inner[rim:-rim, rim:-rim] = True
     return grey[~inner]
 
 
-def _extremes(values: Grey) -> tuple[float, float]:
+def _extremes(values: Gray) -> tuple[float, float]:
     """Returns the least and the greatest value, but for a few pixels that are hot or dead."""
     few = min(0.1, 100 * _HOT / values.size)  # percent
     low, high = np.percentile(values, (few, 100 - few))
@@ -158,7 +155,7 @@ def _scaled(ink: Ink) -> Ink:
     return scaled
 
 
-def local_paper(grey: Grey, window: float = WINDOW) -> Grey:
+def local_paper(grey: Gray, window: float = WINDOW) -> Gray:
     """Bridges dark strokes: what a light paper looks like beneath them.
 
     A morphological closing (Serra 1982) with a square that no stroke is as wide as: the lightest
@@ -178,7 +175,7 @@ def local_paper(grey: Grey, window: float = WINDOW) -> Grey:
     return closed[top : top + grey.shape[0], left : left + grey.shape[1]]
 
 
-def _highest(grey: Grey, size: int) -> Grey:
+def _highest(grey: Gray, size: int) -> Gray:
     """Returns the highest value in the square of an odd side around each pixel."""
     for axis in (0, 1):
         reach = 1
@@ -193,7 +190,7 @@ def _highest(grey: Grey, size: int) -> Grey:
     return grey
 
 
-def _light(grey: Grey, window: float) -> Grey:
+def _light(grey: Gray, window: float) -> Gray:
     """Estimates the light on the paper: the median around each place.
 
     Its window has twice the side of the one that bridges strokes. It needs not to know which of ink
@@ -214,11 +211,11 @@ def _light(grey: Grey, window: float) -> Grey:
     return np.asarray(Image.fromarray(median).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _blurred(grey: Grey) -> Grey:
+def _blurred(grey: Gray) -> Gray:
     """Averages 3x3 pixels, so that grain decides nothing."""
     padded = np.pad(grey, 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
-    blurred: Grey = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
+    blurred: Gray = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
     return blurred
 
 
@@ -227,7 +224,7 @@ def stroke_mask(ink: Ink) -> Mask:
     return ink > float(np.clip(otsu(ink), *_MASK))
 
 
-def otsu(values: Grey) -> float:
+def otsu(values: Gray) -> float:
     """Returns the threshold that best parts values into two groups (Otsu 1979).
 
     Between groups that are wholly apart, every threshold is as good: the middle one is taken.

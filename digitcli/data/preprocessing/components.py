@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Ink = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from digitcli.data.arrays import Ink, Mask
 
 _PIECES = 150
 """Pieces looked at, the heaviest first; a dotted digit has dozens, grain has thousands."""
@@ -38,7 +37,7 @@ top of a round 0 covers half."""
 
 
 @dataclass(frozen=True)
-class Found:
+class DigitPixels:
     """The digit among the shapes of a picture.
 
     Attributes:
@@ -65,7 +64,7 @@ class Pieces:
     mass: npt.NDArray[np.float64]
 
 
-def find_digit(ink: Ink, mask: Mask) -> Found:
+def find_digit(ink: Ink, mask: Mask) -> DigitPixels:
     """Chooses the shape that is the digit.
 
     Pieces of ink that lie near each other make a shape. The heaviest shape is the digit, where one
@@ -95,7 +94,7 @@ def find_digit(ink: Ink, mask: Mask) -> Found:
         )
         for shape in shapes[1:]
     )
-    return Found(np.isin(pieces.labels, np.array(digit) + 1), others)
+    return DigitPixels(np.isin(pieces.labels, np.array(digit) + 1), others)
 
 
 def stroke_width(ink: Ink) -> float:

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.preprocessing.binarize import Grey
-from digitcli.data.preprocessing.mnist_form import SIDE, Digit, Picture, Watch, crop, unwatched
+from digitcli.data.arrays import Gray, Image28
+from digitcli.data.preprocessing.mnist_form import SIDE, Digit, Watch, crop, unwatched
 
 WHOLE = frozenset({"fashion-mnist", "kmnist"})
 """Data sets whose pictures fill all 28x28 pixels, and are not centred by mass."""
@@ -15,7 +15,7 @@ _LEAST = 0.1
 something to see."""
 
 
-def prepare_whole(grey: Grey, watch: Watch = unwatched) -> Digit:
+def prepare_whole(grey: Gray, watch: Watch = unwatched) -> Digit:
     """Brings a grey picture to 28x28, light on dark.
 
     It is inverted where its ground, the median of its outermost pixels, is light. A picture of
@@ -37,12 +37,12 @@ def prepare_whole(grey: Grey, watch: Watch = unwatched) -> Digit:
     watch("light on dark", light)
     if light.shape != (SIDE, SIDE):
         light = _fitted((light - min(ground, 1 - ground)).clip(0))
-    picture: Picture = np.rint(light * 255).astype(np.uint8)
+    picture: Image28 = np.rint(light * 255).astype(np.uint8)
     watch("in 28x28", picture)
     return Digit(picture)
 
 
-def _fitted(light: Grey) -> Grey:
+def _fitted(light: Gray) -> Gray:
     """Scales what is light to fill 28 pixels the longer way, in the middle."""
     if not (light > _LEAST).any():
         raise BlankPictureError(next_step="take one that shows something")

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.preprocessing.binarize import Grey, separate_ink, stroke_mask, trim_padding
-from digitcli.data.preprocessing.components import Ink, find_digit, stroke_width
+from digitcli.data.arrays import Gray, Image28, Ink
+from digitcli.data.preprocessing.binarize import separate_ink, stroke_mask, trim_padding
+from digitcli.data.preprocessing.components import find_digit, stroke_width
 from digitcli.data.preprocessing.ruled_lines import remove_ruling
 
 SIDE = 28
@@ -23,7 +24,6 @@ BOX = 20
 CENTRE = SIDE // 2
 """Index of the row and column that MNIST's centres of mass are rounded to."""
 
-Picture = npt.NDArray[np.uint8]
 Watch = Callable[[str, npt.NDArray[Any]], None]
 
 VISIBLE = 0.1
@@ -52,7 +52,7 @@ class Digit:
         others: Further shapes in the picture that are as large as a digit.
     """
 
-    picture: Picture
+    picture: Image28
     others: int = 0
 
 
@@ -63,12 +63,12 @@ def unwatched(name: str, stage: npt.NDArray[Any]) -> None:
 class Prepare(Protocol):
     """Brings a grey picture to the form that a network was trained on, as ``prepare`` does."""
 
-    def __call__(self, grey: Grey, watch: Watch = ...) -> Digit:
+    def __call__(self, grey: Gray, watch: Watch = ...) -> Digit:
         """See ``prepare``."""
         ...
 
 
-def prepare(grey: Grey, watch: Watch = unwatched) -> Digit:
+def prepare(grey: Gray, watch: Watch = unwatched) -> Digit:
     """Brings a grey picture to MNIST form.
 
     A picture that already has the form, upright or inverted, comes back with the same pixels.
@@ -94,7 +94,7 @@ def prepare(grey: Grey, watch: Watch = unwatched) -> Digit:
     return Digit(picture, others)
 
 
-def in_mnist_form(grey: Grey) -> Picture | None:
+def in_mnist_form(grey: Gray) -> Image28 | None:
     """Returns a picture that has MNIST's form already, upright or inverted; None for any other."""
     if grey.shape != (SIDE, SIDE):
         return None
@@ -105,7 +105,7 @@ def in_mnist_form(grey: Grey) -> Picture | None:
     return inverted if is_mnist_form(inverted) else None
 
 
-def _look(grey: Grey, watch: Watch) -> tuple[Ink, int]:
+def _look(grey: Gray, watch: Watch) -> tuple[Ink, int]:
     """Finds the digit's ink: cropped, and how many other shapes there are."""
     small = _reduced(grey, _WORKING_SIDE)
     ink = separate_ink(small)
@@ -142,7 +142,7 @@ def _look(grey: Grey, watch: Watch) -> tuple[Ink, int]:
     return digit, found.others
 
 
-def _reduced(grey: Grey, side: int) -> Grey:
+def _reduced(grey: Gray, side: int) -> Gray:
     longest = max(grey.shape)
     if longest <= side:
         return grey
@@ -178,7 +178,7 @@ def thicken(ink: Ink) -> Ink:
     return wide
 
 
-def is_mnist_form(picture: Picture) -> bool:
+def is_mnist_form(picture: Image28) -> bool:
     """Says whether a picture could be one of MNIST's: its size, its box, its centre of mass."""
     if picture.shape != (SIDE, SIDE) or not picture.any():
         return False
@@ -195,7 +195,7 @@ def crop(ink: Ink) -> Ink:
     return ink[top : top + height, left : left + width]
 
 
-def fit(ink: Ink) -> Picture:
+def fit(ink: Ink) -> Image28:
     """Scales to fill 20 pixels the longer way, keeping the aspect.
 
     Returns:
@@ -215,7 +215,7 @@ def fit(ink: Ink) -> Picture:
     return picture
 
 
-def centre(picture: Picture) -> Picture:
+def centre(picture: Image28) -> Image28:
     """Places a digit in 28x28 with its centre of mass at the middle, as far as it stays whole."""
     top, left, height, width = _bounds(picture)
     digit = picture[top : top + height, left : left + width]
@@ -225,7 +225,7 @@ def centre(picture: Picture) -> Picture:
     return canvas
 
 
-def _position(digit: Picture) -> tuple[float, float]:
+def _position(digit: Image28) -> tuple[float, float]:
     """Returns the row and column of a cropped digit's corner that centre its mass."""
     row, column = (_start(digit.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
     return row, column
@@ -244,5 +244,5 @@ def _bounds(picture: npt.NDArray[Any]) -> tuple[int, int, int, int]:
     return top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1
 
 
-def _to_bytes(grey: Grey) -> Picture:
+def _to_bytes(grey: Gray) -> Image28:
     return np.rint(grey * 255).astype(np.uint8)

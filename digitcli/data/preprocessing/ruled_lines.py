@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.data.preprocessing.components import Ink, Mask
+from digitcli.data.arrays import Ink, Mask
 
 _LINE_INK, _LINE = 0.15, 0.75
 """Ink from which a pixel may be of a ruled line, and what share of the way across it has it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.data.preprocessing.components import Ink
+from digitcli.data.arrays import Ink
 
 _BETWEEN = 0.05
 """Distance between the places that seams are looked for at, as a share of a digit's height."""

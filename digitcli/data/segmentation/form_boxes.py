@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from digitcli.data.preprocessing.components import Ink, Mask, Pieces, find_pieces
-from digitcli.data.segmentation.segments import Boxes
+from digitcli.data.arrays import Boxes, Ink, Mask
+from digitcli.data.preprocessing.components import Pieces, find_pieces
 
 _TALL = 0.25
 """Share of a box's height that what is written in it has at least."""

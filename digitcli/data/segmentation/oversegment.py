@@ -4,12 +4,13 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.errors import BlankPictureError, PictureError
-from digitcli.data.preprocessing.binarize import Grey, inner_picture, separate_ink, stroke_mask
-from digitcli.data.preprocessing.components import Mask, stroke_width
+from digitcli.data.arrays import Floats, Gray, Labels, Mask
+from digitcli.data.preprocessing.binarize import inner_picture, separate_ink, stroke_mask
+from digitcli.data.preprocessing.components import stroke_width
 from digitcli.data.preprocessing.mnist_form import in_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruling
 from digitcli.data.segmentation.form_boxes import without_frames
-from digitcli.data.segmentation.segments import Floats, Labels, Page, Sheet
+from digitcli.data.segmentation.segments import Page, Sheet
 from digitcli.data.segmentation.text_lines import rows_of, stacks
 
 _WINDOW = 0.35
@@ -26,7 +27,7 @@ _SOFT = 0.05
 """Width of a stroke's soft edges at most, as a share of a digit's height."""
 
 
-def find_parts(grey: Grey) -> Page:
+def find_parts(grey: Gray) -> Page:
     """Finds the pieces of ink that digits are made of.
 
     Args:

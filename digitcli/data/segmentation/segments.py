@@ -4,15 +4,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from digitcli.data.preprocessing.components import Ink, Mask
-from digitcli.data.preprocessing.mnist_form import VISIBLE, Picture, centre, crop, fit, thicken
+from digitcli.data.arrays import Boxes, Floats, Image28, Ink, Labels, Mask
+from digitcli.data.preprocessing.mnist_form import VISIBLE, centre, crop, fit, thicken
 from digitcli.data.segmentation.cut_candidates import find_cuts
-
-Labels = npt.NDArray[np.int32]
-Boxes = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Sheet:
     height: float
     pen: float
     corner: tuple[int, int] = (0, 0)
-    whole: Picture | None = None
+    whole: Image28 | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class Page:
         bottom, right = boxes[:, 2:].max(axis=0).tolist()
         return top, left, bottom, right
 
-    def picture(self, first: int, end: int) -> Picture:
+    def picture(self, first: int, end: int) -> Image28:
         """Brings parts, from ``first`` up to ``end``, to MNIST's form as one digit."""
         if self.sheet.whole is not None and end - first == len(self):
             return self.sheet.whole

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from digitcli.data.segmentation.segments import Boxes, Floats
+from digitcli.data.arrays import Boxes, Floats
 
 _SMALL = 0.5
 """Share of a digit's height under which a piece is but a part of one, or a dot."""

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.data.preprocessing.components import Mask
-from digitcli.data.preprocessing.mnist_form import Picture
-from digitcli.data.segmentation.segments import Floats, Page
+from digitcli.data.arrays import Floats, Image28, Mask
+from digitcli.data.segmentation.segments import Page
 
 Judge = Callable[[npt.NDArray[np.uint8]], Floats]
 """Returns the classes' probabilities, float (count, classes), of pictures in MNIST's form."""
@@ -84,7 +83,7 @@ _SHAPES = {
 
 
 @dataclass(frozen=True)
-class Found:
+class SegmentedDigit:
     """A digit on a page.
 
     Attributes:
@@ -94,7 +93,7 @@ class Found:
         row: Which row of writing it stands in, from 0.
     """
 
-    picture: Picture
+    picture: Image28
     probabilities: Floats
     box: tuple[int, int, int, int]
     row: int
@@ -109,7 +108,7 @@ class _Span:
     cost: float
 
 
-def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
+def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[SegmentedDigit]:
     """Finds the digits of a page, in reading order.
 
     Args:
@@ -118,7 +117,7 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
         classes: Its classes' names, in their order.
     """
     if (whole := page.sheet.whole) is not None and (share := judge(whole[None])[0]).max() >= _ONE:
-        return [Found(whole, share, page.box(0, len(page)), 0)]
+        return [SegmentedDigit(whole, share, page.box(0, len(page)), 0)]
     spans, shares = _judged(page, judge)
     small = _is_small(page)
     unsure = {
@@ -141,7 +140,9 @@ def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[Found]:
         top, left, bottom, right = page.box(first, end)
         down, aside = page.sheet.corner
         box = (top + down, left + aside, bottom + down, right + aside)
-        found.append(Found(page.picture(first, end), shares[i], box, int(page.rows[first])))
+        found.append(
+            SegmentedDigit(page.picture(first, end), shares[i], box, int(page.rows[first]))
+        )
     return found
 
 

@@ -16,8 +16,8 @@ from paths import HELPERS
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.training_state import load_state, state_path
-from digitcli.core.distributed.process_group import World
-from digitcli.core.distributed.rank import Rank, own_rank
+from digitcli.core.distributed.process_group import ProcessGroup
+from digitcli.core.distributed.rank import Rank, rank_from_environment
 from digitcli.core.errors import DigitcliError
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_ends_the_run(program: list[str], small_mnist: SmallM
 def test_parts_cover_everything_once() -> None:
     for size in (1, 2, 3, 7):
         for count in (0, 1, 6, 7, 50):
-            parts = [range(count)[World(rank, size).part(count)] for rank in range(size)]
+            parts = [range(count)[ProcessGroup(rank, size).part(count)] for rank in range(size)]
             assert [i for part in parts for i in part] == list(range(count))
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -133,11 +133,11 @@ def test_parts_cover_everything_once() -> None:
 def test_variables_that_make_no_sense(
     monkeypatch: pytest.MonkeyPatch, rank: str, size: str
 ) -> None:
-    assert own_rank() == Rank(0, 1)
+    assert rank_from_environment() == Rank(0, 1)
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("WORLD_SIZE", size)
     with pytest.raises(DigitcliError, match="which torchrun would not set"):
-        own_rank()
+        rank_from_environment()
 
 
 def test_frozen_layers_stay_in_every_process(

@@ -9,7 +9,7 @@ import torch
 from drawn_digits import drawn_pictures
 
 from digitcli.core.recipes import Deformation
-from digitcli.core.training.augmentation import Deformer
+from digitcli.core.training.augmentation import Augmenter
 
 CPU = torch.device("cpu")
 PAPER = -0.1307 / 0.3081
@@ -19,7 +19,7 @@ COUNT = 400
 
 def deformed(images: torch.Tensor, how: Deformation, seed: int = 0) -> torch.Tensor:
     torch.manual_seed(seed)
-    deformer = Deformer.on(CPU, how, PAPER)
+    deformer = Augmenter.on(CPU, how, PAPER)
     return deformer(images, deformer.draw(len(images)))
 
 
@@ -157,7 +157,7 @@ def test_cuda_sees_the_same_pictures() -> None:
     images = torch.from_numpy(drawn_pictures(10, 3)[0]).reshape(10, -1) / 255
     torch.manual_seed(1)
     device = torch.device("cuda")
-    deformer = Deformer.on(device, ALL, PAPER)
+    deformer = Augmenter.on(device, ALL, PAPER)
     there = deformer(images.to(device), deformer.draw(10)).cpu()
     assert torch.allclose(there, deformed(images, ALL, seed=1), rtol=0, atol=1e-3)
 

@@ -11,7 +11,7 @@ from commands import Run
 from paths import HELPERS
 
 from digitcli.core.training.callbacks import cpu_contention
-from digitcli.core.training.callbacks.cpu_contention import CrowdedCores
+from digitcli.core.training.callbacks.cpu_contention import CpuContention
 
 
 def told(monkeypatch: pytest.MonkeyPatch, *, share: float, threads: int, seconds: int) -> int:
@@ -27,7 +27,7 @@ def told(monkeypatch: pytest.MonkeyPatch, *, share: float, threads: int, seconds
         "digitcli.core.training.callbacks.cpu_contention.time.perf_counter", lambda: now
     )
     monkeypatch.setattr(cpu_contention, "_waited", lambda: now * share)
-    watch = CrowdedCores(threads, tell)
+    watch = CpuContention(threads, tell)
     for batch in range(seconds * 10):
         watch.on_batches(1, batch)
         now += 0.1

@@ -13,7 +13,7 @@ from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.training_state import TrainingState
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.training import loop, optimizers
-from digitcli.core.training.callbacks.callback import Observer
+from digitcli.core.training.callbacks.callback import Callback
 from digitcli.core.training.cuda_graphs import Replayed, Step
 from digitcli.core.training.loader import Batch, TrainingData
 
@@ -54,7 +54,7 @@ class TapeGraphs:
         return again, result
 
 
-class Listener(Observer):
+class Listener(Callback):
     def __init__(self) -> None:
         self.told: list[str] = []
 
@@ -68,7 +68,7 @@ def data() -> TrainingData:
 
 
 def trained(
-    data: TrainingData, recipe: Recipe, device: torch.device = CPU, who: Sequence[Observer] = ()
+    data: TrainingData, recipe: Recipe, device: torch.device = CPU, who: Sequence[Callback] = ()
 ) -> Checkpoint:
     done = loop.train(data, recipe, seed=3, log_every=5, device=device, observers=who)
     return done.checkpoint
@@ -107,7 +107,7 @@ def test_replayed_steps_are_the_plain_ones(
 def test_going_on_at_a_smaller_batch_replays_the_full_ones(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Keeper(Observer):
+    class Keeper(Callback):
         state: TrainingState | None = None
 
         def on_state(self, state: TrainingState) -> None:

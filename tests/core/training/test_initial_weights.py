@@ -28,7 +28,7 @@ from digitcli.core.model import (
     weights_of,
 )
 from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
-from digitcli.core.training.initial_weights import Start, take_over
+from digitcli.core.training.initial_weights import InitialWeights, copy_weights
 from digitcli.core.training.loader import TrainingData
 from digitcli.core.training.loop import train
 
@@ -36,8 +36,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def start(trained: Checkpoint) -> Start:
-    return Start(trained, "sha256:of a file", "trained")
+def start(trained: Checkpoint) -> InitialWeights:
+    return InitialWeights(trained, "sha256:of a file", "trained")
 
 
 def data_of(classes: str = "0123456789", mean: float = 0.1307, std: float = 0.3081) -> TrainingData:
@@ -53,11 +53,11 @@ def scores(model: MLP, data: TrainingData) -> torch.Tensor:
 @pytest.mark.parametrize("batch_norm", [None, torch.nn.BatchNorm1d])
 @pytest.mark.parametrize(("mean", "std"), [(0.1307, 0.3081), (0.3, 0.2)])
 def test_a_start_answers_as_its_checkpoint_does(
-    start: Start, batch_norm: type[torch.nn.BatchNorm1d] | None, mean: float, std: float
+    start: InitialWeights, batch_norm: type[torch.nn.BatchNorm1d] | None, mean: float, std: float
 ) -> None:
     data = data_of(mean=mean, std=std)
     model = MLP((784, 512, 256, 128, 64, 10), batch_norm=batch_norm)
-    take_over(model, start, data)
+    copy_weights(model, start, data)
     measure(model, normalised(data.train_images, mean, std, CPU), neutral=True)
     known = start.checkpoint.metadata
     x = normalised(data.train_images, known.mean, known.std, CPU)
@@ -68,30 +68,30 @@ def test_a_start_answers_as_its_checkpoint_does(
             assert np.array_equal(weight, start.checkpoint.weights[name])
 
 
-def test_normalised_layers_begin_with_what_their_pictures_have(start: Start) -> None:
+def test_normalised_layers_begin_with_what_their_pictures_have(start: InitialWeights) -> None:
     data = data_of()
     model = MLP((784, 512, 256, 128, 64, 10), batch_norm=torch.nn.BatchNorm1d)
-    take_over(model, start, data)
+    copy_weights(model, start, data)
     x = normalised(data.train_images, data.mean, data.std, CPU)
     measure(model, x, neutral=True)
     before = scores(model, data)
     torch.testing.assert_close(model(x), before, rtol=0, atol=1e-3)  # in training, over the batch
 
 
-def test_other_classes_have_a_new_output_layer(start: Start) -> None:
+def test_other_classes_have_a_new_output_layer(start: InitialWeights) -> None:
     data = data_of(classes="abcdefghij")
     assert start.classes_with(data.classes) == data.classes
     torch.manual_seed(3)
     fresh = MLP((784, 512, 256, 128, 64, 10))
     torch.manual_seed(3)
     model = MLP((784, 512, 256, 128, 64, 10))
-    take_over(model, start, data)
+    copy_weights(model, start, data)
     weights = weights_of(model)
     assert np.array_equal(weights["l5.weight"], weights_of(fresh)["l5.weight"])
     assert np.array_equal(weights["l4.weight"], start.checkpoint.weights["l4.weight"])
 
 
-def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: Start) -> None:
+def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: InitialWeights) -> None:
     recipe = Recipe("r", epochs=2, batch_size=20, lr=0.01, momentum=0.5, frozen=2)
     checkpoint = train(data_of(), recipe, seed=0, log_every=9, device=CPU, start=start).checkpoint
     for name, weight in checkpoint.weights.items():
@@ -100,7 +100,7 @@ def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: Start) -> No
     assert checkpoint.metadata.data_checksums == {"from": "sha256:of a file"}
 
 
-def test_what_cannot_be(start: Start) -> None:
+def test_what_cannot_be(start: InitialWeights) -> None:
     with pytest.raises(DigitcliError, match="finetune goes on from trained weights; give some"):
         train(data_of(), FINETUNE, seed=0, log_every=9, device=CPU)
     for change in ({"frozen": 5}, {"frozen": -1}, {"frozen": 1, "batch_norm": True}):
@@ -168,7 +168,7 @@ def test_recipes_with_batch_normalisation_start_too(
     assert metadata.accuracies[-1].accuracy > before - 0.15
 
 
-def test_batch_normalisation_begins_such_that_it_changes_nothing(start: Start) -> None:
+def test_batch_normalisation_begins_such_that_it_changes_nothing(start: InitialWeights) -> None:
     data = data_of()
     still = Recipe("r", epochs=1, batch_size=50, lr=1e-9, momentum=0.5, batch_norm=True)
     checkpoint = train(data, still, seed=0, log_every=9, device=CPU, start=start).checkpoint
@@ -183,7 +183,7 @@ def test_no_class_of_the_network_is_among_the_outliers(
     trained: Checkpoint, known: str, expected: float
 ) -> None:
     metadata = replace(trained.metadata, classes=tuple(known), layer_sizes=layer_sizes(len(known)))
-    start = Start(Checkpoint(trained.weights, metadata), "sha256:", "known")
+    start = InitialWeights(Checkpoint(trained.weights, metadata), "sha256:", "known")
     given = {"dataset": "optdigits", "recipe": "best"}
     assert new_settings(given, start).recipe.outliers == expected
 

@@ -35,8 +35,8 @@ from digitcli.core.recipes import (
     usual_recipe,
 )
 from digitcli.core.softmax import softmax
-from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
-from digitcli.core.training.loader import Batches, TrainingData, check_batches, fitting_batch
+from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
+from digitcli.core.training.loader import BatchLoader, TrainingData, check_batches, fitting_batch
 from digitcli.core.training.loop import train
 from digitcli.core.training.optimizers import optimizer_for
 
@@ -79,7 +79,7 @@ def test_one_cycle_climbs_and_falls_to_nothing() -> None:
     assert {LESSON.lr_at(step / 10) for step in range(10)} == {0.01}
 
 
-class Recorder(Observer):
+class Recorder(Callback):
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
         self.losses: list[LossPoint] = []
@@ -219,7 +219,9 @@ def test_what_is_folded_away_is_of_the_weights_as_they_are(data: TrainingData) -
 
 def test_a_sample_disturbs_no_draw_and_is_the_same_each_time(data: TrainingData) -> None:
     torch.manual_seed(5)
-    batches = Batches(replace(data, outliers=data.scored_images), replace(BEST, batch_size=20), CPU)
+    batches = BatchLoader(
+        replace(data, outliers=data.scored_images), replace(BEST, batch_size=20), CPU
+    )
     before = torch.get_rng_state()
     samples = [batches.sample() for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), before)

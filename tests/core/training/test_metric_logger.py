@@ -21,7 +21,7 @@ from digitcli.core.checkpointing.training_state import load_state, state_path
 from digitcli.core.files.locks import only_one
 from digitcli.core.training.callbacks import metric_logger
 from digitcli.core.training.callbacks.callback import LossReading
-from digitcli.core.training.callbacks.checkpoint_writer import RunWriter
+from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 LINES, TABLE = Path("log/metrics.jsonl"), Path("log/metrics.csv")
@@ -130,13 +130,13 @@ def stopped(run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) 
     """Standard error of a run that was stopped after its third reading."""
     readings = []
 
-    def interrupt(_: RunWriter, reading: LossReading) -> None:
+    def interrupt(_: CheckpointWriter, reading: LossReading) -> None:
         readings.append(reading)
         if len(readings) == 3:
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(RunWriter, "on_loss", interrupt)
+        patched.setattr(CheckpointWriter, "on_loss", interrupt)
         flags = ("--mirror", small_mnist.folder, "--log-dir", "log", "--output", "a name")
         result = run("train", *FLAGS, *flags)
     assert result.exit_code == 143

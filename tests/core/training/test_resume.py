@@ -25,11 +25,11 @@ from digitcli.core.files.locks import only_one
 from digitcli.core.files.schema import read_record
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
-from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
-from digitcli.core.training.callbacks.checkpoint_writer import RunWriter
+from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
+from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 from digitcli.core.training.loader import TrainingData
 from digitcli.core.training.loop import train
-from digitcli.core.training.signals import StopWish
+from digitcli.core.training.signals import StopSignals
 
 CPU = torch.device("cpu")
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
@@ -52,7 +52,7 @@ def names_in(folder: str) -> list[str]:
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-class Interrupter(Observer):
+class Interrupter(Callback):
     """Sends this process a signal after so many batches."""
 
     def __init__(self, batches: int, signals: tuple[signal.Signals, ...]) -> None:
@@ -68,7 +68,7 @@ class Interrupter(Observer):
 def run_for(
     data: TrainingData,
     recipe: Recipe,
-    writer: RunWriter,
+    writer: CheckpointWriter,
     batches: int,
     *,
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM,),
@@ -76,7 +76,7 @@ def run_for(
 ) -> EpochResult:
     """Trains until a signal comes after so many batches."""
     resume = load_state(writer.state) if writer.state.exists() else None
-    with StopWish() as stop:
+    with StopSignals() as stop:
         return train(
             data,
             recipe,
@@ -95,7 +95,7 @@ def run_for(
 def test_a_run_stopped_time_and_again_makes_the_same_file(
     data: TrainingData, recipe: Recipe, every: int
 ) -> None:
-    whole, parts = RunWriter(Path("whole")), RunWriter(Path("parts"))
+    whole, parts = CheckpointWriter(Path("whole")), CheckpointWriter(Path("parts"))
     expected = run_for(data, recipe, whole, -1)
     places = []
     while True:
@@ -123,7 +123,7 @@ def test_a_recipe_is_written_alike_after_it_was_read(recipe: Recipe) -> None:
 
 def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:
     recipe = RECIPES["everything"]
-    whole, killed = RunWriter(Path("whole")), RunWriter(Path("killed"))
+    whole, killed = CheckpointWriter(Path("whole")), CheckpointWriter(Path("killed"))
     run_for(data, recipe, whole, -1)
     with pytest.raises(KeyboardInterrupt):  # the second signal ends it at once: nothing is saved
         run_for(data, recipe, killed, 7, signals=(signal.SIGINT,) * 2, save_every=3)
@@ -136,7 +136,7 @@ def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:
 
 
 def test_a_signal_in_the_last_batch_is_no_reason_not_to_finish(data: TrainingData) -> None:
-    writer = RunWriter(Path("done"))
+    writer = CheckpointWriter(Path("done"))
     result = run_for(data, RECIPES["plain"], writer, 12)
     assert result.checkpoint.metadata.epochs == 3
     assert not writer.state.exists()
@@ -145,7 +145,7 @@ def test_a_signal_in_the_last_batch_is_no_reason_not_to_finish(data: TrainingDat
 def test_an_ignored_signal_stays_ignored_and_handlers_come_back() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with StopWish() as stop:
+        with StopSignals() as stop:
             signal.raise_signal(signal.SIGHUP)
             assert stop.received is None
             signal.raise_signal(signal.SIGINT)
@@ -202,7 +202,9 @@ def interrupted(run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPat
     """A run that was stopped in its second epoch, under the name that is the default."""
     interrupter = Interrupter(3, (signal.SIGTERM,))
     with monkeypatch.context() as patched:
-        patched.setattr(RunWriter, "on_loss", lambda _, reading: interrupter.on_loss(reading))
+        patched.setattr(
+            CheckpointWriter, "on_loss", lambda _, reading: interrupter.on_loss(reading)
+        )
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 3)
     assert result.exit_code == 143
     assert result.stderr.splitlines()[-1] == (
@@ -390,9 +392,9 @@ def test_a_place_that_cannot_be_written_any_more_loses_nothing(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "rescue"))
     recipe = RECIPES["plain"]
-    run_for(data, recipe, RunWriter(Path("whole")), -1)
+    run_for(data, recipe, CheckpointWriter(Path("whole")), -1)
     folder = Path("folder")
-    writer = RunWriter(folder / "run")
+    writer = CheckpointWriter(folder / "run")
     with pytest.raises(StoppedError):
         run_for(data, recipe, writer, 2)
     folder.rename("moved")
@@ -400,7 +402,7 @@ def test_a_place_that_cannot_be_written_any_more_loses_nothing(
     resume = load_state(Path("moved") / writer.state.name)
 
     def go_on(batches: int) -> str:
-        with pytest.raises(CheckpointError) as caught, StopWish() as stop:
+        with pytest.raises(CheckpointError) as caught, StopSignals() as stop:
             train(data, recipe, seed=5, log_every=1, device=CPU, resume=resume, stop=stop,
                   observers=[writer, Interrupter(batches, (signal.SIGINT,))])  # fmt: skip
         assert caught.value.problem.startswith("cannot write folder/run")
@@ -412,7 +414,7 @@ def test_a_place_that_cannot_be_written_any_more_loses_nothing(
 
     rescued = go_on(1)  # amid an epoch
     assert load_state(state_path(Path(rescued))).place == "after batch 3 of epoch 1"
-    run_for(data, recipe, RunWriter(Path(rescued)), -1)
+    run_for(data, recipe, CheckpointWriter(Path(rescued)), -1)
     assert Path(rescued).read_bytes() == Path("whole").read_bytes()
 
     rescued = go_on(-1)  # at the end of an epoch
@@ -429,7 +431,7 @@ def test_a_last_epoch_that_cannot_be_written_is_saved_elsewhere(
     with pytest.raises(
         CheckpointError, match="the run is over, its weights were saved as"
     ) as error:
-        run_for(data, recipe, RunWriter(Path("file/run")), -1)
+        run_for(data, recipe, CheckpointWriter(Path("file/run")), -1)
     rescued = Path(error.value.next_step.rsplit(" ", 1)[1])
     assert load_checkpoint(rescued).metadata.epochs == 1
 

@@ -21,7 +21,7 @@ from digitcli.core.errors import PictureError
 from digitcli.data.images.decode import OpenPicture
 from digitcli.data.images.discover import find_files
 from digitcli.data.images.grayscale import read_picture
-from digitcli.data.images.pipeline import Source, prepare_all
+from digitcli.data.images.pipeline import ImageSource, prepare_all
 from digitcli.data.preprocessing.mnist_form import prepare
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
@@ -326,7 +326,7 @@ def test_libtiff_does_not_speak_for_itself(tmp_path: Path, compression: str) -> 
 def test_mutated_pictures_are_refused_or_answered(capfd: pytest.CaptureFixture[str]) -> None:
     files = real_pictures()
     sources = (
-        Source(f"{name} {number}", mutated(data, list(files.values()), random.Random(number)))  # noqa: S311
+        ImageSource(f"{name} {number}", mutated(data, list(files.values()), random.Random(number)))  # noqa: S311
         for name, data in files.items()
         for number in range(6)
     )

@@ -38,7 +38,7 @@ class EpochResult:
     images_per_second: float
 
 
-class Observer:
+class Callback:
     """Is told of a run as it goes; this one makes nothing of it."""
 
     def on_plain(self, reason: str) -> None:
@@ -57,33 +57,33 @@ class Observer:
         """The run is amid an epoch and should be saved."""
 
 
-class Observers(Observer):
+class Observers(Callback):
     """Tells several, each in turn."""
 
-    def __init__(self, each: Sequence[Observer]) -> None:
+    def __init__(self, each: Sequence[Callback]) -> None:
         self._each = each
 
     def on_plain(self, reason: str) -> None:
-        """See ``Observer``."""
+        """See ``Callback``."""
         for observer in self._each:
             observer.on_plain(reason)
 
     def on_batches(self, epoch: int, batch: int) -> None:
-        """See ``Observer``."""
+        """See ``Callback``."""
         for observer in self._each:
             observer.on_batches(epoch, batch)
 
     def on_loss(self, reading: LossReading) -> None:
-        """See ``Observer``."""
+        """See ``Callback``."""
         for observer in self._each:
             observer.on_loss(reading)
 
     def on_epoch(self, result: EpochResult) -> None:
-        """See ``Observer``."""
+        """See ``Callback``."""
         for observer in self._each:
             observer.on_epoch(result)
 
     def on_state(self, state: TrainingState) -> None:
-        """See ``Observer``."""
+        """See ``Callback``."""
         for observer in self._each:
             observer.on_state(state)

@@ -19,14 +19,14 @@ from digitcli.core.checkpointing.training_state import (
 from digitcli.core.errors import CheckpointError, DigitcliError, reason
 from digitcli.core.files.atomic import check_writable, sweep
 from digitcli.core.files.locks import only_one
-from digitcli.core.training.callbacks.callback import EpochResult, Observer
+from digitcli.core.training.callbacks.callback import Callback, EpochResult
 
 
 class CompleteError(DigitcliError):
     """There is nothing to go on with: the run is over."""
 
 
-class RunWriter(Observer):
+class CheckpointWriter(Callback):
     """Keeps a run on disk.
 
     After an epoch the checkpoint is written first and the training state after it: killed in

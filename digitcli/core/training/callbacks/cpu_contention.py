@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from digitcli.core.training.callbacks.callback import Observer
+from digitcli.core.training.callbacks.callback import Callback
 
 _WINDOW = 2.0
 """Seconds over which it is judged."""
@@ -19,7 +19,7 @@ _TASKS = Path("/proc/self/task")
 """Where Linux tells of a process's threads; other systems do not."""
 
 
-class CrowdedCores(Observer):
+class CpuContention(Callback):
     """Tells, once, that the threads of a run stand in line for the cores.
 
     Threads of OpenMP wait for each other busily, many times a step, and so for the one that has

@@ -21,7 +21,7 @@ from digitcli.core.errors import DigitcliError, reason
 from digitcli.core.files.atomic import check_writable, write_atomically
 from digitcli.core.files.locks import only_one
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.callbacks.callback import EpochResult, LossReading, Observer
+from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.loader import TrainingData
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Row:
     Attributes:
         kind: "loss" for a reading of the running loss, "epoch" for an epoch that is over.
         epoch: Which epoch, from 1.
-        batch: Batches of it that are done.
-        step: Batches of the run that are done.
+        batch: BatchLoader of it that are done.
+        step: BatchLoader of the run that are done.
         images: Training pictures seen, each time that one was.
         loss: Mean cross-entropy in nats, over the batches since the last reading, or the epoch's.
         lr: Learning rate of the last step.
@@ -66,7 +66,7 @@ class Row:
 _HEADER = ",".join(field.name for field in fields(Row)) + "\n"
 
 
-class RunLog(Observer):
+class MetricLogger(Callback):
     """Writes a row whenever the running loss is read, and after every epoch.
 
     It must be told of things before what saves the run is: then no saved state is ahead of the

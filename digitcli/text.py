@@ -1,0 +1,13 @@
+"""Text that is safe to show: control characters escaped, probabilities never rounded up to 1."""
+
+
+def visible(text: str) -> str:
+    r"""Spells out what would move the cursor, colour the screen or break a line ("\n", "\x1b")."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def below_one(probability: float) -> float:
+    """Returns what is printed, to four decimals, of a probability: 1 only of one that is 1."""
+    return 0.9999 if 0.9999 <= probability < 1 else probability
