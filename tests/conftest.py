@@ -79,7 +79,7 @@ def start(program: list[str]) -> Start:
     def call(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
         command = [*program, *map(str, arguments)]
         settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 120}
-        return subprocess.run(command, check=False, **{**settings, **options})  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(command, check=False, **{**settings, **options})  # type: ignore[call-overload]
 
     return call
 
