@@ -1,12 +1,13 @@
-"""Shows a training run: a live bar over a growing table on a terminal, plain lines elsewhere."""
+"""Displays a training run: a bar below a growing table on a terminal, plain lines elsewhere."""
 
-import math
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from typing_extensions import override
 
 from digitcli.console.streams import (
     error_console,
@@ -17,10 +18,11 @@ from digitcli.console.streams import (
     print_line,
     print_note,
 )
-from digitcli.core.checkpointing.training_state import TrainingState
+from digitcli.core.checkpointing.metadata import Metadata
+from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
-from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.data import TrainingData
 from digitcli.text import visible
 
 if TYPE_CHECKING:
@@ -28,57 +30,58 @@ if TYPE_CHECKING:
 
 
 class TrainingDisplay(Callback):
-    """Follows a run from its first batch to its result."""
+    """Displays nothing; the base class of displays, which are entered for the run."""
 
-    def live(self) -> AbstractContextManager[object]:
-        """Returns the context that the run happens in."""
-        return nullcontext()
+    def __enter__(self) -> Self:
+        return self
 
-    def on_plain(self, reason: str) -> None:
-        """Says that it will take longer, and why."""
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @override
+    def on_capture_failed(self, reason: str) -> None:
         print_note(
-            f"steps cannot be captured on this device, the plain loop runs: {visible(reason)}"
+            "the steps cannot be captured in a CUDA graph, so each kernel is launched by itself: "
+            f"{visible(reason)}"
         )
 
-    def on_crowded(self, threads: int) -> None:
-        """Says that it takes longer than it need, in so many threads, and what helps."""
+    def on_contention(self, threads: int) -> None:
+        """Called when other programs use the cores that ``threads`` threads compute on."""
         print_note(
-            "other programs want the cores, and threads wait for each other: beside them it is "
-            f"faster with OMP_NUM_THREADS={threads // 2} in front of the command"
+            "other programs use the CPU: until they end, training is faster with "
+            f"OMP_NUM_THREADS={threads // 2} in front of the command"
         )
 
     def on_done(self, result: EpochResult, path: Path) -> None:
-        """The run is over and its weights are at ``path``."""
+        """Called when the run is over and its checkpoint is at ``path``."""
 
 
-def training_display(
-    data: TrainingData, recipe: Recipe, *, as_json: bool, resumed: TrainingState | None = None
-) -> TrainingDisplay:
-    """Chooses the display that suits the streams.
+def training_display(data: TrainingData, recipe: Recipe, *, as_json: bool) -> TrainingDisplay:
+    """Returns the display that suits the standard streams.
 
     Args:
-        data: What is learned from and scored on.
-        recipe: What is run.
-        as_json: JSON Lines in place of lines for people.
-        resumed: Where an interrupted run goes on.
+        data: Images of the run.
+        recipe: Recipe of the run.
+        as_json: Print JSON Lines.
     """
-    train_count = len(data.train_labels)
     if as_json:
         results: TrainingDisplay = _JsonLines()
     elif is_terminal(sys.stdout):
-        bar = _Bar(recipe, train_count, resumed, on_output=True)
+        bar = _Bar(data, recipe, on_output=True)
         return _WithBar(_Table(bar.progress.console, data.scored_on), bar)
     else:
         results = _PlainLines()
     if is_animated(sys.stderr) and not is_terminal(sys.stdout):
-        return _WithBar(results, _Bar(recipe, train_count, resumed, on_output=False))
+        return _WithBar(results, _Bar(data, recipe, on_output=False))
     return results
 
 
 class _JsonLines(TrainingDisplay):
+    @override
     def on_loss(self, reading: LossReading) -> None:
         print_json({"event": "loss", **asdict(reading.point)})
 
+    @override
     def on_epoch(self, result: EpochResult) -> None:
         metadata = result.checkpoint.metadata
         print_json(
@@ -90,6 +93,7 @@ class _JsonLines(TrainingDisplay):
             }
         )
 
+    @override
     def on_done(self, result: EpochResult, path: Path) -> None:
         print_json({"event": "done", **_summary(result, path)})
 
@@ -113,10 +117,12 @@ def _summary(result: EpochResult, path: Path) -> dict[str, Any]:
 
 
 class _PlainLines(TrainingDisplay):
+    @override
     def on_loss(self, reading: LossReading) -> None:
         point = reading.point
         print_line(f"epoch {point.epoch}  batch {point.batch}  loss {point.loss:.3f}")
 
+    @override
     def on_epoch(self, result: EpochResult) -> None:
         metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
@@ -125,15 +131,18 @@ class _PlainLines(TrainingDisplay):
             f"{metadata.scored_on} accuracy {point.accuracy:.2%}"
         )
         if metadata.scored_on == "validation":
-            fitted = metadata.temperature != 1
-            line += f"  temperature {metadata.temperature:.3f}" if fitted else _NOT_FITTED
+            fitted = _fitted_temperature(metadata)
+            line += f"  temperature {fitted or '1 (not fitted)'}"
         print_line(line)
 
+    @override
     def on_done(self, result: EpochResult, path: Path) -> None:
         print_line(_saved(result, path))
 
 
-_NOT_FITTED = "  temperature 1 (not fitted)"
+def _fitted_temperature(metadata: Metadata) -> str | None:
+    """Returns the temperature as text; None if it was not fitted."""
+    return f"{metadata.temperature:.3f}" if metadata.temperature != 1 else None
 
 
 def _saved(result: EpochResult, path: Path) -> str:
@@ -146,9 +155,7 @@ def _saved(result: EpochResult, path: Path) -> str:
 class _Bar:
     """One bar for the whole run: epoch, batch, loss, images/s, time left."""
 
-    def __init__(
-        self, recipe: Recipe, train_count: int, resumed: TrainingState | None, *, on_output: bool
-    ) -> None:
+    def __init__(self, data: TrainingData, recipe: Recipe, *, on_output: bool) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -157,9 +164,8 @@ class _Bar:
             TimeRemainingColumn,
         )
 
-        self.batches = math.ceil(train_count / recipe.batch_size)
-        self.images_per_batch = train_count / self.batches
-        self.epochs = recipe.epochs
+        self._batches = data.batches_per_epoch(recipe.batch_size)
+        self._images_per_batch = len(data.train_labels) / self._batches
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
@@ -171,67 +177,87 @@ class _Bar:
             console=output_console() if on_output else error_console(),
             transient=True,
             disable=not is_animated(sys.stdout if on_output else sys.stderr),
-            redirect_stdout=False,  # results are not the bar's to print
+            redirect_stdout=False,  # results are printed by the display
             redirect_stderr=False,
         )
-        epoch, batch = (1, 0) if resumed is None else (resumed.epoch, resumed.batch)
-        self.task = self.progress.add_task(
+        self._task = self.progress.add_task(
             "",
-            total=self.batches * self.epochs,
-            completed=(epoch - 1) * self.batches + batch,
-            epoch=epoch,
-            epochs=self.epochs,
+            total=self._batches * recipe.epochs,
+            epoch=1,
+            epochs=recipe.epochs,
             loss="",
             speed="",
         )
 
+    def start(self, resumed: TrainingState | None) -> None:
+        epoch, batch = (1, 0) if resumed is None else (resumed.epoch, resumed.batch)
+        self.progress.update(self._task, completed=self._done(epoch, batch), epoch=epoch)
+        self.progress.start()
+
     def move(self, epoch: int, batch: int) -> None:
-        done = (epoch - 1) * self.batches + batch
         speed = self.progress.tasks[0].speed
-        text = f"{speed * self.images_per_batch:,.0f} images/s" if speed else ""
-        self.progress.update(self.task, completed=done, epoch=epoch, speed=text)
+        text = f"{speed * self._images_per_batch:,.0f} images/s" if speed else ""
+        self.progress.update(
+            self._task, completed=self._done(epoch, batch), epoch=epoch, speed=text
+        )
 
     def show_loss(self, loss: float) -> None:
-        self.progress.update(self.task, loss=f"loss {loss:.3f}")
+        self.progress.update(self._task, loss=f"loss {loss:.3f}")
+
+    def _done(self, epoch: int, batch: int) -> int:
+        return (epoch - 1) * self._batches + batch
 
     @contextmanager
-    def away(self) -> Iterator[None]:
-        """Clears the bar's line for a note, which then stands above it."""
+    def cleared(self) -> Iterator[None]:
+        """Removes the bar within the block, for a note that then stands above it."""
         self.progress.stop()
         yield
         self.progress.start()
 
 
 class _WithBar(TrainingDisplay):
-    """Shows results, and how far the run is."""
+    """Shows the results of another display, and the bar."""
 
     def __init__(self, results: TrainingDisplay, bar: _Bar) -> None:
         self.results = results
         self.bar = bar
 
-    def live(self) -> AbstractContextManager[object]:
-        return self.bar.progress
+    @override
+    def __exit__(self, *_: object) -> None:
+        self.bar.progress.stop()
 
-    def on_plain(self, reason: str) -> None:
-        with self.bar.away():
-            super().on_plain(reason)
+    @override
+    def on_start(
+        self, data: TrainingData, settings: Settings, resumed: TrainingState | None
+    ) -> None:
+        self.bar.start(resumed)
 
-    def on_crowded(self, threads: int) -> None:
-        with self.bar.away():
-            super().on_crowded(threads)
+    @override
+    def on_capture_failed(self, reason: str) -> None:
+        with self.bar.cleared():
+            super().on_capture_failed(reason)
 
+    @override
+    def on_contention(self, threads: int) -> None:
+        with self.bar.cleared():
+            super().on_contention(threads)
+
+    @override
     def on_batches(self, epoch: int, batch: int) -> None:
         self.bar.move(epoch, batch)
 
+    @override
     def on_loss(self, reading: LossReading) -> None:
         self.bar.show_loss(reading.point.loss)
         self.results.on_loss(reading)
 
+    @override
     def on_epoch(self, result: EpochResult) -> None:
-        # large batches are fewer in an epoch than between two losses
+        # with large batches an epoch may be over before the loss is read
         self.bar.show_loss(result.checkpoint.metadata.accuracies[-1].loss)
         self.results.on_epoch(result)
 
+    @override
     def on_done(self, result: EpochResult, path: Path) -> None:
         self.results.on_done(result, path)
 
@@ -240,35 +266,37 @@ class _Table(TrainingDisplay):
     """On a terminal: a table that grows row by row, above the bar."""
 
     def __init__(self, console: "Console", scored_on: str) -> None:
-        self.console = console
+        self._console = console
         accuracy = f"{scored_on} accuracy"
-        self.columns = {"epoch": 7, "batch": 7, "loss": 8, accuracy: len(accuracy) + 2}
+        self._columns = {"epoch": 7, "batch": 7, "loss": 8, accuracy: len(accuracy) + 2}
         if scored_on == "validation":
-            self.columns["temperature"] = 13
-        self.started = False
+            self._columns["temperature"] = 13
+        self._started = False
 
+    @override
     def on_loss(self, reading: LossReading) -> None:
         point = reading.point
         self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}")
 
+    @override
     def on_epoch(self, result: EpochResult) -> None:
         metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
         cells = [str(point.epoch), "all", f"{point.loss:.3f}", f"{point.accuracy:.2%}"]
         if metadata.scored_on == "validation":
-            fitted = metadata.temperature != 1
-            cells.append(f"{metadata.temperature:.3f}" if fitted else "not fitted")
+            cells.append(_fitted_temperature(metadata) or "not fitted")
         self._row("bold", *cells, end=True)
 
+    @override
     def on_done(self, result: EpochResult, path: Path) -> None:
-        self.console.print(_saved(result, path), style="green", soft_wrap=True)
+        self._console.print(_saved(result, path), style="green", soft_wrap=True)
 
     def _row(self, style: str, *cells: str, end: bool = False) -> None:
-        if not self.started:
-            self.started = True
-            self._row("bold cyan", *self.columns, end=True)
-        widths = self.columns.values()
-        pairs = zip(cells, widths, strict=False)  # before an epoch's end there is no score
-        self.console.print(" ".join(f"{cell:>{width}}" for cell, width in pairs), style=style)
+        if not self._started:
+            self._started = True
+            self._row("bold cyan", *self._columns, end=True)
+        widths = self._columns.values()
+        pairs = zip(cells, widths, strict=False)  # within an epoch there is no score
+        self._console.print(" ".join(f"{cell:>{width}}" for cell, width in pairs), style=style)
         if end:
-            self.console.print("─" * (sum(widths) + len(widths) - 1), style="dim")
+            self._console.print("─" * (sum(widths) + len(widths) - 1), style="dim")

@@ -1,4 +1,4 @@
-"""Choosing the device that trains or evaluates, and sending it what a batch needs."""
+"""Choosing the device to compute on."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ from digitcli.core.errors import DigitcliError
 
 
 def choose_device(name: str) -> torch.device:
-    """Finds the device that a user asked for.
+    """Returns the device of a name.
 
     Args:
         name: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
-        DigitcliError: No such device, or this torch build cannot use it.
+        DigitcliError: There is no such device, or this build of torch cannot use it.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -34,11 +34,10 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copies a small tensor to a device, without waiting for the work that is queued there.
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copies a small tensor to a device without waiting for the work queued there.
 
-    CUDA does so from pinned memory alone, which torch keeps until the copy is done; of pageable
-    memory its documentation says that the copy may wait. Of other kinds of device nothing is said.
+    On CUDA only copies from pinned memory are asynchronous; torch keeps it until the copy is done.
     """
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -49,14 +48,14 @@ def _check_cuda(index: int) -> None:
     if not torch.cuda.is_available():
         if torch.version.cuda is None:
             raise DigitcliError(
-                f"this torch {torch.__version__} is built without CUDA",
+                f"torch {torch.__version__} is built without CUDA",
                 "install a CUDA build (https://pytorch.org/get-started/locally/) "
                 "or use --device cpu",
             )
         raise DigitcliError(
-            f"this torch {torch.__version__} is built for CUDA {torch.version.cuda}, but finds "
-            "no CUDA device",
-            "install an NVIDIA driver for it ('nvidia-smi' shows what there is) "
+            f"torch {torch.__version__} is built for CUDA {torch.version.cuda}, but finds no CUDA "
+            "device",
+            "install an NVIDIA driver for it ('nvidia-smi' shows the present one) "
             "or use --device cpu",
         )
     if index >= (count := torch.cuda.device_count()):

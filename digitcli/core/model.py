@@ -6,23 +6,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from digitcli.core.checkpointing.checkpoint import Weights
 
 _BATCH = 10_000
-"""Pictures per forward pass: 20 MB of activations, and few calls."""
+"""Images per forward pass: 20 MB of activations."""
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron: linear layers with ReLU between them, and logits out.
+    """A multilayer perceptron: linear layers with ReLU between them, and logits as the output.
 
-    The layers are named ``l1``, ``l2``, ... as in the lesson, and start from torch's default
-    initialisation.
+    The layers are named ``l1``, ``l2``, ... as in the lesson, with torch's default initialization.
 
     Args:
         sizes: Widths from input to output, such as (784, 512, 256, 128, 64, 10).
-        batch_norm: How to normalise before each ReLU, for training alone: ``weights_of`` folds it
-            away. None for not at all.
+        batch_norm: Class of the batch normalization before each ReLU, for training only:
+            ``extract_weights`` folds it into the layers. None for none.
     """
 
     def __init__(
@@ -35,34 +35,34 @@ class MLP(nn.Module):
             self.add_module(f"l{number}", layer)
             self.layers.append(layer)
         self.norms = nn.ModuleList(
-            # the running mean and variance stand still: ``measure`` sets them
+            # no running mean and variance: ``update_batch_norm`` sets them
             batch_norm(width, momentum=0.0) if batch_norm else nn.Identity()
             for width in sizes[1:-1]
         )
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Maps normalised pixels, float32 (batch, 784), to logits, float32 (batch, classes)."""
+        """Maps normalized pixels, float32 (batch, 784), to logits, float32 (batch, classes)."""
         *hidden, output = self.layers
         for layer, norm in zip(hidden, self.norms, strict=True):
             x = torch.relu(norm(layer(x)))
-        logits: Tensor = output(x)  # no activation: cross-entropy takes the logits
-        return logits
+        return output(x)  # no softmax: cross_entropy takes logits
 
 
 @torch.no_grad()
-def measure(model: MLP, x: Tensor, *, neutral: bool = False) -> None:
-    """Sets the mean and variance of batch normalisation to those that pictures have right now.
+def update_batch_norm(model: MLP, x: Tensor, *, neutral: bool = False) -> None:
+    """Sets the mean and variance of batch normalization to those of a sample.
 
-    An average over the last batches would be of weights that have changed since, by a lot where
-    the run is short. To measure anew is Wu and Johnson's advice ("Rethinking 'Batch' in
-    BatchNorm", 2021). A model without batch normalisation stays as it is.
+    A running average would be of weights that have changed since, by a lot in a short run (Wu and
+    Johnson, "Rethinking 'Batch' in BatchNorm", 2021). A model without batch normalization is left
+    as it is.
 
     Args:
         model: The network, on the device of ``x``.
-        x: Normalised pixels, float32 (count, 784), as ``BatchLoader.sample`` has them.
-        neutral: Set gain and offset too, such that they undo the normalisation.
+        x: Normalized pixels, float32 (count, 784), as from ``BatchLoader.sample``.
+        neutral: Set gain and offset as well, such that they undo the normalization.
     """
-    for layer, norm in zip(model.layers, model.norms, strict=False):  # the output layer has none
+    for layer, norm in zip(model.layers, model.norms, strict=False):  # not the output layer
         x = layer(x)
         if isinstance(norm, nn.BatchNorm1d):
             variance, mean = torch.var_mean(x, dim=0, correction=0)
@@ -76,12 +76,8 @@ def measure(model: MLP, x: Tensor, *, neutral: bool = False) -> None:
 
 
 @torch.no_grad()
-def weights_of(model: MLP) -> Weights:
-    """Copies a model's weights to NumPy, under the names that a checkpoint uses.
-
-    Batch normalisation is folded into the layer before it: with the mean and variance that
-    ``measure`` set it is one more linear map.
-    """
+def extract_weights(model: MLP) -> Weights:
+    """Copies the weights to NumPy, named as in a checkpoint, batch normalization folded in."""
     weights = {}
     norms = [*model.norms, nn.Identity()]
     for number, (layer, norm) in enumerate(zip(model.layers, norms, strict=True), start=1):
@@ -95,24 +91,24 @@ def weights_of(model: MLP) -> Weights:
     return weights
 
 
-def plain_mlp(weights: Weights, device: torch.device) -> MLP:
-    """Builds the torch module of a checkpoint's weights, on a device."""
-    hidden = [len(weights[f"l{number}.bias"]) for number in range(1, len(weights) // 2 + 1)]
-    with torch.device("meta"):  # no initial weights: they would be drawn from the run's generator
-        model = MLP((weights["l1.weight"].shape[1], *hidden))
+def load_mlp(weights: Weights, device: torch.device) -> MLP:
+    """Builds the network of a checkpoint's weights on a device."""
+    outputs = [len(weights[f"l{number}.bias"]) for number in range(1, len(weights) // 2 + 1)]
+    with torch.device("meta"):  # random weights would be drawn from the run's generator
+        model = MLP((weights["l1.weight"].shape[1], *outputs))
     tensors = {name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()}
     model.load_state_dict(tensors, assign=True)
     return model.to(device)
 
 
-def normalised(images: np.ndarray, mean: float, std: float, device: torch.device) -> Tensor:
-    """Turns pictures into the network's input, on the device that will use it.
+def normalize(images: np.ndarray, mean: float, std: float, device: torch.device) -> Tensor:
+    """Normalizes images to the network's input, on a device.
 
     Args:
         images: uint8 (count, 28, 28).
-        mean: Of pixels in 0..1.
-        std: Standard deviation of pixels in 0..1.
-        device: Where the result lies.
+        mean: Mean of the pixels in 0..1.
+        std: Standard deviation of the pixels in 0..1.
+        device: Device of the result.
 
     Returns:
         float32 (count, 784).
@@ -122,12 +118,12 @@ def normalised(images: np.ndarray, mean: float, std: float, device: torch.device
 
 
 @torch.inference_mode()
-def predict_logits(model: MLP, x: Tensor) -> Tensor:
-    """Runs the model over many pictures, batch by batch.
+def compute_logits(model: MLP, x: Tensor) -> Tensor:
+    """Runs the network over any number of images, batch by batch.
 
     Args:
         model: The network, on the device of ``x``.
-        x: Normalised pixels, float32 (count, 784).
+        x: Normalized pixels, float32 (count, 784).
 
     Returns:
         Logits, float32 (count, classes), on the same device.

@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.locate import find_own
-from digitcli.core.model import normalised, plain_mlp, predict_logits
+from digitcli.core.model import normalize, load_mlp, compute_logits
 from digitcli.core.recipes import BEST, FINETUNE, LESSON, OPTDIGITS, TRANSFER, Deformation, Recipe
 from digitcli.core.training.initial_weights import InitialWeights, load_initial_weights
 from digitcli.core.training.loader import TrainingData
@@ -56,8 +56,8 @@ class Score:
 
 
 def logits_of(checkpoint: Checkpoint, images: np.ndarray) -> torch.Tensor:
-    x = normalised(images, checkpoint.metadata.mean, checkpoint.metadata.std, CPU)
-    return predict_logits(plain_mlp(checkpoint.weights, CPU), x).double()
+    x = normalize(images, checkpoint.metadata.mean, checkpoint.metadata.std, CPU)
+    return compute_logits(load_mlp(checkpoint.weights, CPU), x).double()
 
 
 def score(checkpoint: Checkpoint, pictures: Split) -> Score:
@@ -113,7 +113,7 @@ def show(**values: object) -> None:
     print(json.dumps(rounded), flush=True)
 
 
-def measure(wild: Path, seeds: int) -> None:
+def update_batch_norm(wild: Path, seeds: int) -> None:
     test, training = mnist("test"), mnist("train")
     halves = halves_of(wild)
     no_digits = make_outliers(test.images, test.labels, seed=99)
@@ -193,7 +193,7 @@ def main() -> None:
     if arguments.what == "choose":
         choose()
     else:
-        measure(arguments.wild, arguments.seeds)
+        update_batch_norm(arguments.wild, arguments.seeds)
 
 
 if __name__ == "__main__":

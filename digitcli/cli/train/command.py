@@ -1,6 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,25 +20,29 @@ from digitcli.cli.options import (
     folder,
     recipe_names,
 )
-from digitcli.cli.train.advice import advice
-from digitcli.cli.train.messages import begin_watching, tell_beginning, tell_start
 from digitcli.cli.train.settings import (
+    DATASET,
     LOG_EVERY,
     SEED,
     command_of,
     find_initial_weights,
     new_settings,
-    with_batches_of,
+    with_fitting_batches,
 )
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED
+from digitcli.text import visible
 
 if TYPE_CHECKING:
+    import torch
+
+    from digitcli.console.training import TrainingDisplay
     from digitcli.core.checkpointing.training_state import Settings, TrainingState
     from digitcli.core.training.callbacks.callback import Callback
     from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
     from digitcli.core.training.callbacks.metric_logger import MetricLogger
     from digitcli.core.training.initial_weights import InitialWeights
-    from digitcli.report.curve import Curve
+    from digitcli.data.datasets.registry import Dataset
+    from digitcli.report.curve import LearningCurve
 
 EXAMPLES = examples(
     "digitcli train",
@@ -64,7 +69,7 @@ def train(
             autocompletion=recipe_names,
             show_default="the data set's",
             help="lesson, quick (98 % in 3 epochs), best, optdigits (for small sets), finetune or "
-            "transfer (for --from); other options override it.",
+            "transfer (both for --from); other options override it.",
         ),
     ] = None,
     start_from: Annotated[
@@ -74,7 +79,7 @@ def train(
             parser=file_name,
             metavar="FILE",
             show_default="random weights",
-            help=f"Start from the weights of a checkpoint; '{PRETRAINED}' are digitcli's own.",
+            help=f"Start from the weights of a checkpoint; '{PRETRAINED}' for the bundled ones.",
         ),
     ] = None,
     epochs: Annotated[
@@ -85,7 +90,7 @@ def train(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", show_default="the recipe's", help="Pictures per step."),
+        typer.Option(min=1, metavar="N", show_default="the recipe's", help="Images per step."),
     ] = None,
     lr: Annotated[
         float | None,
@@ -100,8 +105,8 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            help="Hold N training pictures out; score and fit the temperature on them, and leave "
-            "the test set alone.",
+            help="Hold out N training images; score on them and fit the temperature on them, "
+            "instead of the test set.",
         ),
     ] = None,
     seed: Annotated[
@@ -111,7 +116,7 @@ def train(
             max=2**32 - 1,
             metavar="N",
             show_default=str(SEED),
-            help="Decides the initial weights, the order of the pictures, and which are held out.",
+            help="Seed of the initial weights, the order of the images and the split.",
         ),
     ] = None,
     log_every: Annotated[
@@ -120,7 +125,7 @@ def train(
             min=1,
             metavar="N",
             show_default=str(LOG_EVERY),
-            help="BatchLoader between readings of the running loss.",
+            help="Batches between two readings of the running loss.",
         ),
     ] = None,
     resume: Annotated[
@@ -128,8 +133,8 @@ def train(
         typer.Option(
             "--resume/--no-resume",
             metavar="",
-            show_default="stop if there is one",
-            help="Go on with an interrupted run, just as it would have gone; or start over.",
+            show_default="refuse to replace it",
+            help="Resume an interrupted run exactly; or start over.",
         ),
     ] = None,
     save_every: Annotated[
@@ -137,21 +142,20 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            show_default="each epoch",
-            help="BatchLoader between savings of what --resume needs.",
+            show_default="one epoch",
+            help="Batches between two saved training states.",
         ),
     ] = None,
     output: Annotated[
         Path,
-        typer.Option(parser=file, metavar="FILE", help="Where the weights go, after every epoch."),
+        typer.Option(parser=file, metavar="FILE", help="Checkpoint, written after every epoch."),
     ] = LATEST,
     log_dir: Annotated[
         Path | None,
         typer.Option(
             parser=folder,
             metavar="FOLDER",
-            help="Write metrics.csv and metrics.jsonl as it goes, and with the extra tensorboard "
-            "its events.",
+            help="Log metrics to metrics.csv and metrics.jsonl, and to TensorBoard if installed.",
         ),
     ] = None,
     plot: Annotated[
@@ -159,7 +163,7 @@ def train(
         typer.Option(
             parser=file,
             metavar="FILE",
-            help="Draw loss and accuracy as PNG or SVG, after every epoch; needs the extra plot.",
+            help="Plot loss and accuracy as PNG or SVG after every epoch; needs the extra plot.",
         ),
     ] = None,
     device: Device = "auto",
@@ -169,17 +173,22 @@ def train(
 ) -> None:
     """Train the five-layer network 784-512-256-128-64-10 with cross-entropy.
 
-    MNIST is trained as the lesson does it: 10 epochs of batches of 64,
-    learning rate 0.01, momentum 0.5. It is downloaded first if it is missing.
-    Other data sets bring their own settings.
+    MNIST is trained as in the lesson: 10 epochs of batches of 64, learning
+    rate 0.01, momentum 0.5. It is downloaded first if it is missing. Other
+    data sets have their own defaults.
     """
+    from digitcli.console.streams import print_note
     from digitcli.core.distributed.rank import rank_from_environment
-    from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter, CompleteError
+    from digitcli.core.training.callbacks.checkpoint_writer import (
+        CheckpointWriter,
+        RunCompleteError,
+    )
     from digitcli.core.training.callbacks.metric_logger import MetricLogger
-    from digitcli.report.curve import Curve
+    from digitcli.data.datasets.registry import find_dataset
+    from digitcli.report.curve import LearningCurve
 
-    start = find_initial_weights(start_from, output) if start_from is not None else None
-    flags = {
+    initial = find_initial_weights(start_from, output) if start_from is not None else None
+    options = {
         "dataset": dataset,
         "recipe": recipe,
         "epochs": epochs,
@@ -187,117 +196,129 @@ def train(
         "lr": lr,
         "momentum": momentum,
         "validation": validation,
-        "from": start.checksum if start else None,
+        "from": initial.checksum if initial else None,
         "seed": seed,
         "log_every": log_every,
     }
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     writer = CheckpointWriter(output)
     is_first = rank_from_environment().is_first
     with ExitStack() as stack:
         if is_first:
-            stack.enter_context(writer.alone())
+            stack.enter_context(writer.locked())
         try:
-            interrupted = writer.interrupted(resume=resume, given=given)
-        except CompleteError as complete:
-            from digitcli.console.streams import print_note
-            from digitcli.text import visible
-
+            interrupted = writer.find_interrupted(resume=resume, given=given)
+        except RunCompleteError as complete:
             print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
         log = None
         if log_dir is not None and is_first:
-            log = stack.enter_context(MetricLogger(log_dir).alone())
-        _run(
-            writer,
-            new_settings(given, start) if interrupted is None else interrupted.settings,
-            interrupted,
-            start=start if interrupted is None else None,
-            shrinks=interrupted is None and batch_size is None,
-            device=device,
-            save_every=save_every,
-            log=log,
-            curve=None if plot is None else Curve(plot),
-            source=(data_dir, mirror or []),
-            as_json=json,
-        )
+            log = stack.enter_context(MetricLogger(log_dir).locked())
+        if interrupted is None:
+            chosen = find_dataset(dataset or DATASET)
+            settings = new_settings(given, chosen, initial)
+        else:
+            settings, initial = interrupted.settings, None
+            chosen = find_dataset(settings.dataset, settings.classes)
+        run = _Run(settings, chosen, interrupted, initial, fixed_batch_size=batch_size is not None)
+        outputs = _Outputs(writer, log, None if plot is None else LearningCurve(plot), json)
+        _train(run, outputs, device=device, save_every=save_every, source=(data_dir, mirror or []))
 
 
-def _run(
-    writer: "CheckpointWriter",
-    settings: "Settings",
-    interrupted: "TrainingState | None",
+@dataclass(frozen=True)
+class _Run:
+    """The run that the options ask for."""
+
+    settings: "Settings"
+    dataset: "Dataset"
+    interrupted: "TrainingState | None"
+    initial: "InitialWeights | None"
+    fixed_batch_size: bool
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Where a run is written, logged, plotted and shown."""
+
+    writer: "CheckpointWriter"
+    log: "MetricLogger | None"
+    curve: "LearningCurve | None"
+    as_json: bool
+
+
+def _train(
+    run: _Run,
+    outputs: _Outputs,
     *,
-    start: "InitialWeights | None",
-    shrinks: bool,
     device: str,
     save_every: int | None,
-    log: "MetricLogger | None",
-    curve: "Curve | None",
     source: tuple[Path, list[str]],
-    as_json: bool,
 ) -> None:
+    """Loads the data and trains, in this process's share of the work."""
+    from digitcli.cli.train.messages import next_steps, print_plan
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
     from digitcli.core.distributed.process_group import join, local_device
     from digitcli.core.distributed.rank import rank_from_environment
-    from digitcli.core.training.callbacks.cpu_contention import CpuContention
-    from digitcli.core.training.loop import check_run
     from digitcli.core.training.loop import train as train_network
-    from digitcli.core.training.run import machine, threads_of
+    from digitcli.core.training.run import machine
     from digitcli.core.training.signals import StopSignals
     from digitcli.data.datasets.registry import DatasetLocation
     from digitcli.data.datasets.training_data import load_training_data
     from digitcli.data.download.fetch import DownloadProgress
 
-    recipe, rank = settings.recipe, rank_from_environment()
+    settings, interrupted, rank = run.settings, run.interrupted, rank_from_environment()
     torch_device = local_device(choose_device(device))
     if rank.is_first:
-        tell_beginning(settings, interrupted, start, machine(torch_device, recipe, rank))
+        computer = machine(torch_device, settings.recipe, rank)
+        print_plan(settings, interrupted, run.initial, computer)
     with DownloadDisplay() if rank.is_first else nullcontext(DownloadProgress()) as progress:
-        data = load_training_data(
-            settings.dataset,
-            DatasetLocation(*source, progress),
-            validation=settings.validation,
-            seed=settings.seed,
-            outliers=bool(recipe.outliers),
-            classes=settings.classes,
-        )
-    if shrinks:
-        settings = with_batches_of(settings, len(data.train_labels), rank)
-    check_run(data, settings.recipe, settings.log_every, rank)
+        data = load_training_data(run.dataset, DatasetLocation(*source, progress), settings)
+    if interrupted is None and not run.fixed_batch_size:
+        settings = with_fitting_batches(settings, len(data.train_labels), rank)
+    display = TrainingDisplay()  # shows nothing
+    callbacks: list[Callback] = []
     if rank.is_first:
-        tell_start(recipe, settings, None if interrupted else writer.output)
-    recipe = settings.recipe
-    display = TrainingDisplay()  # which shows nothing
-    observers: list[Callback] = []
-    if rank.is_first:
-        display = training_display(data, recipe, as_json=as_json, resumed=interrupted)
-        begin_watching(log, curve, data, recipe, interrupted)
-        # First the log, which no saved state may be ahead of; what is shown after it was saved.
-        observers = [each for each in (log, writer, curve, display) if each is not None]
-        if torch_device.type == "cpu":
-            threads = threads_of(recipe)
-            observers.append(CpuContention(threads, partial(display.on_crowded, threads)))
+        display = training_display(data, settings.recipe, as_json=outputs.as_json)
+        callbacks = _callbacks(run, outputs, display, torch_device)
     with (
-        advice(writer, log, curve),
-        StopSignals(patient=rank.size > 1) as stop,
-        join(torch_device) as world,
-        display.live(),
+        next_steps(outputs.writer, outputs.log, outputs.curve),
+        StopSignals(ignore_further=rank.size > 1) as signals,
+        join(torch_device) as group,
+        display,
     ):
         result = train_network(
             data,
-            recipe,
-            seed=settings.seed,
-            log_every=settings.log_every,
+            settings,
             device=torch_device,
-            observers=observers,
-            command=interrupted.command if interrupted else command_of(settings, start),
-            start=start,
+            callbacks=callbacks,
+            command=interrupted.command if interrupted else command_of(settings, run.initial),
+            initial=run.initial,
             resume=interrupted,
             save_every=save_every,
-            stop=stop,
-            world=world,
+            signals=signals,
+            group=group,
         )
-    display.on_done(result, writer.output)
+    display.on_done(result, outputs.writer.output)
+
+
+def _callbacks(
+    run: _Run,
+    outputs: _Outputs,
+    display: "TrainingDisplay",
+    device: "torch.device",
+) -> "list[Callback]":
+    """Returns the callbacks of a run in the order that they are called in."""
+    from digitcli.cli.train.messages import StartNotes
+    from digitcli.core.training.callbacks.cpu_contention import CpuContention
+    from digitcli.core.training.run import thread_count
+
+    notes = StartNotes(run.settings.recipe.batch_size, outputs.writer.output, outputs.log)
+    # the log comes before the writer: no saved state may be ahead of it
+    every = (notes, outputs.log, outputs.writer, outputs.curve, display)
+    callbacks: list[Callback] = [callback for callback in every if callback is not None]
+    if device.type == "cpu":
+        threads = thread_count(run.settings.recipe)
+        callbacks.append(CpuContention(threads, partial(display.on_contention, threads)))
+    return callbacks

@@ -1,82 +1,115 @@
-"""What ``train`` says and sets up before the first batch."""
+"""What ``train`` prints beside its results: before a run, and when one ends early."""
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
+from digitcli.console.streams import print_note
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.training_state import Settings, TrainingState
+from digitcli.core.errors import DivergedError, StoppedError
+from digitcli.core.evaluation.calibration import FEWEST
+from digitcli.core.training.callbacks.callback import Callback
+from digitcli.core.training.data import TrainingData
+from digitcli.text import visible
+
 if TYPE_CHECKING:
-    from digitcli.core.checkpointing.training_state import Settings, TrainingState
-    from digitcli.core.recipes import Recipe
+    from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
     from digitcli.core.training.callbacks.metric_logger import MetricLogger
     from digitcli.core.training.initial_weights import InitialWeights
-    from digitcli.core.training.loader import TrainingData
-    from digitcli.report.curve import Curve
+    from digitcli.report.curve import LearningCurve
 
 
-def tell_beginning(
-    settings: "Settings",
-    interrupted: "TrainingState | None",
-    start: "InitialWeights | None",
+def print_plan(
+    settings: Settings,
+    interrupted: TrainingState | None,
+    initial: "InitialWeights | None",
     machine: dict[str, str],
 ) -> None:
-    """Says on standard error what the user should know of a run before it takes its time.
+    """Prints what the user should know before the data is loaded.
 
     Args:
-        settings: What decides it.
-        interrupted: Where it goes on, if it does.
-        start: The weights that it starts from, if it does.
-        machine: What computes it.
+        settings: Settings of the run.
+        interrupted: State that it resumes from; None for a new run.
+        initial: Weights that it starts from; None for random ones.
+        machine: Description of what computes it.
     """
-    from digitcli.console.streams import print_note
-    from digitcli.text import visible
-
     if interrupted is not None:
-        print_note(f"going on {interrupted.place}")
+        print_note(f"resuming {interrupted.place}")
         then = interrupted.machine
         for name in sorted(name for name in then if machine.get(name) != then[name]):
             print_note(
-                f"{name} was {visible(then[name])} so far, now {machine.get(name)}: the weights "
-                "may come out different by rounding"
+                f"{name} was {visible(then[name])}, now {machine.get(name)}: the weights may "
+                "differ by rounding"
             )
-    if start is not None and settings.classes != start.classes:
-        print_note(f"{visible(start.name)} has other classes, the output layer is new")
+    if initial is not None and settings.classes != initial.classes:
+        print_note(f"{visible(initial.name)} has other classes, the output layer is new")
     if settings.recipe.outliers:
-        print_note("pictures of no digit are made, which the recipe trains with too")
+        print_note("generating non-digit images for outlier exposure")
 
 
-def tell_start(usual: "Recipe", settings: "Settings", output: Path | None) -> None:
-    """Says what a run will do, now that it is known that it can be.
+class StartNotes(Callback):
+    """Prints, once all checks have passed, how a run differs from what was asked for.
 
     Args:
-        usual: The recipe as it was chosen.
-        settings: What decides the run.
-        output: Where the weights of a new run go.
+        batch_size: Batch size of the recipe as it was chosen.
+        output: File of the checkpoint.
+        log: Logs the metrics, if given.
     """
-    from digitcli.console.streams import print_note
-    from digitcli.core.evaluation.calibration import FEWEST
-    from digitcli.text import visible
 
-    if settings.validation is not None and settings.validation < FEWEST:
-        print_note(f"fewer than {FEWEST} pictures held out: the temperature is not fitted")
-    if (size := settings.recipe.batch_size) < usual.batch_size:
-        print_note(f"batches of {size} pictures in place of {usual.batch_size}: there are no more")
-    if output is not None and output.exists():
-        print_note(f"{visible(str(output))} will be replaced after the first epoch")
+    def __init__(self, batch_size: int, output: Path, log: "MetricLogger | None") -> None:
+        self._batch_size, self._output, self._log = batch_size, output, log
+
+    @override
+    def on_start(
+        self, data: TrainingData, settings: Settings, resumed: TrainingState | None
+    ) -> None:
+        if settings.validation is not None and settings.validation < FEWEST:
+            print_note(f"fewer than {FEWEST} images held out: the temperature is not fitted")
+        if (size := settings.recipe.batch_size) < self._batch_size:
+            print_note(
+                f"batch size reduced from {self._batch_size} to {size}: only "
+                f"{len(data.train_labels)} training images"
+            )
+        if resumed is None and self._output.exists():
+            print_note(f"{visible(str(self._output))} will be replaced after the first epoch")
+        if resumed is None and self._log is not None and self._log.exists():
+            print_note(f"{visible(str(self._log.lines))} and {self._log.table.name} are replaced")
 
 
-def begin_watching(
-    log: "MetricLogger | None",
-    curve: "Curve | None",
-    data: "TrainingData",
-    recipe: "Recipe",
-    interrupted: "TrainingState | None",
-) -> None:
-    """Opens what a run is written down in."""
-    from digitcli.console.streams import print_note
-    from digitcli.text import visible
+@contextmanager
+def next_steps(
+    writer: "CheckpointWriter", log: "MetricLogger | None", curve: "LearningCurve | None"
+) -> Iterator[None]:
+    """Completes the errors that end a run by the command that continues it, or starts over.
 
-    if curve is not None:
-        curve.begin(data, recipe)
-    if log is not None:
-        if interrupted is None and log.exists():
-            print_note(f"{visible(str(log.lines))} and {log.table.name} are replaced")
-        log.begin(data, recipe, interrupted)
+    Args:
+        writer: Writes the run.
+        log: Logs its metrics, if given.
+        curve: Draws its learning curve, if given.
+    """
+    try:
+        yield
+    except StoppedError as stopped:
+        places = {
+            "--output": None if writer.output == LATEST else writer.output,
+            "--log-dir": log and log.folder,
+            "--plot": curve and curve.path,
+        }
+        words = [word for option in places.items() if option[1] for word in map(str, option)]
+        command = shlex.join(["digitcli", "train", "--resume", *words])
+        raise StoppedError(
+            stopped.problem, f"continue with '{command}'", exit_code=stopped.exit_code
+        ) from None
+    except DivergedError as diverged:
+        if not writer.state.exists():
+            raise
+        raise DivergedError(
+            diverged.problem,
+            f"{diverged.next_step}, and start over with --no-resume",
+            exit_code=diverged.exit_code,
+        ) from None

@@ -1,4 +1,4 @@
-"""What decides a training run: made from its options, and written down as a command."""
+"""The settings of a training run: made from options, and written down as a command."""
 
 import shlex
 from dataclasses import replace
@@ -9,24 +9,25 @@ if TYPE_CHECKING:
     from digitcli.core.checkpointing.training_state import Settings
     from digitcli.core.distributed.rank import Rank
     from digitcli.core.training.initial_weights import InitialWeights
+    from digitcli.data.datasets.registry import Dataset
 
 DATASET, SEED, LOG_EVERY = "mnist", 0, 300
-"""What is usual."""
+"""Defaults."""
 
 _OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
-"""What of a recipe there are options for."""
+"""Fields of a recipe that have options."""
 
 
 def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     """Reads the weights that ``--from`` names.
 
     Args:
-        name: A file's, or ``PRETRAINED``.
-        output: Where the run's weights go, which is another file: with its start replaced, no run
-            could be repeated.
+        name: A file, or ``PRETRAINED``.
+        output: File of the run's checkpoint. It must be another: with its initial weights replaced,
+            a run could not be repeated.
 
     Raises:
-        CheckpointError: They cannot be read, or they are at ``output``.
+        CheckpointError: They cannot be read, or are at ``output``.
     """
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
@@ -34,48 +35,48 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     from digitcli.core.training.initial_weights import load_initial_weights
 
     path = find_checkpoint(name)
-    start = load_initial_weights(path, name)
+    initial = load_initial_weights(path, name)
     if real(path) == real(output):
         raise CheckpointError(
             f"the run would start from {name} and replace it", "name another file with --output"
         )
-    return start
+    return initial
 
 
-def new_settings(given: dict[str, Any], start: "InitialWeights | None") -> "Settings":
-    """Completes what was given by what is usual, and by what the recipe says.
+def new_settings(
+    given: dict[str, Any], dataset: "Dataset", initial: "InitialWeights | None"
+) -> "Settings":
+    """Completes the given settings by the recipe's and the defaults.
 
     Args:
         given: Settings by name.
-        start: Weights to start from, if there are any.
+        dataset: The data set to train on.
+        initial: Weights to start from; None for random ones.
 
     Raises:
-        DigitcliError: There is no such data set or recipe, or a value is impossible.
+        DigitcliError: There is no such recipe, or a value is invalid.
     """
     from digitcli.core.checkpointing.training_state import Settings
     from digitcli.core.recipes import FINETUNE, TRANSFER, find_recipe, usual_recipe
     from digitcli.data.datasets.outliers import can_be_made
-    from digitcli.data.datasets.registry import find_dataset
 
-    dataset = given.get("dataset", DATASET)
-    shown = find_dataset(dataset).classes
-    classes = start.classes_with(shown) if start else shown
+    classes = initial.classes_with(dataset.classes) if initial else dataset.classes
     if "recipe" in given:
         recipe = find_recipe(given["recipe"])
-    elif start:
-        recipe = FINETUNE if classes == start.classes else TRANSFER
+    elif initial:
+        recipe = FINETUNE if classes == initial.classes else TRANSFER
     else:
-        recipe = usual_recipe(dataset)
+        recipe = usual_recipe(dataset.name)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
-    # of digits they are made, and none of the network's classes may be among them
-    if not (can_be_made(classes) and set(shown) == set(classes)):
+    # outliers are made of digits and must show none of the network's classes
+    if not (can_be_made(classes) and set(dataset.classes) == set(classes)):
         chosen = replace(chosen, outliers=0.0)
     if chosen != recipe:
-        chosen = replace(chosen, temperature=1.0)  # it was fitted to another run
+        chosen = replace(chosen, temperature=1.0)  # the recipe's was fitted to another run
     return Settings(
-        dataset=dataset,
+        dataset=dataset.name,
         classes=classes,
-        start=start.checksum if start else None,
+        start=initial.checksum if initial else None,
         validation=given.get("validation"),
         recipe=chosen,
         seed=given.get("seed", SEED),
@@ -83,45 +84,45 @@ def new_settings(given: dict[str, Any], start: "InitialWeights | None") -> "Sett
     )
 
 
-def with_batches_of(settings: "Settings", pictures: int, world: "Rank") -> "Settings":
-    """Shrinks the recipe's batches to a set of fewer pictures than they have.
+def with_fitting_batches(settings: "Settings", images: int, rank: "Rank") -> "Settings":
+    """Reduces the batch size to a set of fewer images.
 
     Args:
-        settings: What decides a run.
-        pictures: Those to be learned.
-        world: The processes that share each batch.
+        settings: Settings of a run.
+        images: Number of training images.
+        rank: Processes that share each batch.
 
     Returns:
-        The same where a batch is not too large, or where none would fit.
+        The same settings if the batch size is not too large, or if none fits.
     """
-    from digitcli.core.training.loader import fitting_batch
+    from digitcli.core.training.loader import fitting_batch_size
 
     recipe = settings.recipe
-    if recipe.batch_size <= pictures or not (size := fitting_batch(pictures, recipe, world)):
+    if recipe.batch_size <= images or not (size := fitting_batch_size(images, recipe, rank)):
         return settings
     return replace(settings, recipe=replace(recipe, batch_size=size, temperature=1.0))
 
 
-def command_of(settings: "Settings", start: "InitialWeights | None") -> str:
-    """Writes down all that decides what is in a checkpoint, and nothing else.
+def command_of(settings: "Settings", initial: "InitialWeights | None") -> str:
+    """Returns the command that trains the same checkpoint.
 
-    Where the file goes, and what computes it, are left out: equal runs make equal files.
+    Where the file goes and what computes it are left out: equal runs make equal files.
 
     Args:
-        settings: What decides it.
-        start: The weights that it starts from, if it does.
+        settings: Settings of the run.
+        initial: Weights that it starts from; None for random ones.
     """
     from digitcli.core.recipes import find_recipe
 
-    chosen, named = settings.recipe, find_recipe(settings.recipe.name)
+    recipe, named = settings.recipe, find_recipe(settings.recipe.name)
     words = ["digitcli", "train", "--recipe", named.name]
     if settings.dataset != DATASET:
         words += ["--dataset", settings.dataset]
-    if start is not None:
-        words += ["--from", start.name]
+    if initial is not None:
+        words += ["--from", initial.name]
     for name in _OVERRIDES:
-        if getattr(chosen, name) != getattr(named, name):
-            words += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
+        if getattr(recipe, name) != getattr(named, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(recipe, name))]
     if settings.validation is not None:
         words += ["--validation", str(settings.validation)]
     words += ["--seed", str(settings.seed)]

@@ -7,7 +7,7 @@ Like a checkpoint's, its metadata is one JSON document with sorted keys.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -85,6 +85,8 @@ class TrainingState:
         tensors: ``model.*`` and ``optimizer.*`` as these name them; ``generator``, uint8, torch's
             own; ``losses``, float32 (batches,), of the epoch's batches; and amid an epoch
             ``order``, int64 (pictures,), in which it goes through them.
+        logs: Position of the metric logs by file name: size in bytes and SHA-256 of the content, as
+            "BYTES:SHA256"; empty if none is written.
     """
 
     settings: Settings
@@ -97,6 +99,7 @@ class TrainingState:
     losses: tuple[LossPoint, ...]
     accuracies: tuple[EpochPoint, ...]
     tensors: Tensors
+    logs: dict[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:

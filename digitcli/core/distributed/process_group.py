@@ -1,8 +1,8 @@
-"""The processes that train one network together: torchrun's, or a single one.
+"""The processes that train one network together: those of torchrun, or a single one.
 
-Every process draws the same random numbers and holds the same weights. Of each batch it takes its
-part, and gradients, sums and wishes are added up over all: what comes out is what one process would
-have made, to rounding.
+Every process draws the same random numbers and holds the same weights. It computes its share of
+each batch; gradients, sums and flags are added up over all processes. The result is that of a
+single process, to rounding.
 """
 
 import os
@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+from typing_extensions import override
 
 from digitcli.core.device import choose_device
 from digitcli.core.distributed.rank import Rank, rank_from_environment
@@ -20,49 +21,42 @@ from digitcli.core.errors import DigitcliError
 
 
 class ProcessGroup(Rank):
-    """This process among the others, which it can reach."""
+    """This process among the others, which it can communicate with."""
 
     @property
     def batch_norm(self) -> type[nn.BatchNorm1d]:
-        """The batch normalisation that is over the whole of a batch."""
+        """Class of batch normalization over the whole batch."""
         return nn.BatchNorm1d if self.size == 1 else GlobalBatchNorm
 
-    def total(self, tensor: Tensor) -> Tensor:
-        """Returns the sum of a tensor over all processes; each must ask for it."""
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Returns the sum of a tensor over all processes; every process must call this."""
         if self.size == 1:
             return tensor
         total = tensor.clone()
         dist.all_reduce(total)
         return total
 
-    def any(self, wish: bool) -> bool:
-        """Says whether any process wishes so; each must ask."""
+    def any(self, flag: bool) -> bool:
+        """Returns True if any process passes True; every process must call this."""
         if self.size == 1:
-            return wish
+            return flag
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        return bool(self.total(torch.tensor(float(wish), device=device)) > 0)
+        return bool(self.sum(torch.tensor(float(flag), device=device)) > 0)
 
-    def joined(self, model: nn.Module) -> nn.Module:
-        """Returns a model whose gradients are the mean over all processes."""
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Returns a module whose gradients are the mean over all processes."""
         if self.size == 1:
             return model
         from torch.nn.parallel import DistributedDataParallel
 
         return DistributedDataParallel(model)
 
-    def gradients(self, objective: Tensor, parameters: list[Tensor]) -> list[Tensor]:
-        """Differentiates a loss that is the mean over all processes' pictures.
+    def scaled(self, objective: Tensor) -> Tensor:
+        """Scales this process's share of a loss for ``backward`` through ``wrap``.
 
-        Args:
-            objective: This process's part of it: the parts add up to the loss.
-            parameters: By what it is differentiated.
+        The shares add up to the loss, and ``DistributedDataParallel`` takes the mean of gradients.
         """
-        if self.size == 1:
-            return list(torch.autograd.grad(objective, parameters))
-        for parameter in parameters:
-            parameter.grad = None
-        (objective * self.size).backward()  # DistributedDataParallel takes the mean of the parts
-        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+        return objective if self.size == 1 else objective * self.size
 
 
 SINGLE_PROCESS = ProcessGroup()
@@ -84,10 +78,10 @@ def join(device: torch.device) -> Iterator[ProcessGroup]:
     """Joins the processes that torchrun started, until the block ends.
 
     Args:
-        device: Where this process computes, which decides how they talk: NCCL on CUDA, else gloo.
+        device: This process's device: on CUDA they communicate over NCCL, else over gloo.
 
     Raises:
-        DigitcliError: The others cannot be reached, or one of them has ended before this one.
+        DigitcliError: The others cannot be reached, or one of them has ended.
     """
     rank = rank_from_environment()
     if rank.size == 1:
@@ -103,29 +97,28 @@ def join(device: torch.device) -> Iterator[ProcessGroup]:
             "start all of them with torchrun",
         ) from error
     try:
-        yield ProcessGroup(rank.number, rank.size)
+        yield ProcessGroup(rank.rank, rank.size)
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "/gloo/" in str(error)):
             raise
         raise DigitcliError(
             "another process has ended", "its own lines or torchrun's report say why"
         ) from error
-    # Not after a fault: the others end when they miss this one, which has told it by then.
+    # not after an error: the others end when they miss this one, which has reported it by then
     dist.destroy_process_group()
 
 
 class GlobalBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over the parts that all processes have of a batch.
+    """Batch normalization over the shares that all processes have of a batch.
 
-    torch's own ``SyncBatchNorm`` does so on GPUs alone. It takes the place of ``nn.BatchNorm1d``,
-    whose parameters and buffers it has; the buffers are not its to change.
+    torch's ``SyncBatchNorm`` does this on GPUs only. The parameters and buffers are those of
+    ``nn.BatchNorm1d``; the buffers are not updated here.
     """
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Normalises float32 (part, width) with the mean and variance over all parts."""
         count = all_reduce(torch.tensor(float(len(x)), device=x.device))
         mean = all_reduce(x.sum(dim=0)) / count
-        centred = x - mean
-        variance = all_reduce(centred.square().sum(dim=0)) / count
-        normalised: Tensor = centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
-        return normalised
+        centered = x - mean
+        variance = all_reduce(centered.square().sum(dim=0)) / count
+        return centered * torch.rsqrt(variance + self.eps) * self.weight + self.bias

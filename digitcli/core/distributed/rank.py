@@ -1,4 +1,4 @@
-"""Which of several processes this is, as torchrun tells it; asking needs no torch."""
+"""This process's rank among those that torchrun started; asking for it needs no torch."""
 
 import os
 from dataclasses import dataclass
@@ -8,36 +8,36 @@ from digitcli.core.errors import DigitcliError
 
 @dataclass(frozen=True)
 class Rank:
-    """This process among those that work together.
+    """This process among those that train together.
 
     Attributes:
-        number: From 0; the first one shows and writes.
-        size: How many they are.
+        rank: Its number, from 0; process 0 prints and writes.
+        size: Number of processes.
     """
 
-    number: int = 0
+    rank: int = 0
     size: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that shows and writes."""
-        return self.number == 0
+        """True if this is process 0, which prints and writes."""
+        return self.rank == 0
 
-    def part(self, count: int) -> slice:
-        """Returns which of so many things are this process's; parts differ by one at most."""
-        return slice(count * self.number // self.size, count * (self.number + 1) // self.size)
+    def shard(self, count: int) -> slice:
+        """Returns this process's share of ``count`` items; shares differ by at most one."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
 
 def rank_from_environment() -> Rank:
-    """Reads ``RANK`` and ``WORLD_SIZE``, as torchrun sets them; alone where they are not set.
+    """Reads ``RANK`` and ``WORLD_SIZE`` as torchrun sets them; one process if they are not set.
 
     Raises:
-        DigitcliError: They make no sense.
+        DigitcliError: They are not numbers, or contradict each other.
     """
-    number, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not (number.isdecimal() and size.isdecimal() and int(number) < int(size)):
+    rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
         raise DigitcliError(
-            f"RANK is {number!r} and WORLD_SIZE {size!r}, which torchrun would not set",
+            f"RANK is {rank!r} and WORLD_SIZE {size!r}, which torchrun would not set",
             "unset them, or start with torchrun",
         )
-    return Rank(int(number), int(size))
+    return Rank(int(rank), int(size))

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.evaluation.calibration import Calibration, Coverage, calibration, coverage
-from digitcli.core.model import normalised, plain_mlp, predict_logits
+from digitcli.core.model import compute_logits, load_mlp, normalize
 from digitcli.core.softmax import log_softmax
 
 
@@ -79,9 +79,9 @@ def evaluate(
         device: Where the network runs.
     """
     metadata = checkpoint.metadata
-    network = plain_mlp(checkpoint.weights, device)
-    x = normalised(images, metadata.mean, metadata.std, device)
-    logits = predict_logits(network, x).cpu()
+    network = load_mlp(checkpoint.weights, device)
+    x = normalize(images, metadata.mean, metadata.std, device)
+    logits = compute_logits(network, x).cpu()
     target = torch.from_numpy(labels)
     top = logits.topk(min(5, len(metadata.classes)), dim=1).indices
     hits = top == target[:, None]

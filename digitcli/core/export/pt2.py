@@ -12,7 +12,7 @@ from torch.export import Dim
 
 from digitcli.core.checkpointing.checkpoint import Weights
 from digitcli.core.export.verify import Run
-from digitcli.core.model import plain_mlp
+from digitcli.core.model import load_mlp
 
 
 class _Program(nn.Module):
@@ -20,7 +20,7 @@ class _Program(nn.Module):
 
     def __init__(self, network: Weights) -> None:
         super().__init__()
-        self.network = plain_mlp(network, torch.device("cpu"))
+        self.network = load_mlp(network, torch.device("cpu"))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Maps uint8 (batch, 28, 28) to float32 (batch, classes)."""

@@ -1,79 +1,92 @@
-"""Steps on CUDA as one launch in place of some eighty.
+"""Training steps on CUDA as one launch in place of some eighty.
 
-A step of this network is over sooner on the device than Python can launch its kernels one by one.
-So they are captured in a graph once, and each step replays it: the same kernels in the same order,
-on inputs that were put where the graph reads them.
+The device finishes a step of this network before Python can launch its kernels one by one. So the
+kernels are captured in a CUDA graph once, and every further step replays the graph on inputs that
+are copied to where it reads them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from digitcli.core.distributed.rank import Rank
+from digitcli.core.training.callbacks.callback import Callback
 from digitcli.core.training.loader import Batch
 
 Step = Callable[[Batch, float | Tensor], Tensor]
-"""Takes a step on a batch at a learning rate, and returns its loss, float32 ()."""
+"""Takes a training step on a batch at a learning rate and returns the loss, float32 ()."""
 
 _WARM_UP = 3
-"""Steps that are launched kernel by kernel before the capture, in which libraries set up what they
-must not set up amid it; torch's notes on CUDA graphs take as many."""
+"""Steps before the capture, in which libraries initialize what they must not within it; torch's
+notes on CUDA graphs use as many."""
 
 
-class Graphs(Protocol):
-    """What can capture work on a device, and replay it."""
+def capture_step(
+    step: Step, size: int, device: torch.device, callbacks: Sequence[Callback], rank: Rank
+) -> Step:
+    """Returns a step that is captured and replayed where the device can do that.
 
-    def warm(self, work: Callable[[], Tensor]) -> Tensor:
-        """Does the work kernel by kernel, where it will be captured."""
+    Args:
+        step: An ordinary step.
+        size: Images of a full batch.
+        device: Device of the step.
+        callbacks: Called if the capture fails; the ordinary step is then taken every time.
+        rank: Several processes take the ordinary step.
+    """
+    if device.type != "cuda" or rank.size > 1:
+        return step
+
+    def on_failure(reason: str) -> None:
+        for callback in callbacks:
+            callback.on_capture_failed(reason)
+
+    return CapturedStep(step, size, device, CudaGraphs(device), on_failure)
+
+
+class CudaGraphs:
+    """Captures work in CUDA graphs, on a stream of its own."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device)
+
+    def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
+        """Does the work kernel by kernel, on the stream of the capture."""
+        current = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            result = work()
+        current.wait_stream(self._stream)
+        return result
 
     def capture(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         """Captures the work without doing it.
 
         Returns:
-            What does it, and the tensor in which its result is then found.
+            A function that replays it, and the tensor that then holds its result.
 
         Raises:
-            RuntimeError: It cannot be captured.
+            RuntimeError: The work cannot be captured.
         """
-
-
-class CudaGraphs:
-    """CUDA's own, on a stream beside that of all other work."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)
-
-    def warm(self, work: Callable[[], Tensor]) -> Tensor:
-        """See ``Graphs``."""
-        usual = torch.cuda.current_stream(self._stream.device)
-        self._stream.wait_stream(usual)
-        with torch.cuda.stream(self._stream):
-            result = work()
-        usual.wait_stream(self._stream)
-        return result
-
-    def capture(self, work: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        """See ``Graphs``."""
         graph = torch.cuda.CUDAGraph()
-        usual = torch.cuda.current_stream(self._stream.device)
-        # where the capture fails, torch 2.11 leaves its stream the current one
-        with torch.cuda.stream(usual), torch.cuda.graph(graph, stream=self._stream):
+        current = torch.cuda.current_stream(self._stream.device)
+        # after a failed capture torch 2.11 leaves the capture's stream as the current one
+        with torch.cuda.stream(current), torch.cuda.graph(graph, stream=self._stream):
             result = work()
         return graph.replay, result
 
 
-class Replayed:
-    """A step that is replayed for every full batch.
+class CapturedStep:
+    """A step that is captured once and replayed for every full batch.
 
     Args:
-        step: What it is without that. It reads the device's tensors and changes them in place, and
-            takes no decision that hangs on their values.
-        size: Pictures of a full batch; the last of an epoch may be smaller, and is not replayed.
-        device: Where the step is taken.
-        graphs: Captures it there.
-        on_plain: Told why it cannot be captured, if so: every step is then the plain one.
+        step: An ordinary step. It reads and changes tensors on the device in place, and decides
+            nothing by their values.
+        size: Images of a full batch; the smaller last batch of an epoch takes the ordinary step.
+        device: Device of the step.
+        graphs: Captures the step.
+        on_failure: Called with the reason if the step cannot be captured.
     """
 
     def __init__(
@@ -81,57 +94,45 @@ class Replayed:
         step: Step,
         size: int,
         device: torch.device,
-        graphs: Graphs,
-        on_plain: Callable[[str], None],
+        graphs: CudaGraphs,
+        on_failure: Callable[[str], None],
     ) -> None:
-        self._step, self._size, self._graphs, self._on_plain = step, size, graphs, on_plain
+        self._step, self._size, self._graphs, self._on_failure = step, size, graphs, on_failure
         self._lr = torch.empty((), device=device)
         self._batch: Batch | None = None
         self._captured: tuple[Callable[[], None], Tensor] | None = None
-        self._warmed, self._is_plain = 0, False
+        self._warmed_up, self._failed = 0, False
 
     def __call__(self, batch: Batch, lr: float | Tensor) -> Tensor:
-        """Takes a step; see ``Step``. The loss is good until the next one."""
+        """Takes a step; see ``Step``. The loss is valid until the next step."""
         self._lr.fill_(lr)
-        if self._is_plain or len(batch.y) != self._size:
+        if self._failed or len(batch.labels) != self._size:
             return self._step(batch, self._lr)
         if self._batch is None:
-            self._batch = batch._replace(x=torch.empty_like(batch.x), y=torch.empty_like(batch.y))
-        self._batch.x.copy_(batch.x)
-        self._batch.y.copy_(batch.y)
+            self._batch = batch._replace(
+                images=torch.empty_like(batch.images), labels=torch.empty_like(batch.labels)
+            )
+        self._batch.images.copy_(batch.images)
+        self._batch.labels.copy_(batch.labels)
 
         work = partial(self._step, self._batch, self._lr)
-        if self._warmed < _WARM_UP:
-            self._warmed += 1
-            return self._graphs.warm(work)
+        if self._warmed_up < _WARM_UP:
+            self._warmed_up += 1
+            return self._graphs.warm_up(work)
         if self._captured is None:
             try:
                 self._captured = self._graphs.capture(work)
             except RuntimeError as error:
-                self._is_plain = True
-                self._on_plain(_reason(error))
+                self._failed = True
+                self._on_failure(_first_cause(error))
                 return work()
         replay, loss = self._captured
         replay()
         return loss
 
 
-def _reason(error: BaseException) -> str:
-    """Says in a line what went wrong first: the end of a capture that failed fails as well."""
+def _first_cause(error: BaseException) -> str:
+    """Returns the first line of the first error: ending a failed capture fails as well."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).partition("\n")[0]
-
-
-def fastest(step: Step, size: int, device: torch.device, on_plain: Callable[[str], None]) -> Step:
-    """Returns what takes a step soonest on a device: the replayed one on CUDA, else itself.
-
-    Args:
-        step: A plain step.
-        size: Pictures of a full batch.
-        device: Where it is taken.
-        on_plain: Told why steps cannot be replayed where they should be.
-    """
-    if device.type != "cuda":
-        return step
-    return Replayed(step, size, device, CudaGraphs(device), on_plain)

@@ -1,4 +1,4 @@
-"""Starting a run from trained weights in place of random ones."""
+"""The weights that a run starts from: random ones, or those of a checkpoint."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,21 +8,24 @@ import numpy as np
 import torch
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.checkpointing.metadata import layer_sizes
+from digitcli.core.distributed.process_group import ProcessGroup
 from digitcli.core.errors import CheckpointError, reason
 from digitcli.core.model import MLP
-from digitcli.core.training.loader import TrainingData
+from digitcli.core.recipes import Recipe
+from digitcli.core.training.data import TrainingData
 
 _NAME_ANOTHER = "name another with --from"
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Weights to start from.
+    """Trained weights to start from.
 
     Attributes:
-        checkpoint: Holds them.
-        checksum: Of its file, as "sha256:...".
-        name: What the user calls it.
+        checkpoint: The checkpoint that holds them.
+        checksum: Checksum of its file, as "sha256:...".
+        name: The name that the user gave.
     """
 
     checkpoint: Checkpoint
@@ -31,15 +34,15 @@ class InitialWeights:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that it knows, in the order of its outputs."""
+        """Class names of the checkpoint, in the order of its outputs."""
         return self.checkpoint.metadata.classes
 
     def classes_with(self, classes: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns the classes of a network that starts from it.
+        """Returns the classes of a network that starts from these weights.
 
         Args:
-            classes: Those to be learned. Where it knows them all, it keeps its own; else the
-                network has just these, and its output layer is new.
+            classes: The classes to learn. If the checkpoint has them all, it keeps its own; else
+                the network gets just these, and a new output layer.
         """
         return self.classes if set(classes) <= set(self.classes) else classes
 
@@ -48,8 +51,8 @@ def load_initial_weights(path: Path, name: str) -> InitialWeights:
     """Reads a checkpoint to start from.
 
     Args:
-        path: Where it is.
-        name: What the user calls it.
+        path: Its file.
+        name: The name that the user gave.
 
     Raises:
         CheckpointError: It cannot be read; see ``load_checkpoint``.
@@ -65,20 +68,32 @@ def load_initial_weights(path: Path, name: str) -> InitialWeights:
     return InitialWeights(checkpoint, f"sha256:{checksum}", name)
 
 
-@torch.no_grad()
-def copy_weights(model: MLP, start: InitialWeights, data: TrainingData) -> None:
-    """Gives a new model the weights of a checkpoint, so that it answers as that does.
+def build_model(
+    data: TrainingData, recipe: Recipe, initial: InitialWeights | None, group: ProcessGroup
+) -> MLP:
+    """Creates the network of a run, on the CPU, with the weights that it starts from."""
+    batch_norm = group.batch_norm if recipe.batch_norm else None
+    model = MLP(layer_sizes(len(data.classes)), batch_norm=batch_norm)
+    if initial is not None:
+        _copy_weights(model, initial, data)
+    for layer in model.layers[: recipe.frozen]:
+        layer.requires_grad_(False)
+    return model
 
-    Pixels that are normalised otherwise are allowed for in the first layer. An output layer for
-    other classes stays as it was drawn. Batch normalisation, which no checkpoint has, is yet to be
-    made neutral with ``measure``.
+
+@torch.no_grad()
+def _copy_weights(model: MLP, initial: InitialWeights, data: TrainingData) -> None:
+    """Copies the weights of a checkpoint into a new model, so that both give the same answers.
+
+    The first layer accounts for another normalization of the pixels. An output layer for other
+    classes keeps its random weights.
 
     Args:
-        model: On the CPU; its classes are ``start.classes_with`` those of the data.
-        start: The weights.
-        data: What will be trained on.
+        model: The model; its classes are ``initial.classes_with`` those of the data.
+        initial: The weights.
+        data: The data to train on.
     """
-    metadata, weights = start.checkpoint.metadata, start.checkpoint.weights
+    metadata, weights = initial.checkpoint.metadata, initial.checkpoint.weights
     same = data.classes == metadata.classes
     for number, layer in enumerate(model.layers if same else model.layers[:-1], start=1):
         layer.weight.copy_(torch.from_numpy(np.array(weights[f"l{number}.weight"])))

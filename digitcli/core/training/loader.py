@@ -1,152 +1,54 @@
-"""What a network is trained on: the whole set on the device, shuffled by index."""
+"""Batches of training images: the whole set on the device, in random order, augmented."""
 
 import itertools
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from digitcli.core.device import sent
+from digitcli.core.device import send
 from digitcli.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DigitcliError
-from digitcli.core.model import normalised
+from digitcli.core.model import normalize
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.augmentation import Augmenter
+from digitcli.core.training.data import TrainingData
 
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run learns from and is measured on.
-
-    Attributes:
-        name: The data set's name.
-        classes: Class names in the order of the labels.
-        mean: Subtracted from pixels in 0..1.
-        std: What the difference is divided by.
-        train_images: uint8 (count, 28, 28).
-        train_labels: int64 (count,), indices of classes.
-        scored_images: As the training images; none of them is trained on.
-        scored_labels: As the training labels.
-        scored_on: What the scored pictures are: "test", or "validation", on which the temperature
-            is fitted too.
-        checksums: Of what the pictures were read from.
-        outliers: Pictures of none of the classes, as the training images, for recipes with some.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    mean: float
-    std: float
-    train_images: Images
-    train_labels: Labels
-    scored_images: Images
-    scored_labels: Labels
-    scored_on: str = "test"
-    checksums: dict[str, str] = field(default_factory=dict)
-    outliers: Images | None = None
-
-    @property
-    def validation(self) -> int | None:
-        """How many training pictures are held out to be scored; None if the test set is."""
-        return len(self.scored_labels) if self.scored_on == "validation" else None
+_SAMPLE = 10_000
+"""Maximum number of images that batch normalization is measured on: 20 batches of ``best``, which
+take a tenth of a second forward."""
 
 
 class Batch(NamedTuple):
-    """A process's part of a batch.
+    """This process's share of a batch.
 
     Attributes:
-        x: Pictures, float32 (part + outliers, 784), the outliers last.
-        y: Labels of those before them, int64 (part,).
-        share: How much of the batch's pictures this is, 1 for one process.
-        outlier_share: How much of its outliers.
+        images: Normalized pixels, float32 (labels + outliers, 784), the outliers last.
+        labels: Labels of the images before the outliers, int64 (labels,).
+        share: Fraction of the batch's labelled images that is here; 1 in a single process.
+        outlier_share: Fraction of the batch's outliers that is here.
     """
 
-    x: Tensor
-    y: Tensor
+    images: Tensor
+    labels: Tensor
     share: float
     outlier_share: float
 
 
-def check_batches(data: TrainingData, recipe: Recipe, world: Rank) -> None:
-    """Makes sure that a recipe's batches can be made of a data set.
-
-    Args:
-        data: Holds the pictures.
-        recipe: How many a batch.
-        world: The processes that share each batch.
-
-    Raises:
-        DigitcliError: The batches do not fit the data, or the processes.
-    """
-    pictures, size = len(data.train_images), recipe.batch_size
-    fitting = fitting_batch(pictures, recipe, world)
-    advice = f"give --batch-size {fitting}" if fitting else "bring more pictures"
-    if world.size > 1:
-        advice += ", or start another number of processes"
-    if size > pictures:
-        raise DigitcliError(
-            f"a batch of {size} is more than the {pictures} training pictures", advice
-        )
-    if recipe.outliers and data.outliers is None:
-        raise DigitcliError(
-            f"the recipe {recipe.name} needs outliers, and the data has none",
-            "make some with digitcli.data.datasets.outliers",
-        )
-    if size % world.size:
-        raise DigitcliError(f"{world.size} processes cannot share a batch of {size} evenly", advice)
-    last = pictures % size or size
-    if last < world.size:
-        raise DigitcliError(
-            f"{world.size} processes cannot share the last batch of an epoch, of {last}", advice
-        )
-    if last < _least(recipe, world):
-        raise DigitcliError("a batch is a single picture, which cannot be normalised", advice)
-
-
-def fitting_batch(pictures: int, recipe: Recipe, world: Rank) -> int | None:
-    """Returns the size of batches that fits the pictures and the processes.
-
-    Args:
-        pictures: How many an epoch has.
-        recipe: How many a batch has, if that can be.
-        world: The processes that share each batch, the last of an epoch included.
-
-    Returns:
-        The largest up to the recipe's, else the smallest above it; None where none fits.
-    """
-    size = recipe.batch_size
-    candidates = itertools.chain(range(min(size, pictures), 0, -1), range(size + 1, pictures + 1))
-    least = _least(recipe, world)
-    return next(
-        (n for n in candidates if not n % world.size and (pictures % n or n) >= least), None
-    )
-
-
-def _least(recipe: Recipe, world: Rank) -> int:
-    """Returns how many pictures a batch has at least: one is no sample to normalise by."""
-    return max(world.size, 2 if recipe.batch_norm and not recipe.outliers else 1)
-
-
 class BatchLoader:
-    """The training pictures of a run, batch by batch.
+    """Serves the training images batch by batch.
 
-    They are normalised once and stay on the device. What is random about them is drawn on the CPU,
-    so that every kind of device sees the same batches.
+    The images are normalized once and stay on the device. All random numbers are drawn on the CPU,
+    by every process for the whole batch, so that every device and every process sees the same
+    batches.
 
     Args:
-        data: Holds the pictures.
-        recipe: How many a batch, deformed how, and with how many outliers.
-        device: Where they live.
-        world: The processes that share each batch. Each draws all that is random about the whole.
+        data: Training images and outliers.
+        recipe: Batch size, deformation and fraction of outliers.
+        device: Device of the batches.
+        group: Processes that share each batch.
     """
 
     def __init__(
@@ -154,72 +56,124 @@ class BatchLoader:
         data: TrainingData,
         recipe: Recipe,
         device: torch.device,
-        world: ProcessGroup = SINGLE_PROCESS,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self._world = world
-        self.pictures = len(data.train_images)
-        self._size, self._device = recipe.batch_size, device
-        self._x = normalised(data.train_images, data.mean, data.std, device)
+        self._group, self._device = group, device
+        self.images = len(data.train_images)
+        self.batches = data.batches_per_epoch(recipe.batch_size)
+        self._batch_size, self._outlier_fraction = recipe.batch_size, recipe.outliers
+        self._x = normalize(data.train_images, data.mean, data.std, device)
         self._y = torch.from_numpy(data.train_labels).to(device)
         self._outliers: Tensor | None = None
         if data.outliers is not None and recipe.outliers:
-            self._outliers = normalised(data.outliers, data.mean, data.std, device)
-        self._share = recipe.outliers
-        self._deform: Augmenter | None = None
+            self._outliers = normalize(data.outliers, data.mean, data.std, device)
+        self._augment: Augmenter | None = None
         if recipe.deformation:
-            self._deform = Augmenter.on(device, recipe.deformation, paper=-data.mean / data.std)
+            background = -data.mean / data.std
+            self._augment = Augmenter.on(device, recipe.deformation, background)
 
-    def __len__(self) -> int:
-        """BatchLoader in an epoch; the last may be smaller."""
-        return math.ceil(self.pictures / self._size)
+    def draw_order(self) -> Tensor:
+        """Draws the order of the images in an epoch: int64 (images,), on the CPU."""
+        return torch.randperm(self.images)
 
-    def new_order(self) -> Tensor:
-        """Draws the order of an epoch: int64 (pictures,), on the CPU."""
-        return torch.randperm(self.pictures)
-
-    def in_order(self, order: Tensor, done: int = 0) -> Iterator[Batch]:
-        """Goes once through all pictures.
+    def epoch(self, order: Tensor, skip: int = 0) -> Iterator[Batch]:
+        """Yields this process's share of every batch of an epoch.
 
         Args:
-            order: As ``new_order`` draws it.
-            done: BatchLoader to pass over, without a draw.
-
-        Yields:
-            This process's part of each batch.
+            order: Order of the images, as from ``draw_order``.
+            skip: Number of batches to skip, for which nothing is drawn.
         """
-        for picked in order[done * self._size :].to(self._device).split(self._size):
-            yield self._batch(picked, self._world)
+        for rows in order[skip * self._batch_size :].to(self._device).split(self._batch_size):
+            yield self._batch(rows, self._group)
 
     def sample(self) -> Tensor:
-        """Draws some of the pictures as batches have them, deformed and with outliers.
+        """Draws augmented images and outliers to measure batch normalization on.
 
-        They are the same for equal seeds in every process. The run's own draws are not disturbed.
+        Equal seeds give equal samples in every process; the run's own random numbers are not
+        disturbed.
 
         Returns:
-            Normalised pixels, float32 (count, 784), of at most 10,000 pictures and their outliers.
+            Normalized pixels, float32 (count, 784).
         """
-        with torch.random.fork_rng(devices=[]):  # all is drawn on the CPU
-            # at random: every second picture of MNIST has less ink than those between
-            picked = self.new_order()[:_SAMPLE].to(self._device)
-            parts = [self._batch(part, SINGLE_PROCESS) for part in picked.split(self._size)]
-        return torch.cat([part.x for part in parts])
+        with torch.random.fork_rng(devices=[]):  # all random numbers come from the CPU's generator
+            # in random order: every second image of MNIST has less ink than those between
+            rows = self.draw_order()[:_SAMPLE].to(self._device)
+            batches = [self._batch(part, SINGLE_PROCESS) for part in rows.split(self._batch_size)]
+        return torch.cat([batch.images for batch in batches])
 
-    def _batch(self, picked: Tensor, world: ProcessGroup) -> Batch:
-        """Makes a process's part of a batch of the pictures of some indices."""
-        count, outliers = len(picked), 0
-        mine = world.part(count)
-        x, y = self._x[picked[mine]], self._y[picked[mine]]
+    def _batch(self, rows: Tensor, group: ProcessGroup) -> Batch:
+        """Makes a process's share of the batch of some images, by their indices."""
+        count, outliers = len(rows), 0
+        mine = group.shard(count)
+        images, labels = self._x[rows[mine]], self._y[rows[mine]]
         if self._outliers is not None:
-            outliers = max(1, round(self._share * count))
-            drawn = torch.randint(len(self._outliers), (outliers,))[world.part(outliers)]
-            x = torch.cat([x, self._outliers[sent(drawn, self._device)]])
-        if self._deform is not None:
+            outliers = max(1, round(self._outlier_fraction * count))
+            drawn = torch.randint(len(self._outliers), (outliers,))[group.shard(outliers)]
+            images = torch.cat([images, self._outliers[send(drawn, self._device)]])
+        if self._augment is not None:
             digits, others = torch.arange(count + outliers).split([count, outliers])
-            rows = torch.cat([digits[mine], others[world.part(outliers)]])
-            x = self._deform(x, self._deform.draw(count + outliers).of(rows))
-        return Batch(x, y, len(y) / count, (len(x) - len(y)) / outliers if outliers else 0.0)
+            ours = torch.cat([digits[mine], others[group.shard(outliers)]])
+            images = self._augment(images, self._augment.draw(count + outliers).of(ours))
+        here = len(images) - len(labels)
+        return Batch(images, labels, len(labels) / count, here / outliers if outliers else 0.0)
 
 
-_SAMPLE = 10_000
-"""Pictures at most by which batch normalisation is measured: as many as 20 batches of ``best``
-have, and forward in a tenth of a second."""
+def check_batches(data: TrainingData, recipe: Recipe, rank: Rank) -> None:
+    """Checks that a recipe's batches can be made of a data set.
+
+    Args:
+        data: Training images and outliers.
+        recipe: Batch size and outliers.
+        rank: Processes that share each batch.
+
+    Raises:
+        DigitcliError: The batch size does not fit the data or the number of processes, or the
+            recipe needs outliers and there are none.
+    """
+    count, size = len(data.train_images), recipe.batch_size
+    fitting = fitting_batch_size(count, recipe, rank)
+    advice = f"give --batch-size {fitting}" if fitting else "add images"
+    if rank.size > 1:
+        advice += ", or start another number of processes"
+    if size > count:
+        raise DigitcliError(
+            f"the batch size {size} is larger than the {count} training images", advice
+        )
+    if recipe.outliers and data.outliers is None:
+        raise DigitcliError(
+            f"the recipe {recipe.name} needs outliers, and the data has none",
+            "make some with digitcli.data.datasets.outliers",
+        )
+    if size % rank.size:
+        raise DigitcliError(
+            f"{rank.size} processes cannot share a batch of {size} images evenly", advice
+        )
+    last = count % size or size
+    if last < rank.size:
+        raise DigitcliError(
+            f"{rank.size} processes cannot share the last batch of an epoch, of {last} images",
+            advice,
+        )
+    if last < _smallest_batch(recipe, rank):
+        raise DigitcliError("batch normalization needs at least 2 images per batch", advice)
+
+
+def fitting_batch_size(images: int, recipe: Recipe, rank: Rank) -> int | None:
+    """Returns the batch size nearest to the recipe's that fits the images and the processes.
+
+    Args:
+        images: Number of images in an epoch.
+        recipe: The batch size wanted.
+        rank: Processes that share each batch, the last of an epoch included.
+
+    Returns:
+        The largest size up to the recipe's, else the smallest above; None if none fits.
+    """
+    size, least = recipe.batch_size, _smallest_batch(recipe, rank)
+    candidates = itertools.chain(range(min(size, images), 0, -1), range(size + 1, images + 1))
+    return next((n for n in candidates if not n % rank.size and (images % n or n) >= least), None)
+
+
+def _smallest_batch(recipe: Recipe, rank: Rank) -> int:
+    """Returns the smallest batch that all processes can share, and that can be normalized."""
+    return max(rank.size, 2 if recipe.batch_norm and not recipe.outliers else 1)

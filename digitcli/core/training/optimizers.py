@@ -1,39 +1,70 @@
 """The update of the weights.
 
-The functions behind torch.optim's classes, because making one of these imports torch's compiler,
+torch.optim's own functions, without its classes: creating one of those imports torch's compiler,
 which takes as long as an epoch.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
+from typing_extensions import override
 
 from digitcli.core.recipes import Recipe
 
-
-class Optimizer(Protocol):
-    """Changes parameters in place, and remembers what it needs for the next step."""
-
-    def step(self, gradients: list[Tensor], lr: float | Tensor) -> None:
-        """Takes a step of a learning rate, float32 () if a tensor; a gradient per parameter."""
-
-    def memory(self) -> dict[str, Tensor]:
-        """Returns what it remembers, by name: the tensors themselves, not copies."""
+_BETA2 = 0.99
+"""Decay of AdamW's mean squared gradients: an average over a hundred steps, not a thousand."""
 
 
-class SGD:
-    """Stochastic gradient descent with momentum, Nesterov's or the classical one."""
+class Optimizer(ABC):
+    """Updates parameters in place from their gradients.
+
+    Args:
+        parameters: What is trained.
+        recipe: Momentum, weight decay and so on.
+    """
 
     def __init__(self, parameters: list[Tensor], recipe: Recipe) -> None:
         self._parameters, self._recipe = parameters, recipe
-        self._velocities = [torch.zeros_like(p) for p in parameters]
+
+    def zero_grad(self) -> None:
+        """Clears the gradients of the last step, which ``backward`` would add to."""
+        for parameter in self._parameters:
+            parameter.grad = None
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], lr: float | Tensor) -> None:
-        """See ``Optimizer``."""
+    def step(self, lr: float | Tensor) -> None:
+        """Updates the parameters.
+
+        Args:
+            lr: Learning rate; float32 () if a tensor.
+        """
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        self._update(gradients, lr)
+
+    @abstractmethod
+    def _update(self, gradients: list[Tensor], lr: float | Tensor) -> None:
+        """Updates the parameters with a gradient for each."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Returns the tensors kept from step to step, by name: the tensors themselves."""
+
+    def _zeros(self) -> list[Tensor]:
+        return [torch.zeros_like(parameter) for parameter in self._parameters]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, classical or Nesterov's."""
+
+    def __init__(self, parameters: list[Tensor], recipe: Recipe) -> None:
+        super().__init__(parameters, recipe)
+        self._velocities = self._zeros()
+
+    @override
+    def _update(self, gradients: list[Tensor], lr: float | Tensor) -> None:
         sgd(
             self._parameters,
             gradients,
@@ -47,23 +78,21 @@ class SGD:
             fused=True,
         )
 
-    def memory(self) -> dict[str, Tensor]:
-        """See ``Optimizer``."""
+    @override
+    def state(self) -> dict[str, Tensor]:
         return _numbered(velocity=self._velocities)
 
 
-class AdamW:
+class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     def __init__(self, parameters: list[Tensor], recipe: Recipe) -> None:
-        self._parameters, self._recipe = parameters, recipe
-        self._means = [torch.zeros_like(p) for p in parameters]
-        self._squares = [torch.zeros_like(p) for p in parameters]
+        super().__init__(parameters, recipe)
+        self._means, self._squares = self._zeros(), self._zeros()
         self._steps = [torch.zeros((), device=p.device) for p in parameters]
 
-    @torch.no_grad()
-    def step(self, gradients: list[Tensor], lr: float | Tensor) -> None:
-        """See ``Optimizer``."""
+    @override
+    def _update(self, gradients: list[Tensor], lr: float | Tensor) -> None:
         adamw(
             self._parameters,
             gradients,
@@ -81,19 +110,16 @@ class AdamW:
             maximize=False,
         )
 
-    def memory(self) -> dict[str, Tensor]:
-        """See ``Optimizer``."""
+    @override
+    def state(self) -> dict[str, Tensor]:
         return _numbered(mean=self._means, square=self._squares, steps=self._steps)
-
-
-_BETA2 = 0.99
-"""Decay of the squared gradients' mean: over a hundred steps rather than Adam's thousand."""
 
 
 def _numbered(**tensors: list[Tensor]) -> dict[str, Tensor]:
     return {f"{name}.{i}": one for name, many in tensors.items() for i, one in enumerate(many)}
 
 
-def optimizer_for(recipe: Recipe, parameters: list[Tensor]) -> Optimizer:
-    """Returns the recipe's optimizer."""
-    return AdamW(parameters, recipe) if recipe.optimizer == "adamw" else SGD(parameters, recipe)
+def make_optimizer(recipe: Recipe, parameters: list[Tensor]) -> Optimizer:
+    """Creates the recipe's optimizer."""
+    kind = AdamW if recipe.optimizer == "adamw" else SGD
+    return kind(parameters, recipe)

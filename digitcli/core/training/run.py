@@ -1,14 +1,23 @@
-"""How far a run is, and turning that into a training state and back."""
+"""The progress of a run, its training state, and when that is saved."""
 
-import hashlib
 import math
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint, library_versions
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.checkpointing.metadata import (
+    EpochPoint,
+    LossPoint,
+    Metadata,
+    check_readings,
+    layer_sizes,
+    library_versions,
+)
 from digitcli.core.checkpointing.training_state import (
     Settings,
     TrainingState,
@@ -18,115 +27,170 @@ from digitcli.core.checkpointing.training_state import (
 )
 from digitcli.core.distributed.process_group import ProcessGroup
 from digitcli.core.distributed.rank import Rank
-from digitcli.core.errors import CheckpointError, DivergedError
+from digitcli.core.errors import CheckpointError, DivergedError, StoppedError
 from digitcli.core.model import MLP
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.callbacks.callback import LossReading
-from digitcli.core.training.loader import BatchLoader, TrainingData
+from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
+from digitcli.core.training.data import TrainingData
+from digitcli.core.training.loader import BatchLoader, check_batches
 from digitcli.core.training.optimizers import Optimizer
+from digitcli.core.training.scoring import Scorer
+from digitcli.core.training.signals import StopSignals
+
+_POLL_EVERY = 10
+"""Batches between two questions of several processes whether a signal arrived: agreeing takes about
+as long as a batch."""
+
+_ONE_THREAD_BATCH = 16
+"""Largest batch that is trained in one thread. Measured: more threads gain less than a third there,
+and make a step twenty times slower where other programs use the cores."""
+
+_DAMAGED = CheckpointError("the training state is damaged", "start over with --no-resume")
 
 
 class TrainingRun:
-    """A run as it goes: everything about it that changes from batch to batch.
+    """Everything about a run that changes from batch to batch.
 
     Args:
-        model: What is trained, on its device.
-        optimizer: What changes it.
-        batches: What it is trained on.
-        world: The processes that train it; each calls every method just as the others do.
+        model: The network, on its device.
+        optimizer: Its optimizer.
+        loader: Its training images.
+        settings: The settings that it was started with.
+        checksums: Checksums of its images.
+        command: Command line that the checkpoint records.
+        group: Processes that train together; each calls every method as the others do.
 
     Attributes:
-        epoch: Which epoch it is in, from 1.
-        batch: BatchLoader of that epoch that are done.
-        order: In which the epoch goes through the pictures, int64 (pictures,).
-        losses: The running losses so far.
-        accuracies: A point per epoch that is over.
-        seconds: Time spent in steps, until the last pause.
+        epoch: Current epoch, from 1.
+        batch: Number of batches of it that are done.
+        order: Order of the images in the epoch, int64 (images,).
+        losses: Running losses so far.
+        accuracies: One point per finished epoch.
+        seconds: Seconds spent in steps, up to the last pause.
     """
 
     def __init__(
-        self, model: MLP, optimizer: Optimizer, batches: BatchLoader, world: ProcessGroup
+        self,
+        model: MLP,
+        optimizer: Optimizer,
+        loader: BatchLoader,
+        settings: Settings,
+        *,
+        checksums: dict[str, str],
+        command: str,
+        group: ProcessGroup,
     ) -> None:
-        self._model, self._optimizer, self._batches = model, optimizer, batches
-        self._world = world
+        self.group = group
+        self.batches = loader.batches
+        self._model, self._optimizer, self._loader = model, optimizer, loader
+        self._settings, self._checksums, self._command = settings, checksums, command
         self.epoch, self.batch = 1, 0
         self.order = torch.empty(0, dtype=torch.int64)
         self.losses: list[LossPoint] = []
         self.accuracies: list[EpochPoint] = []
         self.seconds = 0.0
-        # They stay on the device: reading one would wait for all the work queued there.
-        device = next(model.parameters()).device
-        self._batch_losses = torch.zeros(len(batches), device=device)
         self._started = 0.0
+        self._device = next(model.parameters()).device
+        # on the device: reading a loss waits for all the work queued there
+        self._batch_losses = torch.zeros(loader.batches, device=self._device)
 
     @property
-    def step(self) -> int:
-        """Steps done since the run began."""
-        return (self.epoch - 1) * len(self._batches) + self.batch
+    def fraction_done(self) -> float:
+        """Fraction of all steps of the run that are done, in 0..1."""
+        done = (self.epoch - 1) * self.batches + self.batch
+        return done / (self._settings.recipe.epochs * self.batches)
 
-    def start(self) -> None:
-        """An epoch begins, or goes on where it was interrupted."""
+    def start_epoch(self) -> None:
+        """Starts an epoch, or continues one that was interrupted."""
         if self.batch == 0:
-            self.order = self._batches.new_order()
+            self.order = self._loader.draw_order()
         self._started = time.perf_counter()
 
-    def on_step(self, loss: Tensor) -> None:
-        """A step is done, and this was its loss, or this process's part of it."""
+    def record(self, loss: Tensor) -> None:
+        """Counts a step.
+
+        Args:
+            loss: This process's share of the batch's mean loss, float32 ().
+        """
         self._batch_losses[self.batch] = loss
         self.batch += 1
 
     def read_loss(self, count: int) -> LossReading:
-        """Reads the mean loss of the epoch's last batches, for the record.
+        """Reads the mean loss of the last ``count`` batches and records it.
 
         Raises:
-            DivergedError: See ``mean_loss``.
+            DivergedError: It is not finite.
         """
-        point = LossPoint(self.epoch, self.batch, self.mean_loss(count))
+        point = LossPoint(self.epoch, self.batch, self._mean_loss(count))
         self.losses.append(point)
-        return LossReading(point, self.elapsed)
+        return LossReading(point, self._elapsed)
 
-    def mean_loss(self, count: int) -> float:
-        """Returns the mean loss of the epoch's last batches, and waits for the device to know it.
-
-        Raises:
-            DivergedError: It is no number.
-        """
-        losses = self._world.total(self._batch_losses[self.batch - count : self.batch])
-        mean = losses.mean().item()
-        if not math.isfinite(mean):  # for every process alike
+    def _mean_loss(self, count: int) -> float:
+        losses = self.group.sum(self._batch_losses[self.batch - count : self.batch])
+        mean = losses.mean().item()  # waits for the device
+        if not math.isfinite(mean):  # in every process alike
             raise self._diverged()
         return mean
 
     @property
-    def elapsed(self) -> float:
-        """Seconds spent in steps until now, while an epoch is under way."""
+    def _elapsed(self) -> float:
         return self.seconds + time.perf_counter() - self._started
 
     def pause(self) -> None:
-        """What follows is not part of the steps' time; the device has done them."""
-        self.seconds = self.elapsed
+        """Excludes what follows from the seconds of the steps; the device has finished these."""
+        self.seconds = self._elapsed
         self._started = time.perf_counter()
 
-    def finish(self, point: EpochPoint) -> None:
-        """The epoch is over and the model was scored."""
-        self.accuracies.append(point)
-        self.epoch, self.batch = self.epoch + 1, 0
-
-    def save(self, settings: Settings, checksums: Mapping[str, str], command: str) -> TrainingState:
-        """Copies everything from the device.
+    def finish_epoch(self, scorer: Scorer) -> EpochResult:
+        """Scores the network after the last batch of an epoch.
 
         Raises:
-            DivergedError: See ``check``.
+            DivergedError: The loss or a weight is not finite.
         """
-        self.check()
-        live = self._live()
-        live["losses"] = self._world.total(self._batch_losses)
-        recipe = settings.recipe
+        mean_loss = self._mean_loss(self.batches)
+        self.pause()
+        scorer.measure_batch_norm()
+        self._check_finite()
+        score, data, recipe = scorer.score(), scorer.data, self._settings.recipe
+        self.accuracies.append(EpochPoint(self.epoch, mean_loss, score.accuracy))
+        start = self._settings.start
+        metadata = Metadata(
+            layer_sizes=layer_sizes(len(data.classes)),
+            classes=data.classes,
+            mean=data.mean,
+            std=data.std,
+            dataset=data.name,
+            recipe=recipe,
+            epochs=self.epoch,
+            seed=self._settings.seed,
+            device=self._device.type,
+            losses=tuple(self.losses),
+            accuracies=tuple(self.accuracies),
+            scored_on=data.scored_on,
+            temperature=score.temperature,
+            command=self._command,
+            data_checksums={**data.checksums, **({"from": start} if start else {})},
+            versions=library_versions(),
+        )
+        speed = self.epoch * self._loader.images / self.seconds
+        self.epoch, self.batch = self.epoch + 1, 0
+        state = self.state() if self.epoch <= recipe.epochs else None
+        return EpochResult(Checkpoint(score.weights, metadata), state, self.seconds, speed)
+
+    def state(self) -> TrainingState:
+        """Copies everything that the run needs to resume, from the device.
+
+        Raises:
+            DivergedError: A loss or a weight is not finite.
+        """
+        self._check_finite()
+        live = self._live_tensors()
+        live["losses"] = self.group.sum(self._batch_losses)
         return TrainingState(
-            settings=settings,
-            checksums=dict(checksums),
-            machine=machine(self._batch_losses.device, recipe, self._world),
-            command=command,
+            settings=self._settings,
+            checksums=self._checksums,
+            machine=machine(self._device, self._settings.recipe, self.group),
+            command=self._command,
             epoch=self.epoch,
             batch=self.batch,
             seconds=self.seconds,
@@ -135,42 +199,30 @@ class TrainingRun:
             tensors={name: one.numpy(force=True).copy() for name, one in live.items()},
         )
 
-    def check(self) -> None:
-        """Makes sure that the run is sound; waits for the device.
-
-        Raises:
-            DivergedError: There is nan or infinity in it, and it is not worth keeping.
-        """
-        floats = [tensor for tensor in self._live().values() if tensor.is_floating_point()]
-        bad = not all(bool(tensor.isfinite().all()) for tensor in floats)
-        if self._world.any(bad):
-            raise self._diverged()
-
     @torch.no_grad()
-    def restore(
-        self, state: TrainingState, settings: Settings, checksums: Mapping[str, str]
-    ) -> None:
-        """Goes to where a run was.
+    def restore(self, state: TrainingState) -> None:
+        """Continues from a saved state.
 
         Raises:
-            CheckpointError: The state is not of such a run.
-            DigitcliError: The run had other settings or other data.
+            CheckpointError: The state is damaged, or its tensors do not fit.
+            DigitcliError: It was saved with other settings or other data.
         """
-        refuse_other_settings(state, settings)
-        refuse_other_data(state, checksums)
+        refuse_other_settings(state, self._settings)
+        refuse_other_data(state, self._checksums)
         self.epoch, self.batch, self.seconds = state.epoch, state.batch, state.seconds
         self.losses, self.accuracies = list(state.losses), list(state.accuracies)
         if self.batch:
-            self.order = torch.empty(self._batches.pictures, dtype=torch.int64)
-        live = self._live()
-        expected = {name: tensor.numpy(force=True) for name, tensor in live.items()}
-        check_tensors(state.tensors, expected)
+            self.order = torch.empty(self._loader.images, dtype=torch.int64)
+        live = self._live_tensors()
+        check_tensors(
+            state.tensors, {name: tensor.numpy(force=True) for name, tensor in live.items()}
+        )
         for name, tensor in live.items():
             tensor.copy_(torch.from_numpy(state.tensors[name].copy()))
-        if not self._world.is_first:
-            self._batch_losses.zero_()  # the parts add up to the whole, which the first has
-        every = torch.arange(self._batches.pictures)
-        if self.batch >= len(self._batches) or (
+        if not self.group.is_first:
+            self._batch_losses.zero_()  # the first process has the sum
+        every = torch.arange(self._loader.images)
+        if self.batch >= self.batches or (
             self.batch and not torch.equal(self.order.sort().values, every)
         ):
             raise _DAMAGED
@@ -179,49 +231,130 @@ class TrainingRun:
         except RuntimeError as error:
             raise _DAMAGED from error
 
-    def _live(self) -> dict[str, Tensor]:
-        """Returns what changes, by the names of a training state: the very tensors, but one."""
+    def _live_tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors of a training state by name: not copies, but for the generator."""
         live = {f"model.{name}": tensor for name, tensor in self._model.state_dict().items()}
-        live |= {f"optimizer.{name}": one for name, one in self._optimizer.memory().items()}
+        live |= {f"optimizer.{name}": one for name, one in self._optimizer.state().items()}
         live |= {"losses": self._batch_losses, "generator": torch.get_rng_state()}
         if self.batch:
             live["order"] = self.order
         return live
 
+    def _check_finite(self) -> None:
+        floats = [tensor for tensor in self._live_tensors().values() if tensor.is_floating_point()]
+        if self.group.any(not all(bool(tensor.isfinite().all()) for tensor in floats)):
+            raise self._diverged()
+
     def _diverged(self) -> DivergedError:
-        """Finds the batch where it went wrong."""
-        good = self._world.total(self._batch_losses[: self.batch]).isfinite()
-        batch = 1 + (self.batch if bool(good.all()) else int(good.int().argmin()))
+        finite = self.group.sum(self._batch_losses[: self.batch]).isfinite()
+        batch = 1 + (self.batch if bool(finite.all()) else int(finite.int().argmin()))
         return DivergedError(
-            f"the loss is no longer a number from epoch {self.epoch}, batch {batch} on",
+            f"the loss is not finite from epoch {self.epoch}, batch {batch} on",
             "lower --lr or --momentum",
             exit_code=1,
         )
 
 
-_DAMAGED = CheckpointError("the training state is damaged", "start over with --no-resume")
+class Saving:
+    """Saves the state of a run through its callbacks, and stops the run after a signal.
+
+    Args:
+        run: The run.
+        callbacks: Called with the state.
+        every: Batches between two saved states within an epoch; None for none.
+        signals: Signals that stop the run; None for none.
+    """
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        callbacks: Sequence[Callback],
+        every: int | None,
+        signals: StopSignals | None,
+    ) -> None:
+        self._run, self._callbacks, self._every, self._signals = run, callbacks, every, signals
+
+    def after_batch(self) -> None:
+        """Saves the state if it is time to, or if a signal arrived.
+
+        Raises:
+            StoppedError: A signal arrived.
+        """
+        if self._run.batch == self._run.batches or not self._is_due():
+            return  # after the last batch of an epoch, the epoch is saved
+        self._run.pause()
+        state = self._run.state()
+        for callback in self._callbacks:
+            callback.on_state(state)
+        self._stop_if_signalled(state)
+
+    def after_epoch(self, result: EpochResult) -> None:
+        """Stops the run if a signal arrived and it is not over; the callbacks have saved it.
+
+        Raises:
+            StoppedError: A signal arrived.
+        """
+        if result.state is not None:
+            self._stop_if_signalled(result.state)
+
+    def _is_due(self) -> bool:
+        run = self._run
+        if self._every is not None and run.batch % self._every == 0:
+            return True
+        if run.group.size > 1 and run.batch % _POLL_EVERY:
+            return False
+        return run.group.any(self._received is not None)
+
+    def _stop_if_signalled(self, state: TrainingState) -> None:
+        received = self._received
+        if self._run.group.any(received is not None):
+            raise StoppedError(
+                f"stopped {state.place}",
+                "continue with 'digitcli train --resume'",
+                exit_code=128 + (received or signal.SIGTERM),
+            )
+
+    @property
+    def _received(self) -> signal.Signals | None:
+        return self._signals.received if self._signals is not None else None
 
 
-def machine(device: torch.device, recipe: Recipe, world: Rank) -> dict[str, str]:
-    """Says what computes a run: on something else the weights come out equal but for rounding."""
-    threads = str(threads_of(recipe)) if device.type == "cpu" else "any"
-    shared = {"device": device.type, "processes": str(world.size), "threads": threads}
-    return shared | library_versions()
+def check_run(data: TrainingData, settings: Settings, rank: Rank) -> None:
+    """Checks, before anything is computed, that a run is possible.
+
+    Args:
+        data: Its images.
+        settings: Its settings.
+        rank: Processes that train together.
+
+    Raises:
+        DigitcliError: The batches do not fit the data or the processes, or a checkpoint could not
+            hold all readings of the loss.
+    """
+    recipe = settings.recipe
+    check_batches(data, recipe, rank)
+    steps = recipe.epochs * data.batches_per_epoch(recipe.batch_size)
+    check_readings(recipe.epochs, steps // settings.log_every)
 
 
-def checksums_of(data: TrainingData, recipe: Recipe) -> dict[str, str]:
-    """Returns checksums of all pictures that a run trains on and is scored on."""
-    checksums = dict(data.checksums)
-    if recipe.outliers and data.outliers is not None:
-        checksums["outliers"] = f"sha256:{hashlib.sha256(data.outliers.tobytes()).hexdigest()}"
-    return checksums
+def machine(device: torch.device, recipe: Recipe, rank: Rank) -> dict[str, str]:
+    """Describes what computes a run; on another machine the weights differ by rounding."""
+    threads = str(thread_count(recipe)) if device.type == "cpu" else "any"
+    computer = {"device": device.type, "processes": str(rank.size), "threads": threads}
+    return computer | library_versions()
 
 
-_ONE_THREAD_BATCH = 16
-"""Batch up to which further threads gain less than a third, and cost twentyfold when other work
-wants the cores: each step is over sooner than a waiting thread is given one."""
-
-
-def threads_of(recipe: Recipe) -> int:
-    """Returns how many threads of the CPU train a recipe."""
+def thread_count(recipe: Recipe) -> int:
+    """Returns the number of CPU threads that train a recipe."""
     return 1 if recipe.batch_size <= _ONE_THREAD_BATCH else torch.get_num_threads()
+
+
+@contextmanager
+def torch_threads(recipe: Recipe) -> Iterator[None]:
+    """Sets torch's number of threads for a recipe within the block."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(thread_count(recipe))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

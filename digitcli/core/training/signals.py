@@ -1,51 +1,50 @@
-"""Signals that ask a program to end, taken as a wish to be met at the next good moment."""
+"""Signals that ask a run to stop."""
 
 import signal
 from types import FrameType
 from typing import Self
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Ctrl-C; what shutdowns and batch systems send; a terminal that is closed, where there is such."""
+"""Names of the signals: Ctrl-C; sent by shutdowns and batch systems; sent when a terminal is
+closed, on systems that have it."""
 
 
 class StopSignals:
-    """Within this context the first such signal is only noted; the second ends the program.
+    """Records the first signal within the context; the second one ends the program.
 
-    A signal that the program was started to ignore, as by nohup, stays ignored. Only the main
-    thread may enter it, as Python has it with signals.
+    Signals that the program was started to ignore, as by nohup, stay ignored. Python lets only the
+    main thread enter the context.
 
     Args:
-        patient: Take further signals for the same wish: torchrun passes on what the terminal has
-            sent already.
+        ignore_further: Do not let a second signal end the program: torchrun passes on a signal that
+            the terminal has already sent.
 
     Attributes:
-        received: The one that came; None so far.
+        received: The signal that arrived; None so far.
     """
 
     received: signal.Signals | None = None
 
-    def __init__(self, *, patient: bool = False) -> None:
-        self._patient = patient
+    def __init__(self, *, ignore_further: bool = False) -> None:
+        self._ignore_further = ignore_further
 
     def __enter__(self) -> Self:
-        """Begins to listen."""
-        wanted = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        before = {number: signal.getsignal(number) for number in wanted}
-        self._before = {
+        numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+        handlers = {number: signal.getsignal(number) for number in numbers}
+        self._previous = {
             number: handler
-            for number, handler in before.items()
+            for number, handler in handlers.items()
             if handler not in (signal.SIG_IGN, None)
         }
-        for number in self._before:
-            signal.signal(number, self._note)
+        for number in self._previous:
+            signal.signal(number, self._record)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leaves the signals as they were."""
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        if not self._patient:
-            self.__exit__()  # the next one does what it always did
+        if not self._ignore_further:
+            self.__exit__()  # the next signal has its previous effect

@@ -1,51 +1,44 @@
-"""Putting together what a network is trained on and scored on."""
+"""Loading the data of a training run."""
 
 import math
 
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.training.loader import TrainingData
+from digitcli.core.checkpointing.training_state import Settings
+from digitcli.core.training.data import TrainingData
 from digitcli.data.datasets.outliers import make_outliers
-from digitcli.data.datasets.registry import DatasetLocation, find_dataset
+from digitcli.data.datasets.registry import Dataset, DatasetLocation
 from digitcli.data.datasets.split import hold_out
+
+_CHUNK = 2**20
+"""Pixels counted at a time; counting one takes eight bytes."""
 
 
 def load_training_data(
-    dataset: str,
-    source: DatasetLocation,
-    *,
-    validation: int | None,
-    seed: int,
-    outliers: bool,
-    classes: tuple[str, ...] | None = None,
+    dataset: Dataset, location: DatasetLocation, settings: Settings
 ) -> TrainingData:
-    """Loads a data set for training.
+    """Loads the images that a run trains on and is scored on.
 
     Args:
-        dataset: Its name.
-        source: Where the files are, and where to fetch them.
-        validation: Training pictures to hold out, and to score on in place of the test set, which
-            is then not read.
-        seed: Decides which are held out, and what the outliers are.
-        outliers: Whether to make pictures of no digit, from the training pictures that are left.
-        classes: The classes of the network, if they are more than the data set's.
+        dataset: The data set.
+        location: Where its files are, and where to fetch them.
+        settings: Classes of the network; number of images to hold out and to score on in place of
+            the test set, which is then not read; seed of that split and of the outliers.
 
     Raises:
-        DatasetError: There is no such data set, its files cannot be read or fetched, or it has
-            other classes.
-        DigitcliError: There are too few pictures to hold so many out.
+        DatasetError: The files cannot be read or fetched, or too few images are left.
     """
-    chosen = find_dataset(dataset, classes)
-    classes = classes or chosen.classes
-    train = chosen.load("train", source, classes)
-    mean, std = chosen.normalisation or pixel_statistics(train.images)
-    if validation is None:
-        scored = chosen.load("test", source, classes)
+    classes, seed = settings.classes, settings.seed
+    train = dataset.load("train", location, classes)
+    mean, std = dataset.normalisation or pixel_statistics(train.images)
+    if settings.validation is None:
+        scored = dataset.load("test", location, classes)
     else:
-        train, scored = hold_out(train, validation, seed)
+        train, scored = hold_out(train, settings.validation, seed)
+    outliers = make_outliers(train.images, train.labels, seed) if settings.recipe.outliers else None
     return TrainingData(
-        name=chosen.name,
+        name=dataset.name,
         classes=classes,
         mean=mean,
         std=std,
@@ -53,24 +46,20 @@ def load_training_data(
         train_labels=train.labels,
         scored_images=scored.images,
         scored_labels=scored.labels,
-        scored_on="test" if validation is None else "validation",
+        scored_on="test" if settings.validation is None else "validation",
         checksums=train.checksums | scored.checksums,
-        outliers=make_outliers(train.images, train.labels, seed) if outliers else None,
+        outliers=outliers,
     )
 
 
 def pixel_statistics(images: npt.NDArray[np.uint8]) -> tuple[float, float]:
-    """Returns the mean and the standard deviation of pixels in 0..1, not all of them equal.
+    """Returns the mean and the standard deviation of pixels in 0..1.
 
     Args:
-        images: uint8, of any shape; at least one.
+        images: uint8 of any shape, at least one pixel.
     """
-    parts = np.array_split(images.ravel(), math.ceil(images.size / _PART))
-    counts = np.sum([np.bincount(part, minlength=256) for part in parts], axis=0)
+    chunks = np.array_split(images.ravel(), math.ceil(images.size / _CHUNK))
+    counts = np.sum([np.bincount(chunk, minlength=256) for chunk in chunks], axis=0)
     levels = np.arange(256) / 255
     mean = float(counts @ levels) / images.size
     return mean, math.sqrt(float(counts @ (levels - mean) ** 2) / images.size)
-
-
-_PART = 2**20
-"""Pixels counted at a time, each of which takes eight bytes for it."""

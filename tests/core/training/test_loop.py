@@ -19,11 +19,11 @@ from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.model import (
     MLP,
-    measure,
-    normalised,
-    plain_mlp,
-    predict_logits,
-    weights_of,
+    update_batch_norm,
+    normalize,
+    load_mlp,
+    compute_logits,
+    extract_weights,
 )
 from digitcli.core.recipes import (
     BEST,
@@ -49,8 +49,8 @@ def test_numpy_inference_agrees_with_torch(trained: Checkpoint, seed: int) -> No
     noise = np.random.default_rng(seed).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     images = np.concatenate([noise, drawn_pictures(5, seed)[0]])
     metadata = trained.metadata
-    x = normalised(images, metadata.mean, metadata.std, CPU)
-    logits = predict_logits(plain_mlp(trained.weights, CPU), x)
+    x = normalize(images, metadata.mean, metadata.std, CPU)
+    logits = compute_logits(load_mlp(trained.weights, CPU), x)
     scores = forward(trained, images)
     assert scores.dtype == np.float32
     assert scores == pytest.approx(logits.numpy(), rel=1e-5, abs=1e-5)
@@ -137,7 +137,7 @@ def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
     torch.manual_seed(3)
     model = MLP(layer_sizes(10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, nesterov=True)
-    x = normalised(data.train_images, 0.1307, 0.3081, CPU)
+    x = normalize(data.train_images, 0.1307, 0.3081, CPU)
     y = torch.from_numpy(data.train_labels)
     step = 0
     for _ in range(2):
@@ -192,8 +192,8 @@ def test_batch_norm_folds_into_the_plain_network() -> None:
         for parameter in norm.parameters():
             torch.nn.init.normal_(parameter)
     x = 3 + 2 * torch.randn(1000, 20)
-    measure(model, x)
-    weights = weights_of(model)
+    update_batch_norm(model, x)
+    weights = extract_weights(model)
     assert {name: weight.shape for name, weight in weights.items()} == {
         "l1.weight": (16, 20),
         "l1.bias": (16,),
@@ -203,7 +203,7 @@ def test_batch_norm_folds_into_the_plain_network() -> None:
         "l3.bias": (5,),
     }
     with torch.inference_mode():
-        expected, folded = model(x), plain_mlp(weights, CPU)(x)  # in training, over all of them
+        expected, folded = model(x), load_mlp(weights, CPU)(x)  # in training, over all of them
     assert torch.allclose(folded, expected, rtol=1e-5, atol=1e-5)
     weights["l1.weight"][:] = 0  # a copy: the model is not touched
     assert model.layers[0].weight.abs().max() > 0
@@ -230,9 +230,9 @@ def test_a_sample_disturbs_no_draw_and_is_the_same_each_time(data: TrainingData)
 
 
 def test_scoring_between_epochs_draws_nothing() -> None:
-    weights = weights_of(MLP((20, 16, 5)))
+    weights = extract_weights(MLP((20, 16, 5)))
     before = torch.get_rng_state()
-    model = plain_mlp(weights, CPU)
+    model = load_mlp(weights, CPU)
     assert torch.equal(torch.get_rng_state(), before)
     for name, weight in model.named_parameters():
         assert np.array_equal(weight.detach().numpy(), weights[name])

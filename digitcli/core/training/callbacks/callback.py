@@ -1,20 +1,20 @@
-"""Who follows a training run, and what they are told."""
+"""The base class of training callbacks, and what they are called with."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.metadata import LossPoint
-from digitcli.core.checkpointing.training_state import TrainingState
+from digitcli.core.checkpointing.training_state import Settings, TrainingState
+from digitcli.core.training.data import TrainingData
 
 
 @dataclass(frozen=True)
 class LossReading:
-    """The running mean loss, amid an epoch.
+    """A reading of the running mean loss.
 
     Attributes:
-        point: The loss, and where it was read.
-        seconds: Time spent in the epochs' steps so far, without evaluation.
+        point: The loss, with the epoch and the batch after which it was read.
+        seconds: Seconds spent in training steps so far, without scoring.
     """
 
     point: LossPoint
@@ -23,13 +23,13 @@ class LossReading:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What a run has come to after an epoch.
+    """The result of a run after an epoch.
 
     Attributes:
-        checkpoint: The weights and all that is known of the run.
-        state: What the next epoch starts from; None after the last.
-        seconds: Time spent in the epochs' steps so far, without evaluation.
-        images_per_second: Training pictures per second of that time.
+        checkpoint: Weights and metadata.
+        state: State that the next epoch starts from; None after the last epoch.
+        seconds: Seconds spent in training steps so far, without scoring.
+        images_per_second: Training images per second of that time.
     """
 
     checkpoint: Checkpoint
@@ -39,51 +39,35 @@ class EpochResult:
 
 
 class Callback:
-    """Is told of a run as it goes; this one makes nothing of it."""
+    """Base class for training callbacks; hooks do nothing by default."""
 
-    def on_plain(self, reason: str) -> None:
-        """Steps cannot be captured and replayed on this device, and are launched one by one."""
+    def on_start(
+        self, data: TrainingData, settings: Settings, resumed: TrainingState | None
+    ) -> None:
+        """Called before the first step, when the run is known to be possible.
 
-    def on_batches(self, epoch: int, batch: int) -> None:
-        """Some batches are done: now at ``batch`` of ``epoch``, both counted from 1."""
+        Args:
+            data: Images of the run.
+            settings: Settings of the run.
+            resumed: State that it resumes from; None for a new run.
+        """
 
-    def on_loss(self, reading: LossReading) -> None:
-        """The running mean loss was read."""
-
-    def on_epoch(self, result: EpochResult) -> None:
-        """An epoch is over and the model was scored."""
-
-    def on_state(self, state: TrainingState) -> None:
-        """The run is amid an epoch and should be saved."""
-
-
-class Observers(Callback):
-    """Tells several, each in turn."""
-
-    def __init__(self, each: Sequence[Callback]) -> None:
-        self._each = each
-
-    def on_plain(self, reason: str) -> None:
-        """See ``Callback``."""
-        for observer in self._each:
-            observer.on_plain(reason)
+    def on_capture_failed(self, reason: str) -> None:
+        """Called if the steps cannot be captured in a CUDA graph and run one kernel at a time."""
 
     def on_batches(self, epoch: int, batch: int) -> None:
-        """See ``Callback``."""
-        for observer in self._each:
-            observer.on_batches(epoch, batch)
+        """Called every few batches.
+
+        Args:
+            epoch: Current epoch, from 1.
+            batch: Number of batches of it that are done.
+        """
 
     def on_loss(self, reading: LossReading) -> None:
-        """See ``Callback``."""
-        for observer in self._each:
-            observer.on_loss(reading)
+        """Called when the running mean loss was read."""
 
     def on_epoch(self, result: EpochResult) -> None:
-        """See ``Callback``."""
-        for observer in self._each:
-            observer.on_epoch(result)
+        """Called after an epoch, when the network was scored."""
 
     def on_state(self, state: TrainingState) -> None:
-        """See ``Callback``."""
-        for observer in self._each:
-            observer.on_state(state)
+        """Called within an epoch when the state is to be saved."""

@@ -1,4 +1,4 @@
-"""Saving a run: its weights after every epoch, its training state whenever it is asked for."""
+"""Saving a run: its weights after every epoch, its training state whenever one is due."""
 
 import shlex
 import shutil
@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from typing_extensions import override
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.training_state import (
@@ -16,24 +18,26 @@ from digitcli.core.checkpointing.training_state import (
     save_state,
     state_path,
 )
-from digitcli.core.errors import CheckpointError, DigitcliError, reason
-from digitcli.core.files.atomic import check_writable, sweep
+from digitcli.core.errors import CheckpointError, DigitcliError
+from digitcli.core.files.atomic import check_writable, sweep, write_errors
 from digitcli.core.files.locks import only_one
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
 
+_ELSEWHERE = "choose another place with --output"
 
-class CompleteError(DigitcliError):
-    """There is nothing to go on with: the run is over."""
+
+class RunCompleteError(DigitcliError):
+    """The run to resume is complete."""
 
 
 class CheckpointWriter(Callback):
-    """Keeps a run on disk.
+    """Writes the checkpoint and the training state of a run.
 
-    After an epoch the checkpoint is written first and the training state after it: killed in
-    between, the run resumes from the older state and writes the same checkpoint again.
+    After an epoch the checkpoint is written first: killed before the state is written, the run
+    resumes from the older state and writes the same checkpoint again.
 
     Args:
-        output: Where the weights go; the training state goes beside them.
+        output: File of the checkpoint; the training state goes beside it.
     """
 
     def __init__(self, output: Path) -> None:
@@ -41,48 +45,39 @@ class CheckpointWriter(Callback):
         self.state = state_path(output)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Makes sure that the run can be saved, and that no other writes to the same place.
+    def locked(self) -> Iterator[None]:
+        """Checks that the run can be saved, and keeps other runs from writing to the same place.
 
-        What a process that was killed has left behind is swept.
+        Files that a killed process left behind are removed.
 
         Raises:
-            CheckpointError: It could not be saved.
+            CheckpointError: The run could not be saved.
             DigitcliError: Another run is there.
         """
-        try:
+        with write_errors(self.output, _ELSEWHERE, CheckpointError):
             check_writable(self.output)
-        except OSError as error:
-            raise self._unwritable(error) from error
         with only_one(self.output, "digitcli train", wait=0):
-            try:
+            with write_errors(self.output, _ELSEWHERE, CheckpointError):
                 for path in (self.output, self.state):
                     check_writable(path)
                     sweep(path)
-            except OSError as error:
-                raise self._unwritable(error) from error
             yield
 
-    def _unwritable(self, error: OSError) -> CheckpointError:
-        return CheckpointError(
-            f"cannot write {self.output}: {reason(error)}", "choose another place with --output"
-        )
-
-    def interrupted(
+    def find_interrupted(
         self, *, resume: bool | None, given: Mapping[str, object]
     ) -> TrainingState | None:
-        """Finds out whether there is a run to go on with.
+        """Finds the interrupted run to resume.
 
         Args:
-            resume: Whether the user wants to; None if that was not said.
+            resume: The user's choice; None if there was none.
             given: Settings by name that the user gave; the run must have them.
 
         Returns:
-            The state to go on from; None for a new run.
+            The state to resume from; None for a new run.
 
         Raises:
-            CheckpointError: There is a run and nothing was said of it, or it cannot go on.
-            CompleteError: The run is over.
+            CheckpointError: There is a run and ``resume`` is None, or it cannot be resumed.
+            RunCompleteError: The run is complete.
             DigitcliError: The run was started with other settings.
         """
         if resume and self.state.exists():
@@ -90,61 +85,62 @@ class CheckpointWriter(Callback):
             refuse_changes(named(**vars(state.settings)), given)
             return state
         if resume and self.output.exists():
-            metadata = load_checkpoint(self.output).metadata
-            start = metadata.data_checksums.get("from")
-            then = named(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
-            refuse_changes(then, given)
-            if metadata.epochs == metadata.recipe.epochs:
-                raise CompleteError(f"the run that made {self.output} is complete")
-            raise CheckpointError(
-                f"{self.output} is of a run that ended after epoch {metadata.epochs} of "
-                f"{metadata.recipe.epochs}, and what it needs to go on is not at {self.state}",
-                "start over with --no-resume",
-            )
+            self._refuse_finished(given)
         if resume is None and self.state.exists():
             raise CheckpointError(
                 f"an interrupted run is at {self.state}",
-                "go on with --resume, or start over with --no-resume",
+                "continue with --resume, or start over with --no-resume",
             )
         return None
 
+    def _refuse_finished(self, given: Mapping[str, object]) -> None:
+        """Raises the error of a run without a training state: it is complete, or lost."""
+        metadata = load_checkpoint(self.output).metadata
+        start = metadata.data_checksums.get("from")
+        then = named(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
+        refuse_changes(then, given)
+        if metadata.epochs == metadata.recipe.epochs:
+            raise RunCompleteError(f"the run that made {self.output} is complete")
+        raise CheckpointError(
+            f"{self.output} is of a run that ended after epoch {metadata.epochs} of "
+            f"{metadata.recipe.epochs}, and its training state is not at {self.state}",
+            "start over with --no-resume",
+        )
+
+    @override
     def on_epoch(self, result: EpochResult) -> None:
-        """Writes both; after the last epoch there is nothing to resume.
-
-        Raises:
-            CheckpointError: They cannot be written; see ``_rescued``.
-        """
-
         def write(output: Path) -> None:
             save_checkpoint(output, result.checkpoint)
             if result.state is not None:
-                save_state(state_path(output), result.state)
+                self._save_state(output, result.state)
 
         self._write(write)
-        if result.state is None:
+        if result.state is None:  # the run is complete
             self.state.unlink(missing_ok=True)
 
+    @override
     def on_state(self, state: TrainingState) -> None:
-        """Writes the training state.
+        self._write(lambda output: self._save_state(output, state))
 
-        Raises:
-            CheckpointError: It cannot be written; see ``_rescued``.
-        """
-        self._write(lambda output: save_state(state_path(output), state))
+    @staticmethod
+    def _save_state(output: Path, state: TrainingState) -> None:
+        path = state_path(output)
+        with write_errors(path, _ELSEWHERE, CheckpointError):
+            save_state(path, state)
 
     def _write(self, write: Callable[[Path], None]) -> None:
+        """Writes to the output, or elsewhere what cannot be written there: it may be hours of work.
+
+        Raises:
+            CheckpointError: It could not be written to the output; the error says where it is.
+        """
         try:
             write(self.output)
-        except (OSError, CheckpointError) as error:
-            problem = (
-                error.problem
-                if isinstance(error, CheckpointError)
-                else f"cannot write {self.state}: {reason(error)}"
-            )
-            raise self._rescued(problem, write) from error
+        except CheckpointError as error:
+            raise CheckpointError(error.problem, self._rescue(write)) from error
 
-    def _rescued(self, problem: str, write: Callable[[Path], None]) -> CheckpointError:
-        """Saves elsewhere what cannot be saved where it should be: it may be hours of work."""
+    def _rescue(self, write: Callable[[Path], None]) -> str:
+        """Writes to another folder and returns what the user can do."""
         for find_folder in (_state_folder, tempfile.gettempdir):
             try:
                 folder = Path(tempfile.mkdtemp(prefix="digitcli-rescued-", dir=find_folder()))
@@ -153,18 +149,14 @@ class CheckpointWriter(Callback):
             output = folder / self.output.name
             try:
                 write(output)
-            except (OSError, CheckpointError):
+            except CheckpointError:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            go_on = shlex.join(["digitcli", "train", "--resume", "--output", str(output)])
-            unfinished = state_path(output).exists()
-            return CheckpointError(
-                problem,
-                f"the run was saved elsewhere, go on with '{go_on}'"
-                if unfinished
-                else f"the run is over, its weights were saved as {output}",
-            )
-        return CheckpointError(problem, "no other place could be written either, make room")
+            if not state_path(output).exists():
+                return f"the run is complete, its weights were saved as {output}"
+            command = shlex.join(["digitcli", "train", "--resume", "--output", str(output)])
+            return f"the run was saved elsewhere, continue with '{command}'"
+        return "no other place could be written either, free some space"
 
 
 def _state_folder() -> Path:

@@ -1,11 +1,15 @@
-"""The measurements of a run, row by row, in files that other programs follow as it goes.
+"""The metrics of a run, row by row, in files that other programs can follow.
 
-``metrics.jsonl`` and ``metrics.csv`` hold the same rows; where TensorBoard is installed, its events
-hold them too. A run that goes on after a kill leaves the rows that it would have left without one.
+``metrics.jsonl`` and ``metrics.csv`` hold the same rows; TensorBoard's events, where it is
+installed, hold them too. A run that was killed and resumed leaves the rows of an uninterrupted one.
+
+To add a column: a field of ``Row``, its value where rows are made (``_loss_row``, ``_epoch_row``),
+and if TensorBoard shall show it, a tag in ``_scalars``.
 """
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -13,40 +17,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+from typing_extensions import override
 
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
-from digitcli.core.checkpointing.training_state import TrainingState
-from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.files.atomic import check_writable, write_atomically
+from digitcli.core.checkpointing.training_state import Settings, TrainingState
+from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
 from digitcli.core.files.locks import only_one
-from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
-from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.callbacks.tensorboard import EventWriter
+from digitcli.core.training.data import TrainingData
 
-if TYPE_CHECKING:
-    from digitcli.core.training.callbacks.tensorboard import Events
-
-_ELSEWHERE = "choose another folder by --log-dir"
+_ELSEWHERE = "choose another folder with --log-dir"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured at one step; None for what was not.
+    """The metrics of one step; None for what was not measured.
 
     Attributes:
-        kind: "loss" for a reading of the running loss, "epoch" for an epoch that is over.
-        epoch: Which epoch, from 1.
-        batch: BatchLoader of it that are done.
-        step: BatchLoader of the run that are done.
-        images: Training pictures seen, each time that one was.
-        loss: Mean cross-entropy in nats, over the batches since the last reading, or the epoch's.
+        kind: "loss" for a reading of the running loss, "epoch" for the end of an epoch.
+        epoch: Epoch, from 1.
+        batch: Batches of the epoch that are done.
+        step: Batches of the run that are done.
+        images: Training images seen, counted each time.
+        loss: Mean cross-entropy in nats, since the last reading or of the epoch.
         lr: Learning rate of the last step.
-        accuracy: Of an epoch: in 0..1, on pictures that were not trained on.
-        scored_on: What these are: "test" or "validation".
-        temperature: The checkpoint's after the epoch.
-        seconds: Time spent in steps so far.
-        images_per_second: Training pictures per second of that time.
+        accuracy: Accuracy after the epoch, in 0..1.
+        scored_on: Images that the accuracy is of: "test" or "validation".
+        temperature: Temperature of the checkpoint after the epoch.
+        seconds: Seconds spent in steps so far.
+        images_per_second: Training images per second of that time.
     """
 
     kind: str
@@ -63,17 +65,28 @@ class Row:
     images_per_second: float | None = None
 
 
-_HEADER = ",".join(field.name for field in fields(Row)) + "\n"
+def _scalars(row: Row) -> dict[str, float | None]:
+    """Returns the metrics of a row by TensorBoard's tags."""
+    speed = {"train/images_per_second": row.images_per_second}
+    if row.kind == "loss":
+        return {"train/loss": row.loss, "train/lr": row.lr, **speed}
+    return {
+        "train/epoch_loss": row.loss,
+        f"{row.scored_on}/accuracy": row.accuracy,
+        "temperature": row.temperature,
+        **speed,
+    }
 
 
 class MetricLogger(Callback):
     """Writes a row whenever the running loss is read, and after every epoch.
 
-    It must be told of things before what saves the run is: then no saved state is ahead of the
-    rows. Those that are ahead of the state that a run goes on from are taken back.
+    It must come before the callback that saves the run: it records the position of the files in
+    each training state (``TrainingState.logs``), and no saved state may be ahead of the rows. Rows
+    after the state that a run resumes from are cut off.
 
     Args:
-        folder: Where the files go.
+        folder: Folder of the files.
 
     Attributes:
         folder: The same.
@@ -82,207 +95,193 @@ class MetricLogger(Callback):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.lines, self.table = folder / "metrics.jsonl", folder / "metrics.csv"
         self.folder = folder
-        self._files: list[io.FileIO] = []
-        self._events: Events | None = None
+        self.lines, self.table = folder / "metrics.jsonl", folder / "metrics.csv"
+        self._logs: list[_LogFile] = []
+        self._events: EventWriter | None = None
 
     def exists(self) -> bool:
-        """Says whether a run has been written here."""
+        """Returns True if a run has been logged here."""
         return self.lines.exists() or self.table.exists()
 
     @contextmanager
-    def alone(self) -> Iterator[Self]:
-        """Makes sure that the files can be written, and that no other run writes them.
+    def locked(self) -> Iterator[Self]:
+        """Checks that the files can be written, and keeps other runs from writing them.
 
         Raises:
-            DigitcliError: They cannot be, or another run does.
+            DigitcliError: They cannot be written, or another run writes them.
         """
-        try:
+        with write_errors(self.folder, _ELSEWHERE):
             self.folder.mkdir(parents=True, exist_ok=True)
             for path in (self.lines, self.table):
                 check_writable(path)
-        except OSError as error:
-            raise self._unwritable(error) from error
         with only_one(self.folder, "digitcli train --log-dir", wait=0, elsewhere=_ELSEWHERE):
             try:
                 yield self
             finally:
-                for file in self._files:
-                    file.close()
+                for log in self._logs:
+                    log.close()
                 if self._events is not None:
                     self._events.close()
 
-    def begin(self, data: TrainingData, recipe: Recipe, resumed: TrainingState | None) -> None:
-        """Opens the files: empty for a new run, else with the rows up to where it goes on.
+    @override
+    def on_start(
+        self, data: TrainingData, settings: Settings, resumed: TrainingState | None
+    ) -> None:
+        """Opens the files: empty for a new run, else with the rows up to the state.
 
-        A row that the state knows of and the files do not is written with what the state knows.
+        If the files do not begin with the rows that the state has recorded, the rows are restored
+        from the state, without times.
 
         Raises:
-            DigitcliError: They cannot be written, or TensorBoard is there and cannot be imported.
+            DigitcliError: They cannot be written, or TensorBoard cannot be imported.
         """
-        from digitcli.core.training.callbacks.tensorboard import open_events
-
-        self._pace = _Pace(recipe, len(data.train_labels), data.scored_on)
-        known = [] if resumed is None else self._pace.rows(resumed)
-        try:
-            written = _read(self.lines) if known else {}
-            rows = [_measured(row, written) for row in known]
-            _put(self.lines, "".join(map(_as_json, rows)))
-            _put(self.table, _HEADER + "".join(map(_as_csv, rows)))
-            # nothing is kept back, so that every row is seen at once, and whole
-            self._files = [path.open("ab", buffering=0) for path in (self.lines, self.table)]
-            done = 0 if resumed is None else self._pace.step(resumed.epoch, resumed.batch)
-            self._events = open_events(self.folder, done + 1 if known else 0)
-            if self._events is not None:
+        self._data, self._recipe = data, settings.recipe
+        self._batches = data.batches_per_epoch(settings.recipe.batch_size)
+        known = [] if resumed is None else self._rows(resumed)
+        positions = {} if resumed is None else resumed.logs
+        with write_errors(self.folder, _ELSEWHERE):
+            intact = [
+                _LogFile.truncate(path, positions.get(path.name, ""))
+                for path in (self.lines, self.table)
+            ]
+            if not all(intact):
+                write_atomically(self.lines, lambda file: file.write(b"".join(map(_json, known))))
+                table = b"".join([_HEADER, *map(_csv, known)])
+                write_atomically(self.table, lambda file: file.write(table))
+            self._logs = [_LogFile(path) for path in (self.lines, self.table)]
+            done = 0 if resumed is None else self._step(resumed.epoch, resumed.batch)
+            self._events = EventWriter.open(self.folder, done + 1 if known else 0)
+            if self._events is not None and not all(intact):
                 for row in known:
-                    if _place(row) not in written:
-                        self._events.add(row)
-        except OSError as error:
-            raise self._unwritable(error) from error
+                    self._events.add(_scalars(row), row.step)
 
+    @override
     def on_loss(self, reading: LossReading) -> None:
-        """Writes a row.
-
-        Raises:
-            DigitcliError: It cannot be written, and nothing of it is.
-        """
-        row, seconds = self._pace.loss_row(reading.point), reading.seconds
+        row, seconds = self._loss_row(reading.point), reading.seconds
         self._write(replace(row, seconds=seconds, images_per_second=row.images / seconds))
 
+    @override
     def on_epoch(self, result: EpochResult) -> None:
-        """Writes a row, and makes sure that all rows outlast a power cut.
-
-        Raises:
-            DigitcliError: It cannot be written, and nothing of it is.
-        """
         metadata = result.checkpoint.metadata
         self._write(
             replace(
-                self._pace.epoch_row(metadata.accuracies[-1]),
+                self._epoch_row(metadata.accuracies[-1]),
                 temperature=metadata.temperature,
                 seconds=result.seconds,
                 images_per_second=result.images_per_second,
             )
         )
-        self._sync()
+        self._sync(result.state)
 
-    def on_state(self, _: TrainingState) -> None:
-        """Makes sure that no row is lost that comes before the state.
-
-        Raises:
-            DigitcliError: The disk failed.
-        """
-        self._sync()
+    @override
+    def on_state(self, state: TrainingState) -> None:
+        self._sync(state)
 
     def _write(self, row: Row) -> None:
-        try:
-            for file, text in zip(self._files, (_as_json(row), _as_csv(row)), strict=True):
-                _append(file, text.encode())
+        with write_errors(self.folder, _ELSEWHERE):
+            for log, line in zip(self._logs, (_json(row), _csv(row)), strict=True):
+                log.append(line)
             if self._events is not None:
-                self._events.add(row)
-        except OSError as error:
-            raise self._unwritable(error) from error
+                self._events.add(_scalars(row), row.step)
 
-    def _sync(self) -> None:
-        try:
-            for file in self._files:
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise self._unwritable(error) from error
+    def _sync(self, state: TrainingState | None) -> None:
+        """Flushes the files to disk and records their position in a state."""
+        with write_errors(self.folder, _ELSEWHERE):
+            for log in self._logs:
+                log.sync()
+        if state is not None:
+            state.logs.update({log.name: log.position for log in self._logs})
 
-    def _unwritable(self, error: OSError) -> DigitcliError:
-        return DigitcliError(f"cannot write to {self.folder}: {reason(error)}", _ELSEWHERE)
-
-
-class _Pace:
-    """Works out all of a row that the course of a run decides, whatever it measures."""
-
-    def __init__(self, recipe: Recipe, pictures: int, scored_on: str) -> None:
-        self._recipe, self._pictures, self._scored_on = recipe, pictures, scored_on
-        self._batches = -(-pictures // recipe.batch_size)
-
-    def step(self, epoch: int, batch: int) -> int:
+    def _step(self, epoch: int, batch: int) -> int:
         return (epoch - 1) * self._batches + batch
 
-    def loss_row(self, point: LossPoint) -> Row:
+    def _loss_row(self, point: LossPoint) -> Row:
         return self._row("loss", point.epoch, point.batch, point.loss)
 
-    def epoch_row(self, point: EpochPoint) -> Row:
+    def _epoch_row(self, point: EpochPoint) -> Row:
         row = self._row("epoch", point.epoch, self._batches, point.loss)
-        return replace(row, accuracy=point.accuracy, scored_on=self._scored_on)
+        return replace(row, accuracy=point.accuracy, scored_on=self._data.scored_on)
 
     def _row(self, kind: str, epoch: int, batch: int, loss: float) -> Row:
-        step = self.step(epoch, batch)
+        step, images = self._step(epoch, batch), len(self._data.train_labels)
         return Row(
             kind=kind,
             epoch=epoch,
             batch=batch,
             step=step,
-            images=(epoch - 1) * self._pictures
-            + min(batch * self._recipe.batch_size, self._pictures),
+            images=(epoch - 1) * images + min(batch * self._recipe.batch_size, images),
             loss=loss,
             lr=self._recipe.lr_at((step - 1) / (self._recipe.epochs * self._batches)),
         )
 
-    def rows(self, state: TrainingState) -> list[Row]:
-        """Returns the rows that come before a state, in their order."""
-        rows = [*map(self.loss_row, state.losses), *map(self.epoch_row, state.accuracies)]
+    def _rows(self, state: TrainingState) -> list[Row]:
+        """Returns the rows up to a state, in order, as far as the state has them."""
+        rows = [*map(self._loss_row, state.losses), *map(self._epoch_row, state.accuracies)]
         return sorted(rows, key=lambda row: (row.step, row.kind == "epoch"))
 
 
-def _place(row: Row) -> tuple[str, int]:
-    return row.kind, row.step
+class _LogFile:
+    """A file that lines are appended to; each line is written at once, and whole."""
 
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        content = path.read_bytes()
+        self._size, self._digest = len(content), hashlib.sha256(content)
+        self._file = path.open("ab", buffering=0)
 
-def _measured(row: Row, written: dict[tuple[str, int], Row]) -> Row:
-    """Returns the row that was written for this one, if it is of the same run."""
-    other = written.get(_place(row), row)
-    timeless = replace(other, temperature=None, seconds=None, images_per_second=None)
-    return other if timeless == row else row
+    @property
+    def position(self) -> str:
+        """The size in bytes and the SHA-256 of the content, as in ``TrainingState.logs``."""
+        return f"{self._size}:{self._digest.hexdigest()}"
 
+    @staticmethod
+    def truncate(path: Path, position: str) -> bool:
+        """Cuts a file off at a position; returns False if its content up to there differs.
 
-def _read(path: Path) -> dict[tuple[str, int], Row]:
-    """Reads what rows there are; lines that are none, and rows of other versions, are not."""
-    rows = {}
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            row = Row(**json.loads(line))
-            rows[_place(row)] = row
-        except (ValueError, TypeError):
-            continue
-    return rows
-
-
-def _as_json(row: Row) -> str:
-    return json.dumps(vars(row), allow_nan=False) + "\n"
-
-
-def _as_csv(row: Row) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(astuple(row))  # None becomes an empty cell
-    return text.getvalue()
-
-
-def _put(path: Path, text: str) -> None:
-    """Makes a file's content this; where it begins so, the rest is cut off and the file stays.
-
-    Whoever follows the file by ``tail -f`` goes on doing so.
-    """
-    content = text.encode()
-    if path.exists() and path.read_bytes().startswith(content):
+        The file stays the same, so that ``tail -f`` goes on.
+        """
+        size, _, digest = position.partition(":")
+        if not size.isdecimal() or not path.exists():
+            return False
+        content = path.read_bytes()[: int(size)]
+        if len(content) != int(size) or hashlib.sha256(content).hexdigest() != digest:
+            return False
         os.truncate(path, len(content))
-    else:
-        write_atomically(path, lambda file: file.write(content))
+        return True
+
+    def append(self, line: bytes) -> None:
+        _append(self._file, line)
+        self._size += len(line)
+        self._digest.update(line)
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _append(file: io.FileIO, line: bytes) -> None:
-    """Writes a line in one piece, or on a full disk none of it.
+    """Appends a line in one piece, or nothing if the disk is full.
 
     Raises:
-        OSError: It is not written.
+        OSError: The line was not written.
     """
     size = os.fstat(file.fileno()).st_size
     if file.write(line) != len(line):
         file.truncate(size)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+_HEADER = (",".join(field.name for field in fields(Row)) + "\n").encode()
+
+
+def _json(row: Row) -> bytes:
+    return (json.dumps(vars(row), allow_nan=False) + "\n").encode()
+
+
+def _csv(row: Row) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(astuple(row))  # None is an empty cell
+    return text.getvalue().encode()

@@ -1,0 +1,63 @@
+"""The data of a training run."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from digitcli.core.recipes import Recipe
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images that a run learns from and is scored on.
+
+    Attributes:
+        name: Name of the data set.
+        classes: Class names in the order of the labels.
+        mean: Mean of the pixels in 0..1, for normalization.
+        std: Standard deviation of the pixels in 0..1, for normalization.
+        train_images: uint8 (count, 28, 28).
+        train_labels: int64 (count,), indices of classes.
+        scored_images: As ``train_images``; none of them is trained on.
+        scored_labels: As ``train_labels``.
+        scored_on: "test", or "validation" for images held out of the training set, on which the
+            temperature is fitted as well.
+        checksums: Checksums of the files that the images were read from.
+        outliers: Non-digit images for outlier exposure, as ``train_images``; None if there are
+            none.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: float
+    std: float
+    train_images: Images
+    train_labels: Labels
+    scored_images: Images
+    scored_labels: Labels
+    scored_on: str = "test"
+    checksums: dict[str, str] = field(default_factory=dict)
+    outliers: Images | None = None
+
+    @property
+    def validation(self) -> int | None:
+        """Number of training images held out to score on; None if the test set is used."""
+        return len(self.scored_labels) if self.scored_on == "validation" else None
+
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """Returns the number of batches in an epoch; the last may be smaller."""
+        return math.ceil(len(self.train_labels) / batch_size)
+
+    def checksums_for(self, recipe: Recipe) -> dict[str, str]:
+        """Returns the checksums of all images that a run of a recipe uses."""
+        checksums = dict(self.checksums)
+        if recipe.outliers and self.outliers is not None:
+            digest = hashlib.sha256(self.outliers.tobytes()).hexdigest()
+            checksums["outliers"] = f"sha256:{digest}"
+        return checksums
