@@ -11,17 +11,16 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import torch
 from commands import Launch, Run, Start
 from drawn_digits import SmallMnist, drawn_data, write_small_mnist
 from faulty_server import FaultyServer, serve
 from paths import HELPERS
+from training_runs import run_training
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.loop import train
 from digitcli.data.download import manifest
 
 # Hypothesis fails a test that is slow once, as any is on a shared machine.
@@ -108,9 +107,7 @@ def launch(program: list[str]) -> Launch:
 def trained() -> Checkpoint:
     """A network that reads the digits that the tests draw."""
     recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
-    device = torch.device("cpu")
-    state = train(drawn_data(600, 200), recipe, seed=0, log_every=10, device=device)
-    return state.checkpoint
+    return run_training(drawn_data(600, 200), recipe, log_every=10).checkpoint
 
 
 @pytest.fixture

@@ -14,15 +14,17 @@ import json
 import statistics
 import sys
 from dataclasses import replace
+from pathlib import Path
 
-import torch
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the tests' own
+
 from speed import data_dir
+from training_runs import run_training
 
 from digitcli.console.download import DownloadDisplay
 from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import BEST, LESSON, QUICK, Deformation, Recipe
 from digitcli.core.training.loader import TrainingData
-from digitcli.core.training.loop import train
 from digitcli.data.datasets.registry import DatasetLocation
 from digitcli.data.datasets.training_data import load_training_data
 
@@ -70,7 +72,7 @@ def validation_data(name: str, count: int, *, with_outliers: bool) -> TrainingDa
 
 def accuracy_and_seconds(data: TrainingData, recipe: Recipe, seed: int) -> tuple[float, float]:
     try:
-        state = train(data, recipe, seed=seed, log_every=10_000, device=torch.device("cpu"))
+        state = run_training(data, recipe, seed=seed, log_every=10_000)
     except DigitcliError:  # the loss became infinite
         return 0.0, 0.0
     return state.checkpoint.metadata.accuracies[-1].accuracy, state.seconds

@@ -17,15 +17,19 @@ import argparse
 import csv
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the tests' own
 
 import numpy as np
 import torch
 from pictures import WILD
 from speed import data_dir
 from torch.nn import functional
+from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.locate import find_own
@@ -33,7 +37,6 @@ from digitcli.core.model import normalize, load_mlp, compute_logits
 from digitcli.core.recipes import BEST, FINETUNE, LESSON, OPTDIGITS, TRANSFER, Deformation, Recipe
 from digitcli.core.training.initial_weights import InitialWeights, load_initial_weights
 from digitcli.core.training.loader import TrainingData
-from digitcli.core.training.loop import train
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.outliers import make_outliers
 from digitcli.data.datasets.readers import read_split
@@ -43,7 +46,6 @@ from digitcli.data.preprocessing.mnist_form import prepare
 
 DIGITS = tuple("0123456789")
 SURE = 0.6
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def learned(
         scored_images=pictures.images[:1],
         scored_labels=pictures.labels[:1],
     )
-    result = train(data, recipe, seed=seed, log_every=10_000, device=CPU, start=start)
+    result = run_training(data, recipe, seed=seed, log_every=10_000, start=start)
     return result.checkpoint
 
 

@@ -8,18 +8,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from drawn_digits import drawn_data
+from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import save_checkpoint
 from digitcli.core.distributed.process_group import join
 from digitcli.core.recipes import BEST
-from digitcli.core.training.loop import train
 
 data = drawn_data(101, outliers=50)  # so that the last batch is uneven
 recipe = replace(BEST, epochs=2, batch_size=32, optimizer="sgd", lr=0.05)
-cpu = torch.device("cpu")
-with join(cpu) as world:
-    result = train(data, recipe, seed=1, log_every=2, device=cpu, world=world)
+with join(CPU) as world:
+    result = run_training(data, recipe, seed=1, log_every=2, world=world)
 if world.is_first:
     save_checkpoint(Path(sys.argv[1]), result.checkpoint)

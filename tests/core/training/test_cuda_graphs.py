@@ -8,6 +8,7 @@ import pytest
 import torch
 from drawn_digits import drawn_data
 from torch import Tensor
+from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.training_state import TrainingState
@@ -16,8 +17,6 @@ from digitcli.core.training import loop, optimizers
 from digitcli.core.training.callbacks.callback import Callback
 from digitcli.core.training.cuda_graphs import Replayed, Step
 from digitcli.core.training.loader import Batch, TrainingData
-
-CPU = torch.device("cpu")
 
 RECIPES = {
     "lesson": Recipe("small", epochs=2, batch_size=8, lr=0.05, momentum=0.5),
@@ -70,7 +69,7 @@ def data() -> TrainingData:
 def trained(
     data: TrainingData, recipe: Recipe, device: torch.device = CPU, who: Sequence[Callback] = ()
 ) -> Checkpoint:
-    done = loop.train(data, recipe, seed=3, log_every=5, device=device, observers=who)
+    done = run_training(data, recipe, seed=3, device=device, observers=who)
     return done.checkpoint
 
 
@@ -115,10 +114,10 @@ def test_going_on_at_a_smaller_batch_replays_the_full_ones(
 
     recipe, keeper = replace(RECIPES["lesson"], epochs=3), Keeper()
     full = 100 // recipe.batch_size
-    loop.train(data, recipe, seed=3, log_every=5, device=CPU, observers=[keeper], save_every=full)
+    run_training(data, recipe, seed=3, observers=[keeper], save_every=full)
     graphs = TapeGraphs()
     taking(by(graphs), monkeypatch)
-    loop.train(data, recipe, seed=3, log_every=5, device=CPU, resume=keeper.state)
+    run_training(data, recipe, seed=3, resume=keeper.state)
     assert (graphs.warmed, graphs.captured, graphs.replayed) == (3, 1, 2 * full - 3)
 
 

@@ -12,6 +12,7 @@ import torch
 from commands import Launch, Run
 from drawn_digits import SmallMnist, drawn_data
 from image_folders import fill
+from training_runs import CPU, run_training
 
 from digitcli.cli.train.settings import new_settings
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -30,9 +31,6 @@ from digitcli.core.model import (
 from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
 from digitcli.core.training.initial_weights import InitialWeights, copy_weights
 from digitcli.core.training.loader import TrainingData
-from digitcli.core.training.loop import train
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -93,7 +91,7 @@ def test_other_classes_have_a_new_output_layer(start: InitialWeights) -> None:
 
 def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: InitialWeights) -> None:
     recipe = Recipe("r", epochs=2, batch_size=20, lr=0.01, momentum=0.5, frozen=2)
-    checkpoint = train(data_of(), recipe, seed=0, log_every=9, device=CPU, start=start).checkpoint
+    checkpoint = run_training(data_of(), recipe, start=start).checkpoint
     for name, weight in checkpoint.weights.items():
         same = np.array_equal(weight, start.checkpoint.weights[name])
         assert same is (name[:2] in ("l1", "l2")), name
@@ -102,7 +100,7 @@ def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: InitialWeigh
 
 def test_what_cannot_be(start: InitialWeights) -> None:
     with pytest.raises(DigitcliError, match="finetune goes on from trained weights; give some"):
-        train(data_of(), FINETUNE, seed=0, log_every=9, device=CPU)
+        run_training(data_of(), FINETUNE)
     for change in ({"frozen": 5}, {"frozen": -1}, {"frozen": 1, "batch_norm": True}):
         with pytest.raises(DigitcliError, match="frozen"):
             replace(FINETUNE, **change)  # type: ignore[arg-type]
@@ -171,7 +169,7 @@ def test_recipes_with_batch_normalisation_start_too(
 def test_batch_normalisation_begins_such_that_it_changes_nothing(start: InitialWeights) -> None:
     data = data_of()
     still = Recipe("r", epochs=1, batch_size=50, lr=1e-9, momentum=0.5, batch_norm=True)
-    checkpoint = train(data, still, seed=0, log_every=9, device=CPU, start=start).checkpoint
+    checkpoint = run_training(data, still, start=start).checkpoint
     for name, weight in start.checkpoint.weights.items():
         np.testing.assert_allclose(checkpoint.weights[name], weight, rtol=0, atol=1e-4)
 

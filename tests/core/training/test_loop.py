@@ -8,6 +8,7 @@ import torch
 from drawn_digits import drawn_data, drawn_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint, layer_sizes
@@ -37,10 +38,7 @@ from digitcli.core.recipes import (
 from digitcli.core.softmax import softmax
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.loader import BatchLoader, TrainingData, check_batches, fitting_batch
-from digitcli.core.training.loop import train
 from digitcli.core.training.optimizers import optimizer_for
-
-CPU = torch.device("cpu")
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -105,7 +103,7 @@ SMALL = Recipe("small", epochs=2, batch_size=8, lr=0.05, momentum=0.5)
 
 def test_training_is_plain_sgd_as_the_lesson_writes_it(data: TrainingData) -> None:
     recorder = Recorder()
-    state = train(data, SMALL, seed=3, log_every=5, device=CPU, observers=[recorder])
+    state = run_training(data, SMALL, seed=3, observers=[recorder])
 
     torch.manual_seed(3)
     model = MLP(layer_sizes(10))
@@ -132,7 +130,7 @@ def test_training_is_plain_sgd_as_the_lesson_writes_it(data: TrainingData) -> No
 
 def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
     recipe = Recipe("r", 2, 8, 0.02, 0.9, nesterov=True, schedule="one-cycle")
-    state = train(data, recipe, seed=3, log_every=5, device=CPU)
+    state = run_training(data, recipe, seed=3)
 
     torch.manual_seed(3)
     model = MLP(layer_sizes(10))
@@ -213,7 +211,7 @@ def test_what_is_folded_away_is_of_the_weights_as_they_are(data: TrainingData) -
     recipe = replace(SMALL, optimizer="adamw", lr=0.01, batch_norm=True, batch_size=50, epochs=4)
     few = replace(data, train_images=data.train_images[:50], train_labels=data.train_labels[:50])
     few = replace(few, scored_images=few.train_images, scored_labels=few.train_labels)
-    points = train(few, recipe, seed=0, log_every=9, device=CPU).checkpoint.metadata.accuracies
+    points = run_training(few, recipe).checkpoint.metadata.accuracies
     assert [point.accuracy > 0.5 for point in points] == [True] * 4  # after one step
 
 
@@ -244,7 +242,7 @@ def test_what_is_trained_with_batch_norm_and_deformations_is_the_plain_network(
     recipe = replace(
         SMALL, optimizer="adamw", momentum=0.9, lr=0.003, batch_norm=True, batch_size=10
     )
-    plain = train(data, recipe, seed=0, log_every=5, device=CPU).checkpoint
+    plain = run_training(data, recipe).checkpoint
     assert {n: w.shape for n, w in plain.weights.items()} == {
         n: tuple(p.shape) for n, p in MLP(layer_sizes(10)).named_parameters()
     }
@@ -252,9 +250,7 @@ def test_what_is_trained_with_batch_norm_and_deformations_is_the_plain_network(
     accuracy = (scores.argmax(axis=1) == data.scored_labels).mean()
     assert plain.metadata.accuracies[-1].accuracy == accuracy
     bent = replace(recipe, deformation=Deformation(rotation=10, elastic=1))
-    one, other, third = (
-        train(data, bent, seed=seed, log_every=5, device=CPU).checkpoint for seed in (0, 0, 1)
-    )
+    one, other, third = (run_training(data, bent, seed=seed).checkpoint for seed in (0, 0, 1))
     assert one.metadata.recipe == bent
     for name, weight in one.weights.items():
         assert np.array_equal(weight, other.weights[name])
@@ -268,7 +264,7 @@ def test_outliers_teach_the_network_to_have_no_answer(data: TrainingData) -> Non
     sure = {}
     for share in (0.0, 1.0):
         recipe = replace(SMALL, epochs=15, outliers=share)
-        trained = train(data, recipe, seed=0, log_every=5, device=CPU).checkpoint
+        trained = run_training(data, recipe).checkpoint
         sure[share] = probabilities(trained, outliers).max(axis=1).mean()
         digits = probabilities(trained, data.train_images).argmax(axis=1)
         assert (digits == data.train_labels).mean() > 0.9
@@ -278,7 +274,7 @@ def test_outliers_teach_the_network_to_have_no_answer(data: TrainingData) -> Non
 
 def test_a_recipe_with_outliers_needs_some(data: TrainingData) -> None:
     with pytest.raises(DigitcliError, match="the recipe small needs outliers"):
-        train(data, replace(SMALL, outliers=0.5), seed=0, log_every=5, device=CPU)
+        run_training(data, replace(SMALL, outliers=0.5))
 
 
 @pytest.mark.parametrize(("batch_size", "better"), [(1, 2), (9, 8), (99, 98)])
@@ -287,12 +283,12 @@ def test_a_single_picture_cannot_be_normalised(
 ) -> None:
     recipe = replace(SMALL, batch_norm=True, batch_size=batch_size)
     with pytest.raises(DigitcliError, match=f"give --batch-size {better}$"):
-        train(data, recipe, seed=0, log_every=5, device=CPU)
+        run_training(data, recipe)
 
 
 def test_equal_seeds_give_equal_bits_and_others_do_not(data: TrainingData) -> None:
     def weights(seed: int) -> bytes:
-        state = train(data, SMALL, seed=seed, log_every=5, device=CPU)
+        state = run_training(data, SMALL, seed=seed)
         return b"".join(weight.tobytes() for weight in state.checkpoint.weights.values())
 
     assert weights(1) == weights(1)
@@ -301,7 +297,7 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(data: TrainingData) -> No
 
 def test_what_an_observer_is_told(data: TrainingData) -> None:
     recorder = Recorder()
-    state = train(data, SMALL, seed=0, log_every=300, device=CPU, observers=[recorder])
+    state = run_training(data, SMALL, log_every=300, observers=[recorder])
     assert recorder.batches == [(1, 10), (1, 13), (2, 10), (2, 13)]
     assert recorder.losses == []
     assert tuple(recorder.epochs) == state.checkpoint.metadata.accuracies
@@ -311,7 +307,7 @@ def test_what_an_observer_is_told(data: TrainingData) -> None:
 
 def test_only_validation_fits_the_temperature(data: TrainingData) -> None:
     recipe = replace(SMALL, temperature=1.5)
-    tested = train(data, recipe, seed=0, log_every=300, device=CPU, command="a b")
+    tested = run_training(data, recipe, log_every=300, command="a b")
     assert tested.checkpoint.metadata.temperature == 1.5
     assert tested.checkpoint.metadata.command == "a b"
     images, labels = drawn_pictures(FEWEST, 8)
@@ -323,7 +319,7 @@ def test_only_validation_fits_the_temperature(data: TrainingData) -> None:
         scored_labels=labels,
         checksums={"a": "md5:b"},
     )
-    validated = train(held, recipe, seed=0, log_every=300, device=CPU).checkpoint
+    validated = run_training(held, recipe, log_every=300).checkpoint
     temperature = fit_temperature(forward(validated, images), labels)
     assert validated.metadata.temperature == pytest.approx(temperature, rel=1e-3)
     assert validated.metadata.temperature not in (1, 1.5)
@@ -338,7 +334,7 @@ def test_a_loss_that_is_no_number_stops_the_run(data: TrainingData) -> None:
     with pytest.raises(
         DigitcliError, match="no longer a number from epoch 1, batch 2 on"
     ) as caught:
-        train(data, recipe, seed=0, log_every=5, device=CPU)
+        run_training(data, recipe)
     assert caught.value.exit_code == 1
 
 
@@ -369,7 +365,7 @@ def test_the_batch_that_fits_is_taken_where_it_is_advised(
 
 def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
     with pytest.raises(DigitcliError, match="101 is more than the 100 training pictures"):
-        train(data, replace(SMALL, batch_size=101), seed=0, log_every=5, device=CPU)
+        run_training(data, replace(SMALL, batch_size=101))
 
 
 @pytest.mark.parametrize(
@@ -464,7 +460,7 @@ def test_cuda_without_cuda_names_the_torch_build() -> None:
 def test_cuda_trains_to_the_same_losses(data: TrainingData) -> None:
     def losses(device: torch.device) -> list[float]:
         recorder = Recorder()
-        train(data, SMALL, seed=0, log_every=5, device=device, observers=[recorder])
+        run_training(data, SMALL, device=device, observers=[recorder])
         return [point.loss for point in recorder.losses]
 
     assert losses(choose_device("cuda")) == pytest.approx(losses(CPU), rel=1e-3)

@@ -16,6 +16,7 @@ import safetensors.numpy
 import torch
 from commands import Launch, Run, Start
 from drawn_digits import SmallMnist, drawn_data
+from training_runs import run_training
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
@@ -28,10 +29,8 @@ from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 from digitcli.core.training.loader import TrainingData
-from digitcli.core.training.loop import train
 from digitcli.core.training.signals import StopSignals
 
-CPU = torch.device("cpu")
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 STATE = state_path(LATEST)
 
@@ -77,12 +76,11 @@ def run_for(
     """Trains until a signal comes after so many batches."""
     resume = load_state(writer.state) if writer.state.exists() else None
     with StopSignals() as stop:
-        return train(
+        return run_training(
             data,
             recipe,
             seed=5,
             log_every=1,
-            device=CPU,
             observers=[writer, Interrupter(batches, signals)],
             resume=resume,
             stop=stop,
@@ -403,8 +401,8 @@ def test_a_place_that_cannot_be_written_any_more_loses_nothing(
 
     def go_on(batches: int) -> str:
         with pytest.raises(CheckpointError) as caught, StopSignals() as stop:
-            train(data, recipe, seed=5, log_every=1, device=CPU, resume=resume, stop=stop,
-                  observers=[writer, Interrupter(batches, (signal.SIGINT,))])  # fmt: skip
+            run_training(data, recipe, seed=5, log_every=1, resume=resume, stop=stop,
+                         observers=[writer, Interrupter(batches, (signal.SIGINT,))])  # fmt: skip
         assert caught.value.problem.startswith("cannot write folder/run")
         advice = caught.value.next_step.removesuffix("'")
         words = advice.removeprefix("the run was saved elsewhere, go on with '")
