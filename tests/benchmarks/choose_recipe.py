@@ -22,10 +22,11 @@ from speed import data_dir
 from training_runs import run_training
 
 from digitcli.console.download import DownloadDisplay
+from digitcli.core.checkpointing.training_state import Settings
 from digitcli.core.errors import DigitcliError
 from digitcli.core.recipes import BEST, LESSON, QUICK, Deformation, Recipe
-from digitcli.core.training.loader import TrainingData
-from digitcli.data.datasets.registry import DatasetLocation
+from digitcli.core.training.data import TrainingData
+from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 from digitcli.data.datasets.training_data import load_training_data
 
 OPTDIGITS = [
@@ -66,8 +67,10 @@ CHOICES = {  # candidates, data set, pictures held out, seeds
 
 def validation_data(name: str, count: int, *, with_outliers: bool) -> TrainingData:
     with DownloadDisplay() as progress:
-        source = DatasetLocation(data_dir(), [], progress)
-        return load_training_data(name, source, validation=count, seed=1, outliers=with_outliers)
+        location, dataset = DatasetLocation(data_dir(), [], progress), find_dataset(name)
+        recipe = BEST if with_outliers else LESSON
+        settings = Settings(name, dataset.classes, None, count, recipe, seed=1, log_every=1)
+        return load_training_data(dataset, location, settings)
 
 
 def accuracy_and_seconds(data: TrainingData, recipe: Recipe, seed: int) -> tuple[float, float]:

@@ -33,10 +33,10 @@ from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.locate import find_own
-from digitcli.core.model import normalize, load_mlp, compute_logits
+from digitcli.core.model import compute_logits, load_mlp, normalize
 from digitcli.core.recipes import BEST, FINETUNE, LESSON, OPTDIGITS, TRANSFER, Deformation, Recipe
+from digitcli.core.training.data import TrainingData
 from digitcli.core.training.initial_weights import InitialWeights, load_initial_weights
-from digitcli.core.training.loader import TrainingData
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.outliers import make_outliers
 from digitcli.data.datasets.readers import read_split
@@ -93,7 +93,7 @@ def learned(
         scored_images=pictures.images[:1],
         scored_labels=pictures.labels[:1],
     )
-    result = run_training(data, recipe, seed=seed, log_every=10_000, start=start)
+    result = run_training(data, recipe, seed=seed, log_every=10_000, initial=start)
     return result.checkpoint
 
 
@@ -132,7 +132,7 @@ def update_batch_norm(wild: Path, seeds: int) -> None:
         )
         result = score(checkpoint, other)
         show(
-            start=start,
+            initial=start,
             learned=None if seed is None else len(halves[half]),
             seed=seed,
             right=result.right,

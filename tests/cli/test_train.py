@@ -141,7 +141,7 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
         f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
         "temperature 1 (not fitted)"
     )
-    assert "fewer than 500 pictures held out: the temperature is not fitted\n" in result.stderr
+    assert "fewer than 500 images held out: the temperature is not fitted\n" in result.stderr
     value = [json.loads(line) for line in run(
         "train", *FLAGS, "--validation", 60, "--seed", 4, "--json"
     ).stdout.splitlines()][-2:]  # fmt: skip
@@ -187,7 +187,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--lr", "fast"], "--lr"),
         (["--momentum", "1"], "momentum 1.0"),
         (["--batch-size", "0"], "--batch-size"),
-        (["--batch-size", "601"], "601 is more than the 600 training pictures"),
+        (["--batch-size", "601"], "601 is larger than the 600 training images"),
         (["--recipe", "slow"], "there is no recipe 'slow'; choose lesson, quick, best, optdigits"),
         (["--dataset", "cifar"], "there is no data set 'cifar'; choose mnist, fashion-mnist, "),
         (["--device", "gpu"], "there is no device 'gpu'"),
@@ -195,7 +195,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--validation", "0"], "--validation"),
         (["--validation", "9"], "give --validation 10 to 590"),
         (["--validation", "600"], "holding 600 out of 600 training pictures"),
-        (["--validation", "590", "--batch-size", "65"], "65 is more than the 10 training pict"),
+        (["--validation", "590", "--batch-size", "65"], "65 is larger than the 10 training imag"),
         (["--seed", "-1"], "--seed"),
         (["--output", "."], "cannot write .: it is not a plain file"),
         (["--output", "old/new"], "cannot write old/new: "),

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.data import TrainingData
 from digitcli.data.datasets.outliers import make_outliers
 from digitcli.data.download.manifest import DataFile
 from digitcli.data.preprocessing.mnist_form import prepare

@@ -18,6 +18,6 @@ from digitcli.core.recipes import BEST
 data = drawn_data(101, outliers=50)  # so that the last batch is uneven
 recipe = replace(BEST, epochs=2, batch_size=32, optimizer="sgd", lr=0.05)
 with join(CPU) as world:
-    result = run_training(data, recipe, seed=1, log_every=2, world=world)
+    result = run_training(data, recipe, seed=1, log_every=2, group=world)
 if world.is_first:
     save_checkpoint(Path(sys.argv[1]), result.checkpoint)

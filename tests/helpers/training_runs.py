@@ -4,9 +4,11 @@ from typing import Any
 
 import torch
 
+from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import EpochResult
-from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.data import TrainingData
+from digitcli.core.training.initial_weights import InitialWeights
 from digitcli.core.training.loop import train
 
 CPU = torch.device("cpu")
@@ -19,7 +21,11 @@ def run_training(
     seed: int = 0,
     log_every: int = 5,
     device: torch.device = CPU,
+    initial: InitialWeights | None = None,
+    resume: TrainingState | None = None,
     **options: Any,
 ) -> EpochResult:
-    """Trains as ``digitcli.core.training.loop.train`` does; ``options`` are further ones of it."""
-    return train(data, recipe, seed=seed, log_every=log_every, device=device, **options)
+    """Trains with the settings that the data and the recipe make; ``options`` go to ``train``."""
+    start = resume.settings.start if resume else initial.checksum if initial else None
+    settings = Settings(data.name, data.classes, start, data.validation, recipe, seed, log_every)
+    return train(data, settings, device=device, initial=initial, resume=resume, **options)

@@ -13,7 +13,7 @@ from PIL import Image
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.training.callbacks.callback import EpochResult
-from digitcli.report.curve import Curve
+from digitcli.report.curve import LearningCurve
 
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 
@@ -42,15 +42,15 @@ def test_png_is_drawn_after_every_epoch_and_from_the_first_after_a_resume(
 ) -> None:
     pytest.importorskip("matplotlib")
     drawn = []
-    real = Curve.on_epoch
+    real = LearningCurve.on_epoch
 
-    def watched(self: Curve, result: EpochResult) -> None:
+    def watched(self: LearningCurve, result: EpochResult) -> None:
         real(self, result)
         drawn.append(self.path.read_bytes())
         if len(drawn) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Curve, "on_epoch", watched)
+    monkeypatch.setattr(LearningCurve, "on_epoch", watched)
     flags = ("--mirror", small_mnist.folder, "--plot", "curve.PNG")
     assert run("train", *FLAGS, *flags).exit_code == 130
     assert run("train", "--resume", *flags).exit_code == 0

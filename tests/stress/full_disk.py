@@ -93,7 +93,7 @@ class Scene:
 
     def expect_rescue(self, name: str, code: int, errors: str) -> None:
         """Expects that the run was saved elsewhere, and goes on from there to the same file."""
-        self.expect_fault(name, code, errors, "the run was saved elsewhere, go on with '")
+        self.expect_fault(name, code, errors, "the run was saved elsewhere, continue with '")
         command = errors.rsplit("go on with '", 1)[-1].rstrip().removesuffix("'")
         words = shlex.split(command)
         if words[:1] != ["digitcli"]:

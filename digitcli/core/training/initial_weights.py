@@ -75,14 +75,14 @@ def build_model(
     batch_norm = group.batch_norm if recipe.batch_norm else None
     model = MLP(layer_sizes(len(data.classes)), batch_norm=batch_norm)
     if initial is not None:
-        _copy_weights(model, initial, data)
+        copy_weights(model, initial, data)
     for layer in model.layers[: recipe.frozen]:
         layer.requires_grad_(False)
     return model
 
 
 @torch.no_grad()
-def _copy_weights(model: MLP, initial: InitialWeights, data: TrainingData) -> None:
+def copy_weights(model: MLP, initial: InitialWeights, data: TrainingData) -> None:
     """Copies the weights of a checkpoint into a new model, so that both give the same answers.
 
     The first layer accounts for another normalization of the pixels. An output layer for other

@@ -72,7 +72,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_training(
     flags = ("--batch-size", 51, "--mirror", small_mnist.folder)
     two = together(*program[1:], "train", *flags)
     assert two.returncode != 0
-    problem = "error: 2 processes cannot share a batch of 51 evenly; give --batch-size 50,"
+    problem = "error: 2 processes cannot share a batch of 51 images evenly; give --batch-size 50,"
     assert f"digitcli: {problem}" in two.stderr
     assert f"digitcli [rank 1]: {problem}" in two.stderr
     assert not LATEST.exists()
@@ -89,12 +89,12 @@ def test_a_signal_saves_and_one_process_goes_on(
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "go on with 'digitcli train --resume'" in errors
+    assert "continue with 'digitcli train --resume'" in errors
     place = load_state(state_path(LATEST)).place
     resumed = start("train", "--resume")
     assert resumed.returncode == 0
-    assert f"digitcli: going on {place}\n" in resumed.stderr
-    assert "digitcli: processes was 2 so far, now 1: " in resumed.stderr
+    assert f"digitcli: resuming {place}\n" in resumed.stderr
+    assert "digitcli: processes was 2, now 1: " in resumed.stderr
     start("train", *flags, "--output", "alone")
     assert_equal_to_rounding(load_checkpoint(Path("alone")), load_checkpoint(LATEST))
 
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_ends_the_run(program: list[str], small_mnist: SmallM
 def test_parts_cover_everything_once() -> None:
     for size in (1, 2, 3, 7):
         for count in (0, 1, 6, 7, 50):
-            parts = [range(count)[ProcessGroup(rank, size).part(count)] for rank in range(size)]
+            parts = [range(count)[ProcessGroup(rank, size).shard(count)] for rank in range(size)]
             assert [i for part in parts for i in part] == list(range(count))
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
 

@@ -1,4 +1,4 @@
-"""Noticing that other programs want the cores."""
+"""Noticing that other programs use the CPU."""
 
 import os
 import subprocess
@@ -77,14 +77,16 @@ from drawn_digits import drawn_data
 from digitcli.console.training import training_display
 from digitcli.core.recipes import LESSON
 
-display = training_display(drawn_data(), LESSON, as_json=False)
-with display.live():
+data = drawn_data()
+display = training_display(data, LESSON, as_json=False)
+with display:
+    display.on_start(data, None, None)
     display.on_batches(1, 1)
     display.bar.progress.refresh()
-    display.on_crowded(2)
+    display.on_contention(2)
     display.on_batches(1, 2)
     display.bar.progress.refresh()
-    display.on_plain("it has none")
+    display.on_capture_failed("it has none")
     display.on_batches(2, 1)
 """
 
@@ -102,8 +104,8 @@ def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
         )
     assert screen.code == 0
     crowded, plain = screen.lines  # and nothing that is left of the bar
-    assert crowded.startswith("digitcli: other programs want the cores")
-    assert plain.startswith("digitcli: steps cannot be captured")
+    assert crowded.startswith("digitcli: other programs use the CPU")
+    assert plain.startswith("digitcli: the steps cannot be captured")
     assert "epoch 1/10" in screen.raw
 
 

@@ -12,11 +12,13 @@ from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.training_state import TrainingState
+from digitcli.core.distributed.rank import Rank
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.training import loop, optimizers
 from digitcli.core.training.callbacks.callback import Callback
-from digitcli.core.training.cuda_graphs import Replayed, Step
-from digitcli.core.training.loader import Batch, TrainingData
+from digitcli.core.training.cuda_graphs import CapturedStep, CudaGraphs, Step
+from digitcli.core.training.data import TrainingData
+from digitcli.core.training.loader import Batch
 
 RECIPES = {
     "lesson": Recipe("small", epochs=2, batch_size=8, lr=0.05, momentum=0.5),
@@ -26,14 +28,14 @@ RECIPES = {
 """Of 100 pictures the last batch is smaller, and not replayed."""
 
 
-class TapeGraphs:
+class TapeGraphs(CudaGraphs):
     """Stands in for CUDA's graphs: what was captured is done anew, on the tensors of then."""
 
     def __init__(self, fault: str | None = None) -> None:
         self.fault = fault
         self.warmed = self.captured = self.replayed = 0
 
-    def warm(self, work: Callable[[], Tensor]) -> Tensor:
+    def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
         self.warmed += 1
         return work()
 
@@ -57,7 +59,7 @@ class Listener(Callback):
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def on_plain(self, reason: str) -> None:
+    def on_capture_failed(self, reason: str) -> None:
         self.told.append(reason)
 
 
@@ -69,7 +71,7 @@ def data() -> TrainingData:
 def trained(
     data: TrainingData, recipe: Recipe, device: torch.device = CPU, who: Sequence[Callback] = ()
 ) -> Checkpoint:
-    done = run_training(data, recipe, seed=3, device=device, observers=who)
+    done = run_training(data, recipe, seed=3, device=device, callbacks=who)
     return done.checkpoint
 
 
@@ -77,11 +79,20 @@ Make = Callable[[Step, int, Callable[[str], None]], Step]
 
 
 def taking(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "fastest", lambda step, size, _, on_plain: make(step, size, on_plain))
+    def capture(
+        step: Step, size: int, _: torch.device, callbacks: Sequence[Callback], __: Rank
+    ) -> Step:
+        def on_failure(reason: str) -> None:
+            for callback in callbacks:
+                callback.on_capture_failed(reason)
+
+        return make(step, size, on_failure)
+
+    monkeypatch.setattr(loop, "capture_step", capture)
 
 
 def by(graphs: TapeGraphs) -> Make:
-    return lambda step, size, on_plain: Replayed(step, size, CPU, graphs, on_plain)
+    return lambda step, size, on_failure: CapturedStep(step, size, CPU, graphs, on_failure)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -114,7 +125,7 @@ def test_going_on_at_a_smaller_batch_replays_the_full_ones(
 
     recipe, keeper = replace(RECIPES["lesson"], epochs=3), Keeper()
     full = 100 // recipe.batch_size
-    run_training(data, recipe, seed=3, observers=[keeper], save_every=full)
+    run_training(data, recipe, seed=3, callbacks=[keeper], save_every=full)
     graphs = TapeGraphs()
     taking(by(graphs), monkeypatch)
     run_training(data, recipe, seed=3, resume=keeper.state)
@@ -146,9 +157,9 @@ def test_a_step_asks_the_device_for_no_value(
 
     def once(step: Step, size: int, _: Callable[[str], None]) -> Step:
         def take(batch: Batch, lr: float | Tensor) -> Tensor:  # noqa: ARG001
-            assert len(batch.y) == size
-            loss = step(batch, torch.empty((), device=batch.x.device))
-            assert loss.device.type == batch.x.device.type == "meta"
+            assert len(batch.labels) == size
+            loss = step(batch, torch.empty((), device=batch.images.device))
+            assert loss.device.type == batch.images.device.type == "meta"
             raise SeenError
 
         return take

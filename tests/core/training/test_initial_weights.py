@@ -22,15 +22,16 @@ from digitcli.core.checkpointing.training_state import Settings
 from digitcli.core.errors import DigitcliError
 from digitcli.core.model import (
     MLP,
-    measure,
-    normalised,
-    plain_mlp,
-    predict_logits,
-    weights_of,
+    compute_logits,
+    extract_weights,
+    load_mlp,
+    normalize,
+    update_batch_norm,
 )
 from digitcli.core.recipes import BEST, FINETUNE, TRANSFER, Recipe
+from digitcli.core.training.data import TrainingData
 from digitcli.core.training.initial_weights import InitialWeights, copy_weights
-from digitcli.core.training.loader import TrainingData
+from digitcli.data.datasets.registry import find_dataset
 
 
 @pytest.fixture
@@ -44,8 +45,8 @@ def data_of(classes: str = "0123456789", mean: float = 0.1307, std: float = 0.30
 
 def scores(model: MLP, data: TrainingData) -> torch.Tensor:
     """The plain network's, batch normalisation folded away."""
-    x = normalised(data.train_images, data.mean, data.std, CPU)
-    return predict_logits(plain_mlp(weights_of(model), CPU), x)
+    x = normalize(data.train_images, data.mean, data.std, CPU)
+    return compute_logits(load_mlp(extract_weights(model), CPU), x)
 
 
 @pytest.mark.parametrize("batch_norm", [None, torch.nn.BatchNorm1d])
@@ -56,13 +57,13 @@ def test_a_start_answers_as_its_checkpoint_does(
     data = data_of(mean=mean, std=std)
     model = MLP((784, 512, 256, 128, 64, 10), batch_norm=batch_norm)
     copy_weights(model, start, data)
-    measure(model, normalised(data.train_images, mean, std, CPU), neutral=True)
+    update_batch_norm(model, normalize(data.train_images, mean, std, CPU), neutral=True)
     known = start.checkpoint.metadata
-    x = normalised(data.train_images, known.mean, known.std, CPU)
-    expected = predict_logits(plain_mlp(start.checkpoint.weights, CPU), x)
+    x = normalize(data.train_images, known.mean, known.std, CPU)
+    expected = compute_logits(load_mlp(start.checkpoint.weights, CPU), x)
     torch.testing.assert_close(scores(model, data), expected, rtol=0, atol=1e-4)
     if batch_norm is None and mean == known.mean:
-        for name, weight in weights_of(model).items():
+        for name, weight in extract_weights(model).items():
             assert np.array_equal(weight, start.checkpoint.weights[name])
 
 
@@ -70,8 +71,8 @@ def test_normalised_layers_begin_with_what_their_pictures_have(start: InitialWei
     data = data_of()
     model = MLP((784, 512, 256, 128, 64, 10), batch_norm=torch.nn.BatchNorm1d)
     copy_weights(model, start, data)
-    x = normalised(data.train_images, data.mean, data.std, CPU)
-    measure(model, x, neutral=True)
+    x = normalize(data.train_images, data.mean, data.std, CPU)
+    update_batch_norm(model, x, neutral=True)
     before = scores(model, data)
     torch.testing.assert_close(model(x), before, rtol=0, atol=1e-3)  # in training, over the batch
 
@@ -84,14 +85,14 @@ def test_other_classes_have_a_new_output_layer(start: InitialWeights) -> None:
     torch.manual_seed(3)
     model = MLP((784, 512, 256, 128, 64, 10))
     copy_weights(model, start, data)
-    weights = weights_of(model)
-    assert np.array_equal(weights["l5.weight"], weights_of(fresh)["l5.weight"])
+    weights = extract_weights(model)
+    assert np.array_equal(weights["l5.weight"], extract_weights(fresh)["l5.weight"])
     assert np.array_equal(weights["l4.weight"], start.checkpoint.weights["l4.weight"])
 
 
 def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: InitialWeights) -> None:
     recipe = Recipe("r", epochs=2, batch_size=20, lr=0.01, momentum=0.5, frozen=2)
-    checkpoint = run_training(data_of(), recipe, start=start).checkpoint
+    checkpoint = run_training(data_of(), recipe, initial=start).checkpoint
     for name, weight in checkpoint.weights.items():
         same = np.array_equal(weight, start.checkpoint.weights[name])
         assert same is (name[:2] in ("l1", "l2")), name
@@ -169,7 +170,7 @@ def test_recipes_with_batch_normalisation_start_too(
 def test_batch_normalisation_begins_such_that_it_changes_nothing(start: InitialWeights) -> None:
     data = data_of()
     still = Recipe("r", epochs=1, batch_size=50, lr=1e-9, momentum=0.5, batch_norm=True)
-    checkpoint = run_training(data, still, start=start).checkpoint
+    checkpoint = run_training(data, still, initial=start).checkpoint
     for name, weight in start.checkpoint.weights.items():
         np.testing.assert_allclose(checkpoint.weights[name], weight, rtol=0, atol=1e-4)
 
@@ -183,7 +184,7 @@ def test_no_class_of_the_network_is_among_the_outliers(
     metadata = replace(trained.metadata, classes=tuple(known), layer_sizes=layer_sizes(len(known)))
     start = InitialWeights(Checkpoint(trained.weights, metadata), "sha256:", "known")
     given = {"dataset": "optdigits", "recipe": "best"}
-    assert new_settings(given, start).recipe.outliers == expected
+    assert new_settings(given, find_dataset("optdigits"), start).recipe.outliers == expected
 
 
 @pytest.mark.parametrize(

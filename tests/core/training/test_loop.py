@@ -20,11 +20,11 @@ from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.model import (
     MLP,
-    update_batch_norm,
-    normalize,
-    load_mlp,
     compute_logits,
     extract_weights,
+    load_mlp,
+    normalize,
+    update_batch_norm,
 )
 from digitcli.core.recipes import (
     BEST,
@@ -37,8 +37,9 @@ from digitcli.core.recipes import (
 )
 from digitcli.core.softmax import softmax
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
-from digitcli.core.training.loader import BatchLoader, TrainingData, check_batches, fitting_batch
-from digitcli.core.training.optimizers import optimizer_for
+from digitcli.core.training.data import TrainingData
+from digitcli.core.training.loader import BatchLoader, check_batches, fitting_batch_size
+from digitcli.core.training.optimizers import make_optimizer
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -103,7 +104,7 @@ SMALL = Recipe("small", epochs=2, batch_size=8, lr=0.05, momentum=0.5)
 
 def test_training_is_plain_sgd_as_the_lesson_writes_it(data: TrainingData) -> None:
     recorder = Recorder()
-    state = run_training(data, SMALL, seed=3, observers=[recorder])
+    state = run_training(data, SMALL, seed=3, callbacks=[recorder])
 
     torch.manual_seed(3)
     model = MLP(layer_sizes(10))
@@ -170,15 +171,17 @@ def test_the_updates_are_those_of_torchs_classes(
             theirs, lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=decay
         )
     )
-    optimizer = optimizer_for(recipe, ours)
+    optimizer = make_optimizer(recipe, ours)
     for step in range(20):
         lr = 0.1 / (1 + step)  # it changes from step to step
         reference.param_groups[0]["lr"] = lr
         gradients = [torch.randn_like(p) for p in ours]
-        for parameter, gradient in zip(theirs, gradients, strict=True):
-            parameter.grad = gradient.clone()
+        optimizer.zero_grad()
+        for our, their, gradient in zip(ours, theirs, gradients, strict=True):
+            assert our.grad is None
+            our.grad, their.grad = gradient.clone(), gradient.clone()
         reference.step()
-        optimizer.step(gradients, lr)
+        optimizer.step(lr)
         for our, their in zip(ours, theirs, strict=True):
             assert torch.allclose(our, their, rtol=0, atol=1e-6)
 
@@ -297,7 +300,7 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(data: TrainingData) -> No
 
 def test_what_an_observer_is_told(data: TrainingData) -> None:
     recorder = Recorder()
-    state = run_training(data, SMALL, log_every=300, observers=[recorder])
+    state = run_training(data, SMALL, log_every=300, callbacks=[recorder])
     assert recorder.batches == [(1, 10), (1, 13), (2, 10), (2, 13)]
     assert recorder.losses == []
     assert tuple(recorder.epochs) == state.checkpoint.metadata.accuracies
@@ -331,9 +334,7 @@ def test_only_validation_fits_the_temperature(data: TrainingData) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_run(data: TrainingData) -> None:
     recipe = replace(SMALL, lr=1e20)
-    with pytest.raises(
-        DigitcliError, match="no longer a number from epoch 1, batch 2 on"
-    ) as caught:
+    with pytest.raises(DigitcliError, match="not finite from epoch 1, batch 2 on") as caught:
         run_training(data, recipe)
     assert caught.value.exit_code == 1
 
@@ -354,17 +355,17 @@ def test_the_batch_that_fits_is_taken_where_it_is_advised(
 ) -> None:
     data = replace(data, train_images=data.train_images[:pictures])
     recipe, world = replace(SMALL, batch_size=batch_size), Rank(0, processes)
-    assert fitting_batch(pictures, recipe, world) == expected
+    assert fitting_batch_size(pictures, recipe, world) == expected
     with pytest.raises(DigitcliError) as refused:
         check_batches(data, recipe, world)
-    advice = "bring more pictures" if expected is None else f"give --batch-size {expected}"
+    advice = "add images" if expected is None else f"give --batch-size {expected}"
     assert refused.value.next_step.startswith(advice)
     if expected is not None:
         check_batches(data, replace(recipe, batch_size=expected), world)
 
 
 def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
-    with pytest.raises(DigitcliError, match="101 is more than the 100 training pictures"):
+    with pytest.raises(DigitcliError, match="101 is larger than the 100 training images"):
         run_training(data, replace(SMALL, batch_size=101))
 
 
@@ -460,7 +461,7 @@ def test_cuda_without_cuda_names_the_torch_build() -> None:
 def test_cuda_trains_to_the_same_losses(data: TrainingData) -> None:
     def losses(device: torch.device) -> list[float]:
         recorder = Recorder()
-        run_training(data, SMALL, device=device, observers=[recorder])
+        run_training(data, SMALL, device=device, callbacks=[recorder])
         return [point.loss for point in recorder.losses]
 
     assert losses(choose_device("cuda")) == pytest.approx(losses(CPU), rel=1e-3)

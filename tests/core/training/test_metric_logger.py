@@ -145,7 +145,7 @@ def stopped(run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) 
 
 def test_how_to_go_on_names_the_folder(stopped: str) -> None:
     command = "digitcli train --resume --output 'a name' --log-dir log"
-    assert stopped.endswith(f"; go on with '{command}'\n")
+    assert stopped.endswith(f"; continue with '{command}'\n")
 
 
 @pytest.mark.usefixtures("stopped", "no_events")
@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_training(
         result = run(*flags)
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert line.endswith("choose another folder by --log-dir")
+    assert line.endswith("choose another folder with --log-dir")
     assert not LATEST.exists()
 
 
@@ -270,8 +270,8 @@ def test_a_full_disk_ends_the_run_which_can_go_on(
         result = run(*flags, "--mirror", small_mnist.folder)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
-        "digitcli: error: cannot write to log: No space left on device; "
-        "choose another folder by --log-dir"
+        "digitcli: error: cannot write log: No space left on device; "
+        "choose another folder with --log-dir"
     )
     assert load_state(state_path(LATEST)).place == "after epoch 1 of 3"
     assert run(*flags, "--resume").exit_code == 0

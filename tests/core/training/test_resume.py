@@ -28,7 +28,7 @@ from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
-from digitcli.core.training.loader import TrainingData
+from digitcli.core.training.data import TrainingData
 from digitcli.core.training.signals import StopSignals
 
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
@@ -81,9 +81,9 @@ def run_for(
             recipe,
             seed=5,
             log_every=1,
-            observers=[writer, Interrupter(batches, signals)],
+            callbacks=[writer, Interrupter(batches, signals)],
             resume=resume,
-            stop=stop,
+            signals=stop,
             **options,
         )
 
@@ -171,7 +171,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == code
     state = load_state(state_path(Path(output)))
-    advice = f"go on with 'digitcli train --resume --output {shlex.quote(output)}'"
+    advice = f"continue with 'digitcli train --resume --output {shlex.quote(output)}'"
     assert err == f"digitcli: stopped {state.place}; {advice}\n"
     assert all(line.startswith("epoch ") for line in out.splitlines())
 
@@ -206,7 +206,7 @@ def interrupted(run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPat
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 3)
     assert result.exit_code == 143
     assert result.stderr.splitlines()[-1] == (
-        "digitcli: stopped after batch 5 of epoch 2; go on with 'digitcli train --resume'"
+        "digitcli: stopped after batch 5 of epoch 2; continue with 'digitcli train --resume'"
     )
     return STATE
 
@@ -218,7 +218,7 @@ def test_what_is_not_given_is_taken_from_the_interrupted_run(
     run("train", *FLAGS, "--seed", 3, "--output", "whole")
     result = run("train", "--resume", "--json")
     assert result.exit_code == 0
-    assert "digitcli: going on after batch 5 of epoch 2" in result.stderr
+    assert "digitcli: resuming after batch 5 of epoch 2" in result.stderr
     assert "will be replaced" not in result.stderr
     first, *_, done = map(json.loads, result.stdout.splitlines())
     assert (first["epoch"], first["batch"]) == (2, 10)
@@ -281,8 +281,8 @@ def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: P
     result = run("train", *FLAGS)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"digitcli: error: an interrupted run is at {interrupted}; go on with --resume, or start "
-        "over with --no-resume\n"
+        f"digitcli: error: an interrupted run is at {interrupted}; continue with --resume, or "
+        "start over with --no-resume\n"
     )
     assert interrupted.read_bytes() == before
     assert run("train", *FLAGS, "--output", "elsewhere").exit_code == 0
@@ -379,7 +379,7 @@ def test_a_loss_that_becomes_nan_keeps_what_is_good(run: Run, interrupted: Path)
     result = run("train", "--resume")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
-        "digitcli: error: the loss is no longer a number from epoch 2, batch 6 on; lower --lr or "
+        "digitcli: error: the loss is not finite from epoch 2, batch 6 on; lower --lr or "
         "--momentum, and start over with --no-resume"
     )
     assert (LATEST.read_bytes(), interrupted.read_bytes()) == before
@@ -401,11 +401,11 @@ def test_a_place_that_cannot_be_written_any_more_loses_nothing(
 
     def go_on(batches: int) -> str:
         with pytest.raises(CheckpointError) as caught, StopSignals() as stop:
-            run_training(data, recipe, seed=5, log_every=1, resume=resume, stop=stop,
-                         observers=[writer, Interrupter(batches, (signal.SIGINT,))])  # fmt: skip
+            run_training(data, recipe, seed=5, log_every=1, resume=resume, signals=stop,
+                         callbacks=[writer, Interrupter(batches, (signal.SIGINT,))])  # fmt: skip
         assert caught.value.problem.startswith("cannot write folder/run")
         advice = caught.value.next_step.removesuffix("'")
-        words = advice.removeprefix("the run was saved elsewhere, go on with '")
+        words = advice.removeprefix("the run was saved elsewhere, continue with '")
         *command, rescued = shlex.split(words)
         assert command == ["digitcli", "train", "--resume", "--output"]
         return rescued
@@ -427,7 +427,7 @@ def test_a_last_epoch_that_cannot_be_written_is_saved_elsewhere(
     recipe = replace(RECIPES["plain"], epochs=1)
     Path("file").touch()
     with pytest.raises(
-        CheckpointError, match="the run is over, its weights were saved as"
+        CheckpointError, match="the run is complete, its weights were saved as"
     ) as error:
         run_for(data, recipe, CheckpointWriter(Path("file/run")), -1)
     rescued = Path(error.value.next_step.rsplit(" ", 1)[1])
@@ -447,7 +447,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == (
         f"digitcli: error: cannot write {LATEST}: File too large; no other place could be written "
-        "either, make room"
+        "either, free some space"
     )
     assert checkpoint.read_bytes() == before
     assert names_in("checkpoints") == [LATEST.name]

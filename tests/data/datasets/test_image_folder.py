@@ -13,13 +13,14 @@ from drawn_digits import draw_digit
 from image_folders import fill
 from PIL import Image
 
-from digitcli.cli.train.settings import new_settings, with_batches_of
+from digitcli.cli.train.settings import new_settings, with_fitting_batches
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DatasetError
 from digitcli.core.recipes import BEST
 from digitcli.data.datasets.image_folder import PictureFolder, find_classes, folder_of, split_of
+from digitcli.data.datasets.registry import find_dataset
 from digitcli.data.datasets.split import Split
 from digitcli.data.images.grayscale import read_picture
 from digitcli.data.preprocessing.mnist_form import prepare
@@ -241,22 +242,22 @@ def test_a_recipe_shrinks_its_batches_to_a_few_pictures(run: Run) -> None:
     flags = ("train", "--dataset", "folder:mine", "--epochs", 2)
     result = run(*flags)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == ("digitcli: batches of 2 pictures in place of 16: there are no more\n")
+    assert result.stderr == "digitcli: batch size reduced from 16 to 2: only 2 training images\n"
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.recipe.batch_size == 2
     assert "--batch-size 2" in metadata.command
     for given in (3, 16):  # 16 is the recipe's own
         result = run(*flags, "--batch-size", given)
-        assert f"a batch of {given} is more than the 2 training pictures" in result.stderr
+        assert f"the batch size {given} is larger than the 2 training images" in result.stderr
 
 
 def test_a_recipe_with_smaller_batches_has_no_temperature_yet() -> None:
-    settings = new_settings({"recipe": "best"}, None)
+    settings = new_settings({"recipe": "best"}, find_dataset("mnist"), None)
     assert settings.recipe.temperature == BEST.temperature != 1
-    assert with_batches_of(settings, BEST.batch_size, Rank(0, 1)) is settings
-    small = with_batches_of(settings, 41, Rank(0, 2)).recipe
+    assert with_fitting_batches(settings, BEST.batch_size, Rank(0, 1)) is settings
+    small = with_fitting_batches(settings, 41, Rank(0, 2)).recipe
     assert (small.batch_size, small.temperature) == (38, 1)
-    assert with_batches_of(settings, 1, Rank(0, 2)) is settings  # which is then refused
+    assert with_fitting_batches(settings, 1, Rank(0, 2)) is settings  # which is then refused
 
 
 def test_files_are_looked_through_once_and_none_that_is_no_picture_for_its_size(
