@@ -88,7 +88,7 @@ def test_a_missing_library_is_named_before_training(
     result = run("train", "--dataset", "optdigits", "--plot", "curve.png")
     assert result.exit_code == 2
     assert result.stderr == (
-        "digitcli: error: curves are drawn with matplotlib, and matplotlib cannot be imported; "
+        "digitcli: error: --plot needs matplotlib, and matplotlib cannot be imported; "
         "run pip install 'digitcli[plot]'\n"
     )
     assert not Path("curve.png").exists()
@@ -98,8 +98,8 @@ def test_a_missing_library_is_named_before_training(
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("curve.pdf", "--plot draws no file named curve.pdf; name it curve.png or curve.svg"),
-        ("curve", "--plot draws no file named curve; name it curve.png or curve.svg"),
+        ("curve.pdf", "--plot cannot write curve.pdf; name it curve.png or curve.svg"),
+        ("curve", "--plot cannot write curve; name it curve.png or curve.svg"),
         ("taken.png", "cannot write taken.png: it is not a plain file"),
     ],
 )

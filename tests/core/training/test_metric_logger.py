@@ -149,16 +149,21 @@ def test_how_to_go_on_names_the_folder(stopped: str) -> None:
 
 
 @pytest.mark.usefixtures("stopped", "no_events")
-def test_rows_that_are_lost_or_foreign_are_written_from_the_state(run: Run) -> None:
+@pytest.mark.parametrize("damaged", ["changed", "shorter", "missing"])
+def test_lost_or_foreign_rows_are_restored_from_the_state(run: Run, damaged: str) -> None:
     before = rows()
     assert [row["step"] for row in before] == [5, 10, 12, 17]
-    kept, foreign = before[0], {**before[1], "loss": 7.0, "seconds": 0.5}
-    text = "\n".join(["{half", "[]", '{"kind": "loss"}', json.dumps(kept), json.dumps(foreign)])
-    LINES.write_text(text)  # the epoch's row is missing
+    foreign = {**before[1], "loss": 7.0, "seconds": 0.5}
+    lines = LINES.read_text().splitlines()
+    if damaged == "changed":
+        LINES.write_text("\n".join([lines[0], json.dumps(foreign), *lines[2:], *lines]))
+    elif damaged == "shorter":
+        LINES.write_text("\n".join(["{half", lines[0]]))
+    else:
+        TABLE.unlink()
     assert run("train", "--resume", "--output", "a name", "--log-dir", "log").exit_code == 0
     after = rows()
-    assert after[0] == kept
-    for row, known in zip(after[1:4], before[1:], strict=True):
+    for row, known in zip(after[:4], before, strict=True):
         unmeasured = {**known, "seconds": None, "images_per_second": None, "temperature": None}
         assert row == unmeasured
     assert [row["step"] for row in after] == [5, 10, 12, 17, 22, 24, 29, 34, 36]
