@@ -104,6 +104,15 @@ def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
     assert broken_links(page) == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_modules_that_a_page_names_exist(page: Path) -> None:
+    modules = [
+        path.as_posix() for name in ("digitcli", "tests") for path in ROOT.glob(f"{name}/**/*.py")
+    ]
+    for named in re.findall(r"`(?:python )?([\w/]+\.py)\b", without_code(page)):
+        assert any(module.endswith(f"/{named}") for module in modules), named
+
+
 def test_broken_links_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
