@@ -1,7 +1,7 @@
-"""The parts of the README that are made: every command's options, and pictures of the terminal.
+"""Writes the generated parts of the pages: the options of every command, and terminal screens.
 
-``python tests/readme.py`` writes all of them anew, ``python tests/readme.py options`` the options
-alone. The pictures of ``train`` and ``eval`` need MNIST, where ``DIGITCLI_DATA_DIR`` says.
+``python tests/readme.py`` writes all of them, ``python tests/readme.py options`` the options only.
+The screens of ``train`` and ``eval`` need MNIST in ``DIGITCLI_DATA_DIR``.
 """
 
 import io
@@ -21,14 +21,14 @@ sys.path.insert(0, str(Path(__file__).with_name("helpers")))
 
 import typer
 from drawn_digits import draw_digit
-from paths import README
+from paths import BUNDLED, ROOT
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
 from digitcli.cli.app import app
-from digitcli.core.checkpointing.locate import OWN_PLACES
 
+OPTIONS_PAGE = ROOT / "digitcli" / "cli" / "README.md"
 SCREENS = Path(__file__).with_name("screens")
 
 BEGIN = "<!-- written by tests/readme.py -->\n"
@@ -37,18 +37,18 @@ END = "<!-- end -->"
 ON_MNIST = {"train": "digitcli train --recipe quick", "eval": "digitcli eval"}
 ANYWHERE = {
     "predict": "digitcli predict nine.png --top 3",
-    "split": "digitcli predict --split postcode.png",
+    "multi": "digitcli predict --multi postcode.png",
     "inspect-softmax": "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person "
     "--target cat",
 }
-"""What is shown of the terminal, by the picture's name."""
+"""Commands whose screens are shown, by the name of the SVG."""
 
 COLUMNS = 92
 _WIDTH = 120
 
 
 def options() -> str:
-    """Writes down every command with its arguments and options, as Markdown."""
+    """Returns every command with its arguments and options as Markdown."""
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     return "\n".join(_command(name, command) for name, command in commands.items())
 
@@ -71,7 +71,7 @@ def _command(name: str, command: Any) -> str:
 
 def _entry(parameter: Any, context: typer.Context) -> str:
     names, text = parameter.get_help_record(context)
-    names = names.partition(" <")[0]  # the type in Python of what is named by its metavar
+    names = names.partition(" <")[0]  # drops the Python type of a parameter with a metavar
     return _wrapped(f"- `{names}`: {text}", subsequent_indent="  ")
 
 
@@ -81,26 +81,26 @@ def _wrapped(text: str, **how: Any) -> str:
     )
 
 
-def with_options(readme: str) -> str:
-    """Returns the README with its section of options written anew."""
-    before, rest = readme.split(BEGIN)
+def with_options(page: str) -> str:
+    """Returns a page with its list of options replaced by the current one."""
+    before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n{options()}\n{END}{after}"
 
 
 def screen(command: str, folder: Path) -> str:
-    """Runs a command as on a terminal, and draws what it prints.
+    """Runs a command as on a terminal and draws its output.
 
     Args:
-        command: As a person types it.
-        folder: An empty folder to run it in; it is given pictures, and digitcli's own weights.
+        command: As typed by a user.
+        folder: An empty folder to run the command in; images and the bundled weights are put there.
 
     Returns:
         An SVG.
     """
     weights = folder / "checkpoints" / "pretrained.safetensors"
     weights.parent.mkdir()
-    shutil.copy(next(path for path in OWN_PLACES if path.is_file()), weights)
+    shutil.copy(BUNDLED, weights)
     draw_digit(9, size=120, angle=-12, ink=40, paper=230).save(folder / "nine.png")
     postcode = Image.new("L", (5 * 64, 64), 255)
     for place, digit in enumerate([9, 0, 2, 4, 5]):
@@ -132,14 +132,15 @@ def screen(command: str, folder: Path) -> str:
 
 
 def text_of(svg: str) -> str:
-    """Returns the text of a picture, without blanks: rich may draw these in more than one way."""
+    """Returns the text of an SVG without blanks, which rich may draw in more than one way."""
     root = ElementTree.fromstring(svg)  # noqa: S314  our own file
     texts = root.iter("{http://www.w3.org/2000/svg}text")
     return "".join("".join(text.text.split()) for text in texts if text.text)
 
 
 def main() -> None:
-    README.write_text(with_options(README.read_text(encoding="utf-8")), encoding="utf-8")
+    page = OPTIONS_PAGE.read_text(encoding="utf-8")
+    OPTIONS_PAGE.write_text(with_options(page), encoding="utf-8")
     if sys.argv[1:] == ["options"]:
         return
     SCREENS.mkdir(exist_ok=True)

@@ -251,7 +251,7 @@ def test_which_weights(
     assert repr(Classifier.load(other)) == f"Classifier.load({str(other)!r})"
 
 
-def test_the_readmes_programs(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_samples_of_the_readme(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoint.is_file()
     save_digit(Path("seven.png"), 7)
     strip = Image.new("L", (200, 100), 255)

@@ -25,7 +25,7 @@ from digitcli.core.export.formats import FORMATS
 from digitcli.core.inference import probabilities
 
 Read = Callable[[Path], tuple[Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]], dict[str, str]]]
-README = paths.README.read_text()
+PAGE = paths.ROOT / "digitcli" / "core" / "export" / "README.md"
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
@@ -271,11 +271,10 @@ def test_the_check_sees_all_sorts_of_pictures(trained: Checkpoint) -> None:
 
 
 def snippets() -> Iterator[str]:
-    section = README.split("### `digitcli export`")[1].split("\n## ")[0]
-    yield from re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    yield from re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_readmes_programs(
+def test_the_samples_of_the_page(
     run: Run, trained: Checkpoint, pictures: npt.NDArray[np.uint8]
 ) -> None:
     """Each of them makes ``probabilities`` of ``pictures``."""

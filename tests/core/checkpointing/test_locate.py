@@ -280,7 +280,9 @@ def test_the_packages_bring_the_weights_and_the_pages(tmp_path: Path) -> None:
 
     shutil.unpack_archive(build("sdist", ROOT), tmp_path, filter="data")
     (source,) = tmp_path.glob("digitcli-*")
+    assert (source / "digitcli" / "README.md").is_file()
     shutil.unpack_archive(build("wheel", source), tmp_path / "site", "zip")
+    assert not list((tmp_path / "site").rglob("*.md"))
     assert (tmp_path / "site" / "digitcli" / "py.typed").is_file()
     weights = tmp_path / "site" / "digitcli" / "pretrained.safetensors"
     assert weights.read_bytes() == (ROOT / "checkpoints/pretrained.safetensors").read_bytes()
