@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.text import Text
 
 from digitcli.cli.app import app
-from digitcli.core.checkpointing.locate import OWN_PLACES
+from digitcli.core.checkpointing.locate import BUNDLED_PATHS
 
 SCREENS = Path(__file__).with_name("screens")
 
@@ -100,7 +100,7 @@ def screen(command: str, folder: Path) -> str:
     """
     weights = folder / "checkpoints" / "pretrained.safetensors"
     weights.parent.mkdir()
-    shutil.copy(next(path for path in OWN_PLACES if path.is_file()), weights)
+    shutil.copy(next(path for path in BUNDLED_PATHS if path.is_file()), weights)
     draw_digit(9, size=120, angle=-12, ink=40, paper=230).save(folder / "nine.png")
     postcode = Image.new("L", (5 * 64, 64), 255)
     for place, digit in enumerate([9, 0, 2, 4, 5]):

@@ -55,14 +55,14 @@ def export(
 
     from digitcli.console.export import show_export
     from digitcli.console.streams import print_note, print_weights
-    from digitcli.core.checkpointing.checkpoint import load_named
+    from digitcli.core.checkpointing.checkpoint import find_and_load
     from digitcli.core.errors import DigitcliError
     from digitcli.core.export import write
-    from digitcli.core.files.atomic import real
+    from digitcli.core.files.atomic import resolve_links
     from digitcli.text import visible
 
-    path, loaded = load_named(checkpoint)
-    if real(out) == real(path):
+    path, loaded = find_and_load(checkpoint)
+    if resolve_links(out) == resolve_links(path):
         raise DigitcliError(f"{out} is the checkpoint itself", "give the export another name")
     print_weights(path, loaded.metadata)
     if out.exists():

@@ -42,7 +42,7 @@ class DatasetError(DigitcliError):
 class PictureError(DigitcliError):
     """A picture that cannot be read, or that shows nothing."""
 
-    def of(self, name: str) -> "PictureError":
+    def with_name(self, name: str) -> "PictureError":
         """Returns the same fault with the picture's name before it."""
         return type(self)(f"{name}: {self.problem}", self.next_step, exit_code=self.exit_code)
 
@@ -68,6 +68,6 @@ class ScoresError(DigitcliError):
     """Scores, classes or a target that softmax cannot work with."""
 
 
-def reason(error: OSError | ValueError) -> str:
+def error_reason(error: OSError | ValueError) -> str:
     """Names an operating-system fault as a person would ("Permission denied")."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

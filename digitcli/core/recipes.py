@@ -228,7 +228,7 @@ and as many of MNIST's at 16x16 pixels were learned to 96.3 % with the recipe fo
 87.8 % with the lesson's."""
 
 
-def usual_recipe(dataset: str) -> Recipe:
+def default_recipe(dataset: str) -> Recipe:
     """Returns the recipe of a data set, for training from nothing."""
     return _BY_DATASET.get(dataset, OPTDIGITS)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitcli.core.checkpointing.metadata import Metadata
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.atomic import check_writable, write_atomically
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
@@ -88,7 +88,7 @@ class Curve(Callback):
 
     def _unwritable(self, error: OSError) -> DigitcliError:
         return DigitcliError(
-            f"cannot write {self.path}: {reason(error)}", "choose another place by --plot"
+            f"cannot write {self.path}: {error_reason(error)}", "choose another place by --plot"
         )
 
 

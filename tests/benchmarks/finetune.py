@@ -28,7 +28,7 @@ from speed import data_dir
 from torch.nn import functional
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
-from digitcli.core.checkpointing.locate import find_own
+from digitcli.core.checkpointing.locate import find_bundled
 from digitcli.core.model import normalised, plain_mlp, predict_logits
 from digitcli.core.recipes import BEST, FINETUNE, LESSON, OPTDIGITS, TRANSFER, Deformation, Recipe
 from digitcli.core.training.initial_weights import InitialWeights, load_initial_weights
@@ -119,7 +119,7 @@ def measure(wild: Path, seeds: int) -> None:
     no_digits = make_outliers(test.images, test.labels, seed=99)
     lesson = learned(training, LESSON, None, seed=0)
     starts = {
-        "own": load_initial_weights(find_own(), "pretrained"),
+        "own": load_initial_weights(find_bundled(), "pretrained"),
         "lesson": InitialWeights(lesson, "sha256:", "lesson"),
     }
 
@@ -170,7 +170,7 @@ def choose() -> None:
     some, others = shown.part(order[:100]), shown.part(order[200:1000])
     known = mnist("train")
     kept = known.part(np.random.default_rng(1).permutation(len(known))[:10_000])
-    start = load_initial_weights(find_own(), "pretrained")
+    start = load_initial_weights(find_bundled(), "pretrained")
     show(what="own weights", optdigits=score(start.checkpoint, others).accuracy,
          mnist=score(start.checkpoint, kept).accuracy)  # fmt: skip
     for what, recipe in candidates():

@@ -30,12 +30,12 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     """
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
-    from digitcli.core.files.atomic import real
+    from digitcli.core.files.atomic import resolve_links
     from digitcli.core.training.initial_weights import load_initial_weights
 
     path = find_checkpoint(name)
     start = load_initial_weights(path, name)
-    if real(path) == real(output):
+    if resolve_links(path) == resolve_links(output):
         raise CheckpointError(
             f"the run would start from {name} and replace it", "name another file with --output"
         )
@@ -53,7 +53,7 @@ def new_settings(given: dict[str, Any], start: "InitialWeights | None") -> "Sett
         DigitcliError: There is no such data set or recipe, or a value is impossible.
     """
     from digitcli.core.checkpointing.training_state import Settings
-    from digitcli.core.recipes import FINETUNE, TRANSFER, find_recipe, usual_recipe
+    from digitcli.core.recipes import FINETUNE, TRANSFER, default_recipe, find_recipe
     from digitcli.data.datasets.outliers import can_be_made
     from digitcli.data.datasets.registry import find_dataset
 
@@ -65,7 +65,7 @@ def new_settings(given: dict[str, Any], start: "InitialWeights | None") -> "Sett
     elif start:
         recipe = FINETUNE if classes == start.classes else TRANSFER
     else:
-        recipe = usual_recipe(dataset)
+        recipe = default_recipe(dataset)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
     # of digits they are made, and none of the network's classes may be among them
     if not (can_be_made(classes) and set(shown) == set(classes)):

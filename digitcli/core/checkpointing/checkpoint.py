@@ -22,10 +22,10 @@ import safetensors.numpy
 
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_checkpoint
 from digitcli.core.checkpointing.metadata import TRAIN_AGAIN, Metadata, parse_metadata
-from digitcli.core.errors import CheckpointError, reason
+from digitcli.core.errors import CheckpointError, error_reason
 from digitcli.core.files.atomic import write_atomically
-from digitcli.core.files.regular import NotPlainError, open_plain
-from digitcli.core.files.schema import parse_json, told
+from digitcli.core.files.regular import NotRegularFileError, open_regular
+from digitcli.core.files.schema import describe, parse_json
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
@@ -57,11 +57,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def _unwritable(path: Path, error: OSError) -> CheckpointError:
     return CheckpointError(
-        f"cannot write {path}: {reason(error)}", "choose another place with --output"
+        f"cannot write {path}: {error_reason(error)}", "choose another place with --output"
     )
 
 
-def load_named(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoint]:
+def find_and_load(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoint]:
     """Reads the checkpoint that ``find_checkpoint`` chooses.
 
     Args:
@@ -115,7 +115,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 _LARGEST_HEADER = 8 * 2**20
-"""Bytes; the metadata of ``MOST_READINGS`` readings of the loss has 7 million."""
+"""Bytes; the metadata of ``MAX_LOSS_POINTS`` readings of the loss has 7 million."""
 
 _LARGEST_FILE = 16 * 2**20
 """Bytes; the weights have 2.3 million, whatever the classes."""
@@ -128,7 +128,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
         Its content, and its header: "__metadata__", by name, and what it says of each tensor.
     """
     try:
-        with BufferedReader(open_plain(path)) as file:
+        with BufferedReader(open_regular(path)) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             if not start:
@@ -145,10 +145,10 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
         if path.is_symlink():
             raise CheckpointError(f"{path} is a link to nothing", TRAIN_AGAIN) from None
         raise CheckpointError(f"there is no checkpoint at {path}", _NAME_ANOTHER) from None
-    except NotPlainError:
+    except NotRegularFileError:
         raise CheckpointError(f"{path} is not a file", _NAME_ANOTHER) from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {reason(error)}", TRAIN_AGAIN) from error
+        raise CheckpointError(f"cannot read {path}: {error_reason(error)}", TRAIN_AGAIN) from error
     try:
         header = parse_json(data[8 : 8 + length].decode())
     except ValueError as error:
@@ -183,7 +183,7 @@ def _check_tensors(path: Path, header: dict[str, Any], metadata: Metadata) -> No
         tensor = header[name] if isinstance(header[name], dict) else {}
         dtype, has = tensor.get("dtype"), tensor.get("shape")
         if dtype != "F32":
-            raise CheckpointError(f"{path} holds {name} as {told(dtype)}, not F32", TRAIN_AGAIN)
+            raise CheckpointError(f"{path} holds {name} as {describe(dtype)}, not F32", TRAIN_AGAIN)
         if has != shape:
             raise CheckpointError(
                 f"{path} is for other layer sizes: {name} is {_by(has)}, not {_by(shape)}",
@@ -193,8 +193,8 @@ def _check_tensors(path: Path, header: dict[str, Any], metadata: Metadata) -> No
 
 def _by(shape: Any) -> str:
     if not isinstance(shape, list) or len(shape) > 4:
-        return told(shape)
-    return "x".join(map(told, shape)) or "a single number"
+        return describe(shape)
+    return "x".join(map(describe, shape)) or "a single number"
 
 
 def _check_reach(path: Path, weights: Weights, metadata: Metadata) -> None:

@@ -15,7 +15,7 @@ CHECKPOINT_VARIABLE = "DIGITCLI_CHECKPOINT"
 """The environment variable that names a checkpoint where nothing else does."""
 
 _PACKAGE = Path(__file__).parents[2]
-OWN_PLACES = (
+BUNDLED_PATHS = (
     _PACKAGE / "pretrained.safetensors",  # installed: the wheel puts it into the package
     _PACKAGE.parent / "checkpoints" / "pretrained.safetensors",  # in the repository
 )
@@ -41,30 +41,30 @@ def find_checkpoint(named: str | os.PathLike[str] | None) -> Path:
         CheckpointError: digitcli's own is wanted and was not installed.
     """
     if named == PRETRAINED:
-        return find_own()
+        return find_bundled()
     if named is not None:
         return Path(named)
-    return LATEST if _is_there(LATEST) else find_own()
+    return LATEST if _is_there(LATEST) else find_bundled()
 
 
-def find_own() -> Path:
+def find_bundled() -> Path:
     """Returns where digitcli's own checkpoint lies.
 
     Raises:
         CheckpointError: It was not installed.
     """
-    for path in OWN_PLACES:
+    for path in BUNDLED_PATHS:
         if path.is_file():
             return path
     raise CheckpointError(
-        f"digitcli's own weights are missing, {OWN_PLACES[0]}",
+        f"digitcli's own weights are missing, {BUNDLED_PATHS[0]}",
         "install digitcli again, or train your own with 'digitcli train'",
     )
 
 
-def comes_with_digitcli(path: Path) -> bool:
+def is_bundled(path: Path) -> bool:
     """Says whether a path that ``find_checkpoint`` chose is digitcli's own."""
-    return path in OWN_PLACES
+    return path in BUNDLED_PATHS
 
 
 def _is_there(path: Path) -> bool:

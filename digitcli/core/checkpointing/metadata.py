@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from digitcli.core.errors import CheckpointError, DigitcliError
-from digitcli.core.files.schema import parse_json, read_record, told
+from digitcli.core.files.schema import describe, parse_json, parse_record
 from digitcli.core.recipes import TEMPERATURES, Recipe
 
 FORMAT_VERSION = 1
@@ -13,17 +13,17 @@ INPUTS = 28 * 28
 HIDDEN = (512, 256, 128, 64)
 """Widths of the lesson's hidden layers."""
 
-MOST_CLASSES = 100
+MAX_CLASSES = 100
 """More than digits and letters make, and few enough for every table to hold them all."""
 
 _LARGEST_MEAN = 1e6
 """What normalisation may take away and, or one over it, divide by: float32 holds what comes of it,
 whose pixels are of 0 to 1."""
 
-MOST_READINGS = 100_000
+MAX_LOSS_POINTS = 100_000
 """Readings of the loss and epochs of a run; they take 7 of the 8 MiB that a header may have."""
 
-LONGEST_CLASS = 40
+MAX_CLASS_NAME = 40
 """Characters of a class's name."""
 
 TRAIN_AGAIN = "choose another with --checkpoint, or train a new one with 'digitcli train'"
@@ -96,7 +96,7 @@ class Metadata:
     format_version: int = FORMAT_VERSION
 
 
-def check_readings(epochs: int, amid: int) -> None:
+def check_loss_points(epochs: int, amid: int) -> None:
     """Makes sure, before a run, that a checkpoint can hold what will be read of its loss.
 
     Args:
@@ -106,15 +106,15 @@ def check_readings(epochs: int, amid: int) -> None:
     Raises:
         DigitcliError: It cannot.
     """
-    if epochs > MOST_READINGS:
+    if epochs > MAX_LOSS_POINTS:
         raise DigitcliError(
-            f"{epochs:,} epochs are more than the {MOST_READINGS:,} that a checkpoint tells of",
+            f"{epochs:,} epochs are more than the {MAX_LOSS_POINTS:,} that a checkpoint tells of",
             "give fewer with --epochs",
         )
     count = epochs + amid
-    if count > MOST_READINGS:
+    if count > MAX_LOSS_POINTS:
         raise DigitcliError(
-            f"{count:,} readings of the loss are more than the {MOST_READINGS:,} that a checkpoint "
+            f"{count:,} readings of the loss are more than the {MAX_LOSS_POINTS:,} that a checkpoint "
             "holds",
             "give a larger --log-every",
         )
@@ -142,7 +142,7 @@ def parse_metadata(path: Path, document: str) -> Metadata:
     try:
         values = parse_json(document)
         if not isinstance(values, dict):
-            raise ValueError(f"it is {told(values)}, not an object")  # noqa: TRY301, TRY004
+            raise ValueError(f"it is {describe(values)}, not an object")  # noqa: TRY301, TRY004
     except ValueError as error:
         raise CheckpointError(
             f"the metadata of {path} cannot be read ({error})", TRAIN_AGAIN
@@ -150,14 +150,14 @@ def parse_metadata(path: Path, document: str) -> Metadata:
     version = values.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format version {told(version)}, this digitcli reads up to "
+            f"{path} has format version {describe(version)}, this digitcli reads up to "
             f"{FORMAT_VERSION}",
             "upgrade with 'pip install --upgrade digitcli'",
         )
     try:
         if type(version) is int and version < 1:
-            raise ValueError(f"format_version is {told(version)}, which never was")  # noqa: TRY301
-        metadata = read_record(values, Metadata, "the document")
+            raise ValueError(f"format_version is {describe(version)}, which never was")  # noqa: TRY301
+        metadata = parse_record(values, Metadata, "the document")
     except (DigitcliError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"the metadata of {path} is incomplete or of the wrong type ({error})", TRAIN_AGAIN
@@ -183,19 +183,19 @@ def _check(path: Path, metadata: Metadata) -> None:
         )
     if metadata.scored_on not in ("test", "validation"):
         raise CheckpointError(
-            f"{path} was scored on {told(metadata.scored_on)}, neither test nor validation",
+            f"{path} was scored on {describe(metadata.scored_on)}, neither test nor validation",
             TRAIN_AGAIN,
         )
     names = metadata.classes
-    if not 2 <= len(names) <= MOST_CLASSES:
+    if not 2 <= len(names) <= MAX_CLASSES:
         raise CheckpointError(
-            f"{path} has {len(names):,} classes, not 2 to {MOST_CLASSES}", TRAIN_AGAIN
+            f"{path} has {len(names):,} classes, not 2 to {MAX_CLASSES}", TRAIN_AGAIN
         )
     for i, name in enumerate(names):
-        if not 1 <= len(name) <= LONGEST_CLASS or name in names[:i]:
+        if not 1 <= len(name) <= MAX_CLASS_NAME or name in names[:i]:
             raise CheckpointError(
-                f"the class {told(name)} in {path} is nameless, is named as another, or has a name "
-                f"of more than {LONGEST_CLASS} characters",
+                f"the class {describe(name)} in {path} is nameless, is named as another, or has a name "
+                f"of more than {MAX_CLASS_NAME} characters",
                 TRAIN_AGAIN,
             )
     expected = layer_sizes(len(names))

@@ -17,9 +17,9 @@ import safetensors
 import safetensors.numpy
 
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
-from digitcli.core.errors import CheckpointError, DigitcliError, reason
+from digitcli.core.errors import CheckpointError, DigitcliError, error_reason
 from digitcli.core.files.atomic import write_atomically
-from digitcli.core.files.schema import parse_json, read_value
+from digitcli.core.files.schema import parse_json, parse_value
 from digitcli.core.recipes import Recipe
 
 STATE_VERSION = 1
@@ -146,14 +146,14 @@ def load_state(path: Path) -> TrainingState:
             f"{path} is damaged or not a safetensors file ({error})", _START_OVER
         ) from error
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {reason(error)}", _START_OVER) from error
+        raise CheckpointError(f"cannot read {path}: {error_reason(error)}", _START_OVER) from error
     return TrainingState(**values, tensors=tensors)
 
 
 def _parse(path: Path, document: str) -> dict[str, Any]:
     try:
         values = parse_json(document)
-        version = read_value(values["state_version"], int, "state_version")
+        version = parse_value(values["state_version"], int, "state_version")
         parsed = None if version > STATE_VERSION else _parse_values(values)
     except (DigitcliError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
             RecursionError) as error:  # fmt: skip
@@ -172,7 +172,7 @@ def _parse(path: Path, document: str) -> dict[str, Any]:
 def _parse_values(values: dict[str, Any]) -> dict[str, Any]:
     types = get_type_hints(TrainingState)
     parsed = {
-        name: read_value(values[name], type_, name)
+        name: parse_value(values[name], type_, name)
         for name, type_ in types.items()
         if name != "tensors"
     }
@@ -184,7 +184,7 @@ def _parse_values(values: dict[str, Any]) -> dict[str, Any]:
     return parsed
 
 
-def named(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:
+def by_option(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:
     """Lists settings by the names of their options.
 
     Args:
@@ -223,7 +223,7 @@ def refuse_other_settings(state: TrainingState, settings: Settings) -> None:
     Raises:
         DigitcliError: A setting differs; every one that does is named.
     """
-    then, now = (named(**vars(each)) for each in (state.settings, settings))
+    then, now = (by_option(**vars(each)) for each in (state.settings, settings))
     if then["recipe"] != now["recipe"]:  # all that it brings along differs with it
         now = {"recipe": now["recipe"]}
     refuse_changes(then, now)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.export.folding import folded, notes
 from digitcli.core.export.verify import COUNT, TOLERANCE, Run, largest_difference
 from digitcli.core.files.atomic import check_writable, write_atomically
@@ -58,7 +58,7 @@ def export(checkpoint: Checkpoint, format_: str, path: Path) -> Exported:
         write_atomically(path, lambda file: file.write(content))
     except OSError as error:
         raise DigitcliError(
-            f"cannot write {path}: {reason(error)}", "choose another place"
+            f"cannot write {path}: {error_reason(error)}", "choose another place"
         ) from error
     return Exported(len(content), COUNT, difference, told)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.errors import DigitcliError, error_reason
 
 
 @contextmanager
@@ -28,10 +28,10 @@ def write_errors(
     try:
         yield
     except OSError as error:
-        raise kind(f"cannot write {path}: {reason(error)}", next_step) from error
+        raise kind(f"cannot write {path}: {error_reason(error)}", next_step) from error
 
 
-def real(path: Path) -> Path:
+def resolve_links(path: Path) -> Path:
     """Returns the absolute path of the file that a path leads to, through links.
 
     ``Path.resolve`` fails on a link that leads to itself, before Python 3.13.
@@ -53,7 +53,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
     """
-    path = real(path)  # the file that a link leads to, not the link
+    path = resolve_links(path)  # the file that a link leads to, not the link
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -61,13 +61,13 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        put_in_place(temporary, path)
+        replace_durably(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
+def replace_durably(temporary: Path, path: Path) -> None:
     """Renames a file whose content is on disk over ``path``, and flushes the folder.
 
     Where ``path`` is a link, the link itself is replaced.
@@ -92,7 +92,7 @@ def check_writable(path: Path) -> None:
     Raises:
         OSError: The folder cannot be made or written, or ``path`` is there and no plain file.
     """
-    path = real(path)
+    path = resolve_links(path)
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a plain file")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def check_writable(path: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def sweep(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Removes what processes that were killed while they wrote ``path`` have left beside it.
 
     Only for whoever is sure to be the one process that writes there.
@@ -111,7 +111,7 @@ def sweep(path: Path) -> None:
     Raises:
         OSError: The folder cannot be read, or such a file not removed.
     """
-    path = real(path)
+    path = resolve_links(path)
     left = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
     for file in path.parent.iterdir():
         if left.fullmatch(file.name):

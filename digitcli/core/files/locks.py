@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.files.atomic import real
+from digitcli.core.errors import DigitcliError, error_reason
+from digitcli.core.files.atomic import resolve_links
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 _POLL = 0.1
@@ -17,13 +17,13 @@ _LONGEST_NOTE = 4096
 
 
 @contextlib.contextmanager
-def only_one(
+def exclusive_lock(
     path: Path,
     doing: str,
     *,
     wait: float,
     on_wait: Callable[[str], None] | None = None,
-    elsewhere: str = "choose another folder",
+    next_step: str = "choose another folder",
 ) -> Iterator[bool]:
     """Holds ``path`` for this process alone until the block ends.
 
@@ -41,7 +41,7 @@ def only_one(
         wait: Seconds to wait for another process to end; 0 to fail at once.
         on_wait: Called once, before waiting, with who holds the lock: "process 123 on HOST
             (digitcli train, since 12:01)".
-        elsewhere: What the user can do about a fault.
+        next_step: What the user can do about a fault.
 
     Yields:
         Whether the lock is held; False where the file system knows none.
@@ -51,7 +51,7 @@ def only_one(
     """
     import filelock  # 60 ms, which only those who lock should spend
 
-    path = real(path)
+    path = resolve_links(path)
     lock_file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _sign(fd, doing))
     try:
@@ -67,12 +67,12 @@ def only_one(
     except filelock.Timeout:  # an OSError too, so before those
         raise DigitcliError(
             f"{path} is being written by {_holder(lock_file)}",
-            f"wait until that has ended, or {elsewhere}",
+            f"wait until that has ended, or {next_step}",
         ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise DigitcliError(
-                f"cannot write to {lock_file.parent}: {reason(error)}", elsewhere
+                f"cannot write to {lock_file.parent}: {error_reason(error)}", next_step
             ) from error
     try:
         yield lock.is_locked

@@ -6,14 +6,14 @@ from io import FileIO
 from pathlib import Path
 
 
-class NotPlainError(OSError):
+class NotRegularFileError(OSError):
     """What is at a path is a folder, a pipe, a socket or a device."""
 
     def __str__(self) -> str:
         return "it is not a file"
 
 
-def open_plain(path: Path) -> FileIO:
+def open_regular(path: Path) -> FileIO:
     """Opens a plain file for reading, unbuffered.
 
     Reading a pipe waits for a writer, reading a device may never end, and opening some devices
@@ -21,7 +21,7 @@ def open_plain(path: Path) -> FileIO:
     that somebody has put something else there in between.
 
     Raises:
-        NotPlainError: There is something else at the path.
+        NotRegularFileError: There is something else at the path.
         OSError: It cannot be opened.
         ValueError: It can be no path: there is a NUL in it.
     """
@@ -31,7 +31,7 @@ def open_plain(path: Path) -> FileIO:
     file = FileIO(os.open(path, flags), "rb")
     try:
         _check(os.fstat(file.fileno()))
-    except NotPlainError:
+    except NotRegularFileError:
         file.close()
         raise
     return file
@@ -39,4 +39,4 @@ def open_plain(path: Path) -> FileIO:
 
 def _check(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise NotPlainError
+        raise NotRegularFileError

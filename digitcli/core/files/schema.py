@@ -28,7 +28,7 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deep") from error
 
 
-def told(value: Any) -> str:
+def describe(value: Any) -> str:
     """Names a value of JSON in a message, whatever its size and its depth."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
@@ -42,7 +42,7 @@ _LONGEST_TEXT = 10_000
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
-def read_record(values: Any, kind: type[_T], name: str) -> _T:
+def parse_record(values: Any, kind: type[_T], name: str) -> _T:
     """Builds a dataclass from a JSON object that holds its fields and nothing else.
 
     Args:
@@ -55,14 +55,14 @@ def read_record(values: Any, kind: type[_T], name: str) -> _T:
         ValueError: Something is too large, or a text is none.
     """
     if not isinstance(values, dict):
-        raise TypeError(f"{name} is {told(values)}, not an object")
+        raise TypeError(f"{name} is {describe(values)}, not an object")
     types = _types_of(cast("Hashable", kind))
     if unknown := sorted(values.keys() - types.keys()):
-        raise TypeError(f"{name} holds an unknown entry {told(unknown[0])}")
+        raise TypeError(f"{name} holds an unknown entry {describe(unknown[0])}")
     if missing := sorted(types.keys() - values.keys()):
         raise TypeError(f"{name} lacks {missing[0]}")
     return kind(
-        **{field: read_value(values[field], type_, field) for field, type_ in types.items()}
+        **{field: parse_value(values[field], type_, field) for field, type_ in types.items()}
     )
 
 
@@ -71,7 +71,7 @@ def _types_of(kind: Hashable) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def read_value(value: Any, type_: Any, name: str) -> Any:
+def parse_value(value: Any, type_: Any, name: str) -> Any:
     """Reads a value of the type of a field: plain, a record, or a tuple or dictionary of such.
 
     Args:
@@ -84,19 +84,19 @@ def read_value(value: Any, type_: Any, name: str) -> Any:
         ValueError: It is too large, or a text is none.
     """
     if is_dataclass(type_):
-        return read_record(value, cast("type[Any]", type_), name)
+        return parse_record(value, cast("type[Any]", type_), name)
     of = get_args(type_)
     if get_origin(type_) is UnionType:
-        return None if value is None else read_value(value, of[0], name)
+        return None if value is None else parse_value(value, of[0], name)
     if get_origin(type_) is tuple:
         if not isinstance(value, list):
-            raise TypeError(f"{name} is {told(value)}, not a list")
-        return tuple(read_value(item, of[0], f"an item of {name}") for item in value)
+            raise TypeError(f"{name} is {describe(value)}, not a list")
+        return tuple(parse_value(item, of[0], f"an item of {name}") for item in value)
     if get_origin(type_) is dict:
         if not isinstance(value, dict):
-            raise TypeError(f"{name} is {told(value)}, not an object")
+            raise TypeError(f"{name} is {describe(value)}, not an object")
         return {
-            _typed(key, of[0], f"a key of {name}"): read_value(item, of[1], f"an item of {name}")
+            _typed(key, of[0], f"a key of {name}"): parse_value(item, of[1], f"an item of {name}")
             for key, item in value.items()
         }
     return _typed(value, type_, name)
@@ -107,7 +107,7 @@ def _typed(value: Any, kind: type, name: str) -> Any:
         value = float(value)  # JSON has one kind of number
     given = type(value)  # and no other that it is a kind of, as True is of a whole number
     if given is not kind:
-        raise TypeError(f"{name} is {told(value)}, not {_KINDS[kind]}")
+        raise TypeError(f"{name} is {describe(value)}, not {_KINDS[kind]}")
     if kind is str:
         value.encode()  # half a character, as JSON can spell it, raises a ValueError
         fits = len(value) <= _LONGEST_TEXT
@@ -116,5 +116,5 @@ def _typed(value: Any, kind: type, name: str) -> Any:
     else:
         fits = abs(value) < 2**63
     if not fits:
-        raise ValueError(f"{name} is too large: {told(value)}")
+        raise ValueError(f"{name} is too large: {describe(value)}")
     return value

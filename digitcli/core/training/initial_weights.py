@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
-from digitcli.core.errors import CheckpointError, reason
+from digitcli.core.errors import CheckpointError, error_reason
 from digitcli.core.model import MLP
 from digitcli.core.training.loader import TrainingData
 
@@ -61,7 +61,9 @@ def load_initial_weights(path: Path, name: str) -> InitialWeights:
     except CheckpointError as error:
         raise CheckpointError(error.problem, _NAME_ANOTHER) from error
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {reason(error)}", _NAME_ANOTHER) from error
+        raise CheckpointError(
+            f"cannot read {path}: {error_reason(error)}", _NAME_ANOTHER
+        ) from error
     return InitialWeights(checkpoint, f"sha256:{checksum}", name)
 
 

@@ -15,7 +15,7 @@ from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.metadata import (
     EpochPoint,
     Metadata,
-    check_readings,
+    check_loss_points,
     layer_sizes,
     library_versions,
 )
@@ -159,7 +159,7 @@ def check_run(data: TrainingData, recipe: Recipe, log_every: int, world: Rank) -
     """
     check_batches(data, recipe, world)
     steps = recipe.epochs * math.ceil(len(data.train_labels) / recipe.batch_size)
-    check_readings(recipe.epochs, steps // log_every)
+    check_loss_points(recipe.epochs, steps // log_every)
 
 
 def _new_model(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
-from digitcli.core.checkpointing.locate import OWN_PLACES
+from digitcli.core.checkpointing.locate import BUNDLED_PATHS
 from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward
 from digitcli.core.recipes import BEST
@@ -21,7 +21,7 @@ from digitcli.data.download.manifest import FILE_SETS
 
 @pytest.fixture(scope="module")
 def own() -> Checkpoint:
-    return load_checkpoint(next(path for path in OWN_PLACES if path.is_file()))
+    return load_checkpoint(next(path for path in BUNDLED_PATHS if path.is_file()))
 
 
 def test_they_say_how_they_came_about(own: Checkpoint) -> None:

@@ -17,8 +17,8 @@ from measured import measured
 from mutations import mutated_checkpoint
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.checkpointing.locate import OWN_PLACES
-from digitcli.core.checkpointing.metadata import MOST_CLASSES, MOST_READINGS, LossPoint
+from digitcli.core.checkpointing.locate import BUNDLED_PATHS
+from digitcli.core.checkpointing.metadata import MAX_CLASSES, MAX_LOSS_POINTS, LossPoint
 from digitcli.core.errors import CheckpointError
 from digitcli.core.inference import probabilities
 
@@ -193,10 +193,10 @@ def test_weights_that_overflow_are_refused_and_large_ones_are_not(
 
 def test_as_many_classes_as_there_may_be(run: Run, trained: Checkpoint, checkpoint: Path) -> None:
     weights = {name: np.array(weight) for name, weight in trained.weights.items()}
-    weights["l5.weight"] = np.resize(weights["l5.weight"], (MOST_CLASSES, 64))
-    weights["l5.bias"] = np.resize(weights["l5.bias"], MOST_CLASSES)
-    names = tuple(f"class {i}" for i in range(MOST_CLASSES))
-    sizes = (*trained.metadata.layer_sizes[:-1], MOST_CLASSES)
+    weights["l5.weight"] = np.resize(weights["l5.weight"], (MAX_CLASSES, 64))
+    weights["l5.bias"] = np.resize(weights["l5.bias"], MAX_CLASSES)
+    names = tuple(f"class {i}" for i in range(MAX_CLASSES))
+    sizes = (*trained.metadata.layer_sizes[:-1], MAX_CLASSES)
     metadata = replace(trained.metadata, classes=names, layer_sizes=sizes)
     save_checkpoint(checkpoint, Checkpoint(weights, metadata))
     save_digit(Path("7.png"), 7)
@@ -254,7 +254,7 @@ def test_a_good_checkpoint_takes_little(checkpoint: Path) -> None:
 
 
 def test_mutated_checkpoints_are_refused_or_work(tmp_path: Path) -> None:
-    own = next(path for path in OWN_PLACES if path.exists()).read_bytes()
+    own = next(path for path in BUNDLED_PATHS if path.exists()).read_bytes()
     path = tmp_path / "mutated"
     refusals = 0
     for number in range(100):
@@ -279,7 +279,7 @@ def test_safetensors_of_others_are_told_apart(run: Run, tmp_path: Path) -> None:
 def test_as_many_readings_as_a_checkpoint_holds_come_back(
     run: Run, trained: Checkpoint, checkpoint: Path
 ) -> None:
-    readings = tuple(LossPoint(99, i, 1 / 3e5) for i in range(MOST_READINGS))
+    readings = tuple(LossPoint(99, i, 1 / 3e5) for i in range(MAX_LOSS_POINTS))
     save_checkpoint(
         checkpoint, replace(trained, metadata=replace(trained.metadata, losses=readings))
     )

@@ -18,7 +18,7 @@ from paths import ROOT
 import digitcli
 from digitcli.classifier import Classifier
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.checkpointing.locate import find_checkpoint, find_own
+from digitcli.core.checkpointing.locate import find_bundled, find_checkpoint
 from digitcli.core.checkpointing.metadata import EpochPoint
 
 LATEST = Path("checkpoints/latest.safetensors")
@@ -191,7 +191,7 @@ def test_there_is_a_way_back_to_its_own_weights(
     save_digit(Path("7.png"), 7)
     always(1, trained, Path("pretrained"))
     run("download", "--mirror", small_mnist.folder)
-    own = str(find_own())
+    own = str(find_bundled())
     for arguments in (["predict", "7.png"], ["inspect-softmax", "7.png"], ["eval"]):
         for flags in (["--checkpoint", "pretrained"], ["--checkpoint", "./pretrained"]):
             result = run(*arguments, *flags, "--json")

@@ -21,8 +21,8 @@ from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.training_state import load_state, save_state, state_path
 from digitcli.core.errors import CheckpointError, StoppedError
-from digitcli.core.files.locks import only_one
-from digitcli.core.files.schema import read_record
+from digitcli.core.files.locks import exclusive_lock
+from digitcli.core.files.schema import parse_record
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
@@ -118,7 +118,7 @@ def test_a_run_stopped_time_and_again_makes_the_same_file(
 def test_a_recipe_is_written_alike_after_it_was_read(recipe: Recipe) -> None:
     """The storm of kills found resumed runs with 8.0 in their metadata where others had 8."""
     text = json.dumps(asdict(recipe))
-    assert json.dumps(asdict(read_record(json.loads(text), Recipe, "recipe"))) == text
+    assert json.dumps(asdict(parse_record(json.loads(text), Recipe, "recipe"))) == text
 
 
 def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:
@@ -456,7 +456,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(
 
 
 def test_a_second_run_is_told_who_writes_there(run: Run, small_mnist: SmallMnist) -> None:
-    with only_one(LATEST, "digitcli train", wait=0):
+    with exclusive_lock(LATEST, "digitcli train", wait=0):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder)
     assert result.exit_code == 2
     assert f"is being written by process {os.getpid()} on " in result.stderr

@@ -10,15 +10,15 @@ from pathlib import Path
 from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.training_state import (
     TrainingState,
+    by_option,
     load_state,
-    named,
     refuse_changes,
     save_state,
     state_path,
 )
-from digitcli.core.errors import CheckpointError, DigitcliError, reason
-from digitcli.core.files.atomic import check_writable, sweep
-from digitcli.core.files.locks import only_one
+from digitcli.core.errors import CheckpointError, DigitcliError, error_reason
+from digitcli.core.files.atomic import check_writable, remove_leftovers
+from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
 
 
@@ -54,18 +54,19 @@ class CheckpointWriter(Callback):
             check_writable(self.output)
         except OSError as error:
             raise self._unwritable(error) from error
-        with only_one(self.output, "digitcli train", wait=0):
+        with exclusive_lock(self.output, "digitcli train", wait=0):
             try:
                 for path in (self.output, self.state):
                     check_writable(path)
-                    sweep(path)
+                    remove_leftovers(path)
             except OSError as error:
                 raise self._unwritable(error) from error
             yield
 
     def _unwritable(self, error: OSError) -> CheckpointError:
         return CheckpointError(
-            f"cannot write {self.output}: {reason(error)}", "choose another place with --output"
+            f"cannot write {self.output}: {error_reason(error)}",
+            "choose another place with --output",
         )
 
     def interrupted(
@@ -87,12 +88,12 @@ class CheckpointWriter(Callback):
         """
         if resume and self.state.exists():
             state = load_state(self.state)
-            refuse_changes(named(**vars(state.settings)), given)
+            refuse_changes(by_option(**vars(state.settings)), given)
             return state
         if resume and self.output.exists():
             metadata = load_checkpoint(self.output).metadata
             start = metadata.data_checksums.get("from")
-            then = named(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
+            then = by_option(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
             refuse_changes(then, given)
             if metadata.epochs == metadata.recipe.epochs:
                 raise CompleteError(f"the run that made {self.output} is complete")
@@ -139,7 +140,7 @@ class CheckpointWriter(Callback):
             problem = (
                 error.problem
                 if isinstance(error, CheckpointError)
-                else f"cannot write {self.state}: {reason(error)}"
+                else f"cannot write {self.state}: {error_reason(error)}"
             )
             raise self._rescued(problem, write) from error
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Self
 
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
 from digitcli.core.checkpointing.training_state import TrainingState
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.atomic import check_writable, write_atomically
-from digitcli.core.files.locks import only_one
+from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.loader import TrainingData
@@ -104,7 +104,7 @@ class MetricLogger(Callback):
                 check_writable(path)
         except OSError as error:
             raise self._unwritable(error) from error
-        with only_one(self.folder, "digitcli train --log-dir", wait=0, elsewhere=_ELSEWHERE):
+        with exclusive_lock(self.folder, "digitcli train --log-dir", wait=0, next_step=_ELSEWHERE):
             try:
                 yield self
             finally:
@@ -192,7 +192,7 @@ class MetricLogger(Callback):
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> DigitcliError:
-        return DigitcliError(f"cannot write to {self.folder}: {reason(error)}", _ELSEWHERE)
+        return DigitcliError(f"cannot write to {self.folder}: {error_reason(error)}", _ELSEWHERE)
 
 
 class _Pace:
