@@ -1,6 +1,6 @@
-"""Which checkpoint a command reads: the one named, the latest trained here, or digitcli's own.
+"""Which checkpoint a command reads: the named one, the latest trained here, or the bundled one.
 
-Apart from ``checkpoint``, because options and help pages need these names and not NumPy.
+Separate from ``checkpoint`` because options and help pages need these names without NumPy.
 """
 
 import os
@@ -9,68 +9,67 @@ from pathlib import Path
 from digitcli.core.errors import CheckpointError
 
 LATEST = Path("checkpoints/latest.safetensors")
-"""Where ``train`` writes and the other commands look, from the folder the command runs in."""
+"""Default output of ``train`` and default input of the other commands, in the current folder."""
 
 CHECKPOINT_VARIABLE = "DIGITCLI_CHECKPOINT"
-"""The environment variable that names a checkpoint where nothing else does."""
+"""Environment variable that names a checkpoint if no option does."""
+
+PRETRAINED = "pretrained"
+"""Name of the bundled checkpoint; a file of that name is given as ``./pretrained``."""
 
 _PACKAGE = Path(__file__).parents[2]
 BUNDLED_PATHS = (
     _PACKAGE / "pretrained.safetensors",  # installed: the wheel puts it into the package
     _PACKAGE.parent / "checkpoints" / "pretrained.safetensors",  # in the repository
 )
-"""Where the checkpoint that comes with digitcli may lie."""
-
-
-PRETRAINED = "pretrained"
-"""What names digitcli's own checkpoint; a file that is called so is named as ``./pretrained``."""
+"""Possible paths of the bundled checkpoint."""
 
 
 def find_checkpoint(named: str | os.PathLike[str] | None) -> Path:
-    """Chooses the checkpoint to read; what it holds is not looked at.
+    """Chooses the checkpoint to read, without reading it.
 
     Args:
-        named: The user's choice, by ``--checkpoint`` or the environment. It is taken as it is:
-            if it is missing, loading it tells so, and nothing else is used in its stead. The text
-            ``PRETRAINED`` is digitcli's own, whatever files there are; a ``Path`` is a file.
+        named: The user's choice, by ``--checkpoint`` or the environment. The text ``PRETRAINED``
+            is the bundled checkpoint, whatever files exist; a ``Path`` is always a file.
 
     Returns:
-        ``named``, else ``LATEST`` if anything is there, else digitcli's own.
+        ``named``, whether it exists or not; else ``LATEST`` if anything is there; else the bundled
+        checkpoint.
 
     Raises:
-        CheckpointError: digitcli's own is wanted and was not installed.
+        CheckpointError: The bundled checkpoint is wanted and missing.
     """
     if named == PRETRAINED:
         return find_bundled()
     if named is not None:
         return Path(named)
-    return LATEST if _is_there(LATEST) else find_bundled()
+    return LATEST if _exists(LATEST) else find_bundled()
 
 
 def find_bundled() -> Path:
-    """Returns where digitcli's own checkpoint lies.
+    """Returns the path of the bundled checkpoint.
 
     Raises:
-        CheckpointError: It was not installed.
+        CheckpointError: It is missing from the installation.
     """
     for path in BUNDLED_PATHS:
         if path.is_file():
             return path
     raise CheckpointError(
-        f"digitcli's own weights are missing, {BUNDLED_PATHS[0]}",
-        "install digitcli again, or train your own with 'digitcli train'",
+        f"the bundled weights are missing, {BUNDLED_PATHS[0]}",
+        "install digitcli again, or train new ones with 'digitcli train'",
     )
 
 
 def is_bundled(path: Path) -> bool:
-    """Says whether a path that ``find_checkpoint`` chose is digitcli's own."""
+    """Returns True if a path from ``find_checkpoint`` is the bundled checkpoint."""
     return path in BUNDLED_PATHS
 
 
-def _is_there(path: Path) -> bool:
-    """Says whether there is anything at a path, be it a dangling link or out of reach.
+def _exists(path: Path) -> bool:
+    """Returns True if anything is at a path, even a dangling link or an unreachable file.
 
-    Such a file is the user's, and its fault is told; going on without it would hide the fault.
+    Such a file is the user's, and loading it fails; the bundled weights would hide that error.
     """
     try:
         os.lstat(path)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, and never a part."""
+"""Atomic writes: a reader sees the old content or the new, never a part."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from digitcli.core.errors import DigitcliError, error_reason
 def write_errors(
     path: Path, next_step: str, kind: type[DigitcliError] = DigitcliError
 ) -> Iterator[None]:
-    """Raises an ``OSError`` in the block as the error that a file or folder cannot be written.
+    """Turns an ``OSError`` in the block into the error that a file or folder cannot be written.
 
     Args:
         path: The file or folder, as the user named it.
@@ -32,28 +32,27 @@ def write_errors(
 
 
 def resolve_links(path: Path) -> Path:
-    """Returns the absolute path of the file that a path leads to, through links.
+    """Returns the absolute path that a path leads to through links.
 
-    ``Path.resolve`` fails on a link that leads to itself, before Python 3.13.
+    ``Path.resolve`` fails on a link to itself before Python 3.13.
     """
     return Path(os.path.realpath(path))
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replaces ``path`` in one step with what ``write`` puts out.
+    """Writes a file under a temporary name in the same folder and renames it over ``path``.
 
-    The content goes to a temporary file in the same folder, is flushed to disk and renamed over
-    ``path``; then the folder is flushed, so that the rename itself survives a power cut. Missing
-    folders are made.
+    File and folder are flushed to disk, so that the rename survives a power cut. Missing folders
+    are made. Where ``path`` is a link, the file it leads to is replaced.
 
     Args:
         path: The file to make or replace.
-        write: Called once with a binary file open for writing.
+        write: Called once with the temporary file, open for writing.
 
     Raises:
         OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
     """
-    path = resolve_links(path)  # the file that a link leads to, not the link
+    path = resolve_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -68,7 +67,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def replace_durably(temporary: Path, path: Path) -> None:
-    """Renames a file whose content is on disk over ``path``, and flushes the folder.
+    """Renames a file that is flushed to disk over ``path`` and flushes the folder.
 
     Where ``path`` is a link, the link itself is replaced.
 
@@ -85,12 +84,12 @@ def replace_durably(temporary: Path, path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Makes sure, before hours of work, that ``path`` can be written when they are over.
+    """Checks before long work that ``path`` can be written afterwards.
 
     Missing folders are made; an existing file is not touched.
 
     Raises:
-        OSError: The folder cannot be made or written, or ``path`` is there and no plain file.
+        OSError: The folder cannot be made or written, or ``path`` exists and is no regular file.
     """
     path = resolve_links(path)
     if path.exists() and not path.is_file():
@@ -104,15 +103,15 @@ def check_writable(path: Path) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Removes what processes that were killed while they wrote ``path`` have left beside it.
+    """Removes the temporary files of processes that were killed while writing ``path``.
 
-    Only for whoever is sure to be the one process that writes there.
+    The caller must hold the lock on ``path``: a file of a running process would be removed too.
 
     Raises:
-        OSError: The folder cannot be read, or such a file not removed.
+        OSError: The folder cannot be read, or a file cannot be removed.
     """
     path = resolve_links(path)
-    left = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
     for file in path.parent.iterdir():
-        if left.fullmatch(file.name):
+        if leftover.fullmatch(file.name):
             file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on what several would write."""
+"""Locks between processes: one at a time writes a file or folder."""
 
 import contextlib
 import datetime
@@ -11,9 +11,10 @@ from pathlib import Path
 from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.atomic import resolve_links
 
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-_POLL = 0.1
-_LONGEST_NOTE = 4096
+_LOCKS_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+_POLL_SECONDS = 0.1
+_MAX_NOTE = 4096
+"""Maximum size in bytes of the holder's note in a lock file."""
 
 
 @contextlib.contextmanager
@@ -25,35 +26,35 @@ def exclusive_lock(
     on_wait: Callable[[str], None] | None = None,
     next_step: str = "choose another folder",
 ) -> Iterator[bool]:
-    """Holds ``path`` for this process alone until the block ends.
+    """Locks ``path`` against other processes until the block ends.
 
     The lock is the operating system's, on a hidden file: ``.lock`` in a folder, ``.NAME.lock``
-    beside a file. It ends with its process, however that ends; a lock file that a killed process
-    leaves is taken over by the next, and a normal end removes it. Links are followed first, so that
+    beside a file. A lock ends with its process, however that ends; the lock file of a killed
+    process is taken over by the next, and a normal end removes it. Links are followed first, so
     two names of one file share a lock. Missing folders are made.
 
-    Some network file systems know no locks. There the block runs without one: what is written is
-    written to a temporary file and renamed, so two at once cost the work of one, and no file.
+    On network file systems without locks the block runs unlocked: all writes are atomic, so two
+    processes at once waste the work of one but damage no file.
 
     Args:
         path: The file or folder that the block writes.
-        doing: What this process does, for others who find it locked ("digitcli train").
-        wait: Seconds to wait for another process to end; 0 to fail at once.
-        on_wait: Called once, before waiting, with who holds the lock: "process 123 on HOST
-            (digitcli train, since 12:01)".
-        next_step: What the user can do about a fault.
+        doing: What this process does, for the message to others, as "digitcli train".
+        wait: Seconds to wait for another process to end; 0 fails at once.
+        on_wait: Called once before waiting, with the holder: "process 123 on HOST (digitcli train,
+            since 12:01)".
+        next_step: What the user can do about an error.
 
     Yields:
-        Whether the lock is held; False where the file system knows none.
+        True if the lock is held; False if the file system has no locks.
 
     Raises:
-        DigitcliError: Another process holds it, or the folder cannot be written.
+        DigitcliError: Another process holds the lock, or the folder cannot be written.
     """
-    import filelock  # 60 ms, which only those who lock should spend
+    import filelock  # takes 60 ms, which only commands that lock should spend
 
     path = resolve_links(path)
     lock_file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
-    lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _sign(fd, doing))
+    lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _write_note(fd, doing))
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -63,29 +64,29 @@ def exclusive_lock(
                 raise
             if on_wait is not None:
                 on_wait(_holder(lock_file))
-            lock.acquire(timeout=wait, poll_interval=_POLL)
-    except filelock.Timeout:  # an OSError too, so before those
+            lock.acquire(timeout=wait, poll_interval=_POLL_SECONDS)
+    except filelock.Timeout:  # a subclass of OSError
         raise DigitcliError(
             f"{path} is being written by {_holder(lock_file)}",
             f"wait until that has ended, or {next_step}",
         ) from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in _LOCKS_UNSUPPORTED:
             raise DigitcliError(
                 f"cannot write to {lock_file.parent}: {error_reason(error)}", next_step
             ) from error
     try:
         yield lock.is_locked
     finally:
-        # Removed while it is held: filelock tries again when the file that it locked has no name
-        # any more. Windows removes no open file; there filelock does so itself, afterwards.
+        # Removed while the lock is held: a waiting filelock notices that the file it locked has
+        # lost its name, and tries again. Windows removes no open file; there filelock does it.
         with contextlib.suppress(OSError):
             lock_file.unlink()
         lock.release()
 
 
-def _sign(fd: int, doing: str) -> None:
-    """Writes into a lock file who holds it; on a full disk the lock is held unsigned."""
+def _write_note(fd: int, doing: str) -> None:
+    """Writes into a lock file who holds the lock; on a full disk the file stays empty."""
     import socket
 
     note = {
@@ -101,11 +102,11 @@ def _sign(fd: int, doing: str) -> None:
 
 
 def _holder(lock_file: Path) -> str:
-    """Says who holds a lock, as far as its file tells."""
+    """Returns who holds a lock, in words; "another process" where the lock file has no note."""
     try:
         with lock_file.open("rb", buffering=0) as file:
-            file.seek(1)  # on Windows the first byte is what is locked, and cannot be read
-            note = json.loads(file.read(_LONGEST_NOTE))
+            file.seek(1)  # Windows locks the first byte, which then cannot be read
+            note = json.loads(file.read(_MAX_NOTE))
         since = datetime.datetime.fromisoformat(note["since"]).astimezone()
         today = since.date() == datetime.date.today()
         time = f"{since:%H:%M}" if today else f"{since:%Y-%m-%d %H:%M}"

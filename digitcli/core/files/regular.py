@@ -1,4 +1,4 @@
-"""Opening files of unknown origin: what is no plain file is never opened, and never waited for."""
+"""Opening files of unknown origin: only regular files are opened, so no open can block."""
 
 import os
 import stat
@@ -7,26 +7,26 @@ from pathlib import Path
 
 
 class NotRegularFileError(OSError):
-    """What is at a path is a folder, a pipe, a socket or a device."""
+    """A path leads to a folder, a pipe, a socket or a device."""
 
     def __str__(self) -> str:
         return "it is not a file"
 
 
 def open_regular(path: Path) -> FileIO:
-    """Opens a plain file for reading, unbuffered.
+    """Opens a regular file for reading, unbuffered.
 
     Reading a pipe waits for a writer, reading a device may never end, and opening some devices
-    alone does something; so a path is looked at first, and once more when it is open, in case
-    that somebody has put something else there in between.
+    has effects. The type is therefore checked before opening, and again afterwards in case the
+    file was replaced in between.
 
     Raises:
-        NotRegularFileError: There is something else at the path.
-        OSError: It cannot be opened.
-        ValueError: It can be no path: there is a NUL in it.
+        NotRegularFileError: The path leads to something else.
+        OSError: The file cannot be opened.
+        ValueError: The path holds a NUL.
     """
-    _check(os.stat(path))  # noqa: PTH116  Path's is slower, and thousands may be opened
-    # without waiting, should it be a pipe by now; Windows has no such flag, and needs the other
+    _check(os.stat(path))  # noqa: PTH116  Path.stat is slower, and thousands may be opened
+    # O_NONBLOCK: do not wait for a pipe's writer. O_BINARY exists on Windows only.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = FileIO(os.open(path, flags), "rb")
     try:

@@ -179,7 +179,7 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
         ({"temperature": float("nan")}, "cannot be read .NaN is no number of JSON"),
         ({"temperature": float("inf")}, "cannot be read .Infinity is no number of JSON"),
         ({"temperature": 10**400}, "incomplete or of the wrong type"),
-        ({"recipe": {**asdict(LESSON), "temperature": 0}}, "the temperature 0.0 is outside"),
+        ({"recipe": {**asdict(LESSON), "temperature": 0}}, "the recipe.s temperature is 0.0"),
         ({"recipe": {"name": "lesson"}}, "incomplete or of the wrong type"),
         ({"scored_on": "train"}, "was scored on 'train', neither test nor validation"),
         ({"command": ["digitcli"]}, "incomplete or of the wrong type"),
