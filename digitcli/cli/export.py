@@ -1,4 +1,4 @@
-"""``digitcli export``: the network in a file that other programs run."""
+"""``digitcli export``: write the network for other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,12 +42,12 @@ def export(
 ) -> None:
     """Write the network for other programs: 28x28 bytes in, probabilities out.
 
-    Normalisation and temperature are in it, and batches of any size go
-    through. It is written once it has answered 1,000 pictures as digitcli
-    does, to 0.00001.
+    The file holds normalization and temperature, and takes batches of any
+    size. It is written only if its probabilities for 1,000 test images
+    differ from digitcli's by at most 0.00001.
 
-    It does not prepare pictures: they must be in MNIST's form, light ink on
-    black, the digit fitted into 20x20 pixels and centred by mass.
+    Images must be in MNIST's form: light ink on black, the digit fitted into
+    20x20 pixels and centred by mass.
     """
     from digitcli.core.export.formats import choose_format
 
@@ -67,5 +67,5 @@ def export(
     print_weights(path, loaded.metadata)
     if out.exists():
         print_note(f"{visible(str(out))} will be replaced")
-    exported = write.export(loaded, chosen, out)
-    show_export(exported, out, format_=chosen, checkpoint=path, as_json=json)
+    result = write.export(loaded, chosen, out)
+    show_export(result, out, format_=chosen, checkpoint=path, as_json=json)

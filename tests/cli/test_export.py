@@ -81,7 +81,7 @@ def test_what_other_programs_read(
     size = Path(f"digits.{name}").stat().st_size
     assert re.fullmatch(
         rf"wrote digits\.{name}  \({name}, {size:,} bytes; "
-        r"within \de-\d\d of digitcli on 1,000 pictures\)\n",
+        r"within \de-\d\d of digitcli on 1,000 images\)\n",
         result.stdout,
     )
     answer, notes = READERS[name](Path(f"digits.{name}"))
@@ -168,9 +168,12 @@ def test_the_format_is_that_of_the_name_or_the_option(run: Run) -> None:
     ("arguments", "problem"),
     [
         ([], "Missing argument 'OUT'"),
-        (["digits"], "the name digits says no format; give --format onnx, pt2 or npz"),
-        (["digits.pth"], "the name digits.pth says no format"),
-        (["x.npz", "--format", "onnx"], "--format onnx and the name x.npz contradict each other"),
+        (["digits"], "the name digits does not end in a format; give --format onnx, pt2 or npz"),
+        (["digits.pth"], "the name digits.pth does not end in a format"),
+        (
+            ["x.npz", "--format", "onnx"],
+            "--format onnx and the name x.npz contradict each other",
+        ),
         (["x.onnx", "--format", "tflite"], "there is no format 'tflite'; choose onnx, pt2 or npz"),
         (["folder/"], "name a file"),
         (["x.npz", "--checkpoint", "missing"], "there is no checkpoint at missing"),
@@ -211,11 +214,11 @@ def test_an_old_file_is_replaced_and_it_is_said(run: Run) -> None:
 def test_a_file_that_answers_otherwise_is_not_written(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "folded", lambda checkpoint: checkpoint.weights)
+    monkeypatch.setattr(write, "fold", lambda checkpoint: checkpoint.weights)
     Path("x.npz").write_text("old")
     result = run("export", "x.npz")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert re.search(r"off by \d\.\de.*, so x\.npz is not written", result.stderr)
+    assert re.search(r"x\.npz is not written: .* are off by \d\.\de", result.stderr)
     assert Path("x.npz").read_text() == "old"
     assert sorted(path.name for path in Path().iterdir()) == ["checkpoints", "x.npz"]
 
@@ -231,7 +234,7 @@ def test_without_the_extra(package: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
-        f"digitcli: error: ONNX files are made with onnx and onnxruntime, and {package} cannot be "
+        f"digitcli: error: ONNX files need onnx and onnxruntime, and {package} cannot be "
         "imported; run pip install 'digitcli[onnx]'"
     )
     assert not Path("x.onnx").exists()
@@ -246,8 +249,8 @@ def test_the_check_finds_every_kind_of_difference(trained: Checkpoint) -> None:
         found[-1, 3] += np.float32(0.25)
         return found
 
-    assert verify.largest_difference(right, trained) < 1e-5
-    assert verify.largest_difference(flawed, trained) == pytest.approx(0.25, abs=1e-4)
+    assert verify.max_difference(right, trained) < 1e-5
+    assert verify.max_difference(flawed, trained) == pytest.approx(0.25, abs=1e-4)
     wrong_ones: list[Callable[[npt.NDArray[np.uint8]], Any]] = [
         lambda pictures: right(pictures)[:, :9],
         lambda pictures: right(pictures[:1]),
@@ -255,13 +258,13 @@ def test_the_check_finds_every_kind_of_difference(trained: Checkpoint) -> None:
         lambda pictures: right(pictures) * np.float32(np.nan),
     ]
     for wrong in wrong_ones:
-        assert verify.largest_difference(wrong, trained) == np.inf
+        assert verify.max_difference(wrong, trained) == np.inf
 
 
 def test_the_check_sees_all_sorts_of_pictures(trained: Checkpoint) -> None:
-    pictures = verify.check_pictures()
+    pictures = verify.make_test_images()
     assert pictures.shape == (1000, 28, 28)
-    assert np.array_equal(pictures, verify.check_pictures())
+    assert np.array_equal(pictures, verify.make_test_images())
     assert (pictures[0] == 0).all()
     assert (pictures[1] == 255).all()
     assert len(np.unique(pictures.reshape(1000, -1), axis=0)) == 1000

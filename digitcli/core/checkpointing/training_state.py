@@ -62,7 +62,7 @@ class Settings:
         log_every: Number of batches between loss points, which the checkpoint records.
 
     Raises:
-        DigitcliError: The recipe needs trained weights to start from, and there are none.
+        DigitcliError: The recipe needs trained weights, and there are none.
     """
 
     dataset: str
@@ -76,7 +76,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.recipe.frozen and self.start is None:
             raise DigitcliError(
-                f"the recipe {self.recipe.name} needs trained weights to start from",
+                f"the recipe {self.recipe.name} needs trained weights",
                 "give some, for example --from pretrained",
             )
 

@@ -1,4 +1,4 @@
-"""What every format holds: the network from bytes to probabilities, and what belongs to it."""
+"""The content of every export format: a network from bytes to probabilities, and notes on it."""
 
 import json
 
@@ -8,12 +8,12 @@ from digitcli._version import __version__
 from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
 
 
-def folded(checkpoint: Checkpoint) -> Weights:
-    """Works the normalisation into the first layer and the temperature into the last.
+def fold(checkpoint: Checkpoint) -> Weights:
+    """Folds the normalization into the first layer and the temperature into the last.
 
-    Both are linear, so that linear layers with ReLU between them and softmax behind are all that
-    is left. It is done in float64: the result is nearer to exact arithmetic than the steps one
-    after the other in float32.
+    Both are linear, so that only linear layers, the ReLUs between them and softmax are left.
+    Computed in float64: the result is nearer to exact arithmetic than the separate steps in
+    float32.
 
     Returns:
         float32, named as in the checkpoint, for pixels in 0..255 and softmax at temperature 1.
@@ -28,10 +28,10 @@ def folded(checkpoint: Checkpoint) -> Weights:
     return {name: weight.astype(np.float32) for name, weight in weights.items()}
 
 
-def notes(checkpoint: Checkpoint) -> dict[str, str]:
-    """Says what goes in, what comes out, and where the weights are from, a text for each."""
+def make_notes(checkpoint: Checkpoint) -> dict[str, str]:
+    """Returns texts on a network's input, its output and its training, by name."""
     metadata = checkpoint.metadata
-    told = {
+    notes = {
         "classes": json.dumps(metadata.classes, ensure_ascii=False),
         "input": "pictures: uint8 (batch, 28, 28), light ink (255) on black (0) in MNIST's form, "
         "the digit fitted into 20x20 pixels and centred by mass",
@@ -45,6 +45,6 @@ def notes(checkpoint: Checkpoint) -> dict[str, str]:
         "digitcli": __version__,
     }
     if metadata.accuracies:
-        told["accuracy"] = repr(metadata.accuracies[-1].accuracy)
-        told["scored_on"] = metadata.scored_on
-    return told
+        notes["accuracy"] = repr(metadata.accuracies[-1].accuracy)
+        notes["scored_on"] = metadata.scored_on
+    return notes

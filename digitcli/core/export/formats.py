@@ -1,33 +1,48 @@
-"""Which formats there are; apart from what writes them, which takes time to import."""
+"""The export formats, and the choice of one; apart from their modules, which are slow to import."""
 
 from pathlib import Path
 
 from digitcli.core.errors import DigitcliError
 
-FORMATS = ("onnx", "pt2", "npz")
-"""Names of the formats, which are also the endings of their files."""
+FORMATS = {
+    "onnx": "digitcli.core.export.onnx_file",
+    "pt2": "digitcli.core.export.pt2",
+    "npz": "digitcli.core.export.npz",
+}
+"""Module of each format, by the format's name, which is also the ending of its files.
+
+To add a format, write a module with these two functions, list it here, and name the format in the
+help of ``digitcli/cli/export.py``:
+
+    pack(network: Weights, notes: Mapping[str, str]) -> bytes
+        Returns the content of a file with a network from ``fold``, and with its notes.
+    unpack(content: bytes) -> Predict
+        Reads such content as its users do, and returns a function from images to probabilities.
+"""
+
+_CHOICES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 
 
 def choose_format(name: str | None, path: Path) -> str:
-    """Decides on a format by its name and the file's ending.
+    """Returns the format of a file to be written.
 
     Args:
-        name: The user's choice; None to go by the ending alone.
-        path: The file to be written.
+        name: The user's choice; None to choose by the file's ending.
+        path: The file.
 
     Raises:
-        DigitcliError: There is no such format, the ending says nothing, or the two contradict.
+        DigitcliError: There is no such format, the ending is not a format, or the two differ.
     """
     ending = path.suffix[1:].lower()
     if name is None and ending not in FORMATS:
         raise DigitcliError(
-            f"the name {path.name} says no format", "give --format onnx, pt2 or npz"
+            f"the name {path.name} does not end in a format", f"give --format {_CHOICES}"
         )
     if name is not None and name not in FORMATS:
-        raise DigitcliError(f"there is no format {name!r}", "choose onnx, pt2 or npz")
+        raise DigitcliError(f"there is no format {name!r}", f"choose {_CHOICES}")
     if name is not None and ending in FORMATS and ending != name:
         raise DigitcliError(
             f"--format {name} and the name {path.name} contradict each other",
-            "leave --format out, or give the file another name",
+            "leave --format out, or rename the file",
         )
     return name or ending

@@ -129,7 +129,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
         load_checkpoint(path)
     assert "bytes" not in str(error.value)
     safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, path)
-    with pytest.raises(CheckpointError, match="not one that digitcli wrote"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of digitcli"):
         load_checkpoint(path)
 
 
@@ -164,9 +164,9 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
         ({"layer_sizes": "784"}, "incomplete or of the wrong type"),
         ({"classes": ["a"]}, "has 1 classes, not 2 to 100"),
         ({"classes": [1] * 10}, "incomplete or of the wrong type"),
-        ({"classes": list("0123456788")}, "is named as another"),
+        ({"classes": list("0123456788")}, "a duplicate"),
         ({"mean": "0.13"}, "incomplete or of the wrong type"),
-        ({"std": 0}, "normalisation"),
+        ({"std": 0}, "normalization"),
         ({"recipe": {}}, "incomplete or of the wrong type"),
         ({"seed": True}, "incomplete or of the wrong type"),
         ({"losses": [{"epoch": 1}]}, "incomplete or of the wrong type"),

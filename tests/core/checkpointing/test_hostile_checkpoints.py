@@ -121,9 +121,9 @@ def test_a_name_that_stands_twice_counts_once(run: Run, checkpoint: Path) -> Non
         ({"classes": []}, "has 0 classes"),
         ({"classes": "0123456789"}, "classes is '0123456789', not a list"),
         ({"classes": [["0"]] * 10}, "an item of classes is a list, not a text"),
-        ({"classes": ["1", *"123456789"]}, "the class '1' in"),
-        ({"classes": ["", *"123456789"]}, "the class '' in"),
-        ({"classes": ["x" * 41, *"123456789"]}, "more than 40 characters"),
+        ({"classes": ["1", *"123456789"]}, "the class name '1' in"),
+        ({"classes": ["", *"123456789"]}, "the class name '' in"),
+        ({"classes": ["x" * 41, *"123456789"]}, "longer than 40 characters"),
         ({"classes": ["x" * 2**20, *"123456789"]}, "an item of classes is too large"),
         ({"classes": ["\ud800", *"123456789"]}, "surrogates not allowed"),
         ({"layer_sizes": [2**62] * 10_000}, "for other layer sizes"),
@@ -131,9 +131,9 @@ def test_a_name_that_stands_twice_counts_once(run: Run, checkpoint: Path) -> Non
         ({"seed": 10**4000}, "seed is too large"),
         ({"seed": None}, "seed is None, not a whole number"),
         ({"mean": [[[0.1]]]}, "mean is a list, not a number"),
-        ({"mean": -1e308}, "the normalisation in"),
-        ({"std": 1e-40}, "the normalisation in"),
-        ({"mean": 1e308, "std": 1e308}, "the normalisation in"),
+        ({"mean": -1e308}, "the normalization in"),
+        ({"std": 1e-40}, "the normalization in"),
+        ({"mean": 1e308, "std": 1e308}, "the normalization in"),
         ({"dataset": "m" * 2**20}, "dataset is too large"),
         ({"losses": {"epoch": 1}}, "losses is an object, not a list"),
         ({"losses": [[]]}, "an item of losses is a list, not an object"),
@@ -273,7 +273,7 @@ def test_mutated_checkpoints_are_refused_or_work(tmp_path: Path) -> None:
 def test_safetensors_of_others_are_told_apart(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "other"
     safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, path, {"format": "pt"})
-    assert "not one that digitcli wrote" in refused(run, path)
+    assert "not a checkpoint of digitcli" in refused(run, path)
 
 
 def test_as_many_readings_as_a_checkpoint_holds_come_back(
@@ -286,4 +286,4 @@ def test_as_many_readings_as_a_checkpoint_holds_come_back(
     assert load_checkpoint(checkpoint).metadata.losses == readings
     result = run("train", "--dataset", "optdigits", "--epochs", "2000", "--log-every", "1")
     assert result.exit_code == 2
-    assert "182,000 readings of the loss are more than the 100,000" in result.stderr
+    assert "182,000 loss points are more than the 100,000" in result.stderr

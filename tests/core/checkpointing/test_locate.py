@@ -139,8 +139,8 @@ def test_a_named_checkpoint_has_no_substitute(
 ) -> None:
     picture = [] if command == "eval" else [save_digit(Path("7.png"), 7)]
     expected = (
-        "digitcli: error: there is no checkpoint at gone; check the path, or name none to use "
-        "the latest trained or digitcli's own\n"
+        "digitcli: error: there is no checkpoint at gone; check the path, or leave it out to use "
+        "the latest trained weights or the bundled ones\n"
     )
     assert run(command, *picture, "--checkpoint", "gone").stderr == expected
     monkeypatch.setenv("DIGITCLI_CHECKPOINT", "gone")
@@ -178,7 +178,7 @@ def test_a_spoiled_latest_has_no_substitute(
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"digitcli: error: {LATEST} {problem}")
     assert result.stderr.count("\n") == 1
-    way_out = "; delete it, or give other weights by --checkpoint, 'pretrained' say\n"
+    way_out = "; delete it, or give other weights, for example --checkpoint pretrained\n"
     assert result.stderr.endswith(way_out)
     assert "delete it" not in run("predict", "7.png", "--checkpoint", LATEST).stderr
     assert run("predict", "7.png", "--checkpoint", "pretrained").exit_code == 0
@@ -260,9 +260,9 @@ def test_a_broken_installation(trained: Checkpoint, tmp_path: Path) -> None:
     done = run_in(package.parent, "predict", "7.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "digitcli: error: digitcli's own weights are missing, "
+        "digitcli: error: the bundled weights are missing, "
         f"{package / 'pretrained.safetensors'}; "
-        "install digitcli again, or train your own with 'digitcli train'\n"
+        "install digitcli again, or train new ones with 'digitcli train'\n"
     )
     done = run_in(package.parent, "predict", "7.png", "--checkpoint", always(4, trained, Path("4")))
     assert done.stdout.split("\t")[1] == "4"

@@ -331,7 +331,10 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], object], str
     "a batch beyond the epoch": (lambda _, v: v.update(batch=99), "the training state is damaged"),
     "a batch before the epoch": (lambda _, v: v.update(batch=-1), "no run is at epoch 2, batch -1"),
     "an epoch beyond the run": (lambda _, v: v.update(epoch=4), "no run is at epoch 4, batch 5"),
-    "epochs without accuracies": (lambda _, v: v.update(accuracies=[]), "not as many"),
+    "epochs without accuracies": (
+        lambda _, v: v.update(accuracies=[]),
+        "0 accuracies for 1 finished epochs",
+    ),
     "a newer version": (lambda _, v: v.update(state_version=2), "version 2, this digitcli reads"),
     "no settings": (lambda _, v: v.pop("settings"), "incomplete or of the wrong type"),
     "a text for a number": (lambda _, v: v.update(batch="5"), "incomplete or of the wrong type"),
@@ -359,16 +362,26 @@ def test_a_damaged_training_state_is_refused(
     assert LATEST.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 100])
-def test_what_is_no_training_state_is_refused(run: Run, interrupted: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", f"the training state {STATE} is empty; start over with --no-resume"),
+        (b"x" * 100, f"{STATE} is not a safetensors file; start over with --no-resume"),
+        (b"\xff" * 100, f"{STATE} is not a safetensors file; start over with --no-resume"),
+        (b"\xff" + bytes(99), f"{STATE} is damaged or not a safetensors file (it ends within"),
+    ],
+)
+def test_what_is_no_training_state_is_refused(
+    run: Run, interrupted: Path, content: bytes, problem: str
+) -> None:
     interrupted.write_bytes(content)
     result = run("train", "--resume")
     assert result.exit_code == 2
-    assert "is damaged or not a safetensors file" in result.stderr
+    assert problem in result.stderr
     interrupted.write_bytes(LATEST.read_bytes())
     result = run("train", "--resume")
     assert result.exit_code == 2
-    assert "is no training state of digitcli" in result.stderr
+    assert "is a safetensors file, but not a training state of digitcli" in result.stderr
 
 
 def test_a_loss_that_becomes_nan_keeps_what_is_good(run: Run, interrupted: Path) -> None:
