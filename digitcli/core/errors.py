@@ -4,15 +4,14 @@ from typing import Self
 
 
 class DigitcliError(Exception):
-    """An expected error: the problem, and what to do next.
+    """An expected error. The command line prints it as one line and exits with ``exit_code``.
 
-    The command line prints the error as one line on standard error and exits with ``exit_code``.
     Any other exception is a bug and keeps its traceback.
 
     Args:
         problem: What is wrong, without a closing full stop.
         next_step: What the user can do about it, without a closing full stop.
-        exit_code: 2 for wrong use or environment; 1 if the work ran and the result is bad.
+        exit_code: 2 for wrong use or environment; 1 if the work ran and its result is bad.
     """
 
     def __init__(self, problem: str, next_step: str = "", *, exit_code: int = 2) -> None:
@@ -71,5 +70,5 @@ class ScoresError(DigitcliError):
 
 
 def error_reason(error: OSError | ValueError) -> str:
-    """Returns the reason of an operating-system error in words, as "Permission denied"."""
+    """Returns the reason of an error as a text, such as "Permission denied"."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

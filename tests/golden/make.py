@@ -3,8 +3,8 @@
     python tests/golden/make.py TRAINED GOLDEN.safetensors.gz
 
 TRAINED comes from ``digitcli train --dataset optdigits --epochs 2 --log-every 30 --seed 7
---validation 300``. Its metadata is kept; its weights are replaced by sparse ones with few values, so
-that the compressed file is small. Prints the probabilities that the test expects.
+--validation 300``. Its metadata is kept; its weights are replaced by sparse ones with few values,
+so that the compressed file is small. Prints the probabilities that the test expects.
 """
 
 import gzip

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.checkpointing.container import Kind, read_container, write_container
+from digitcli.core.checkpointing.container import FileKind, read_container, write_container
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_checkpoint
 from digitcli.core.checkpointing.metadata import FORMAT_VERSION, Metadata, metadata_problems
 from digitcli.core.errors import CheckpointError
@@ -22,15 +22,15 @@ from digitcli.core.files.schema import describe, parse_record
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
-_KIND = Kind(
+_CHECKPOINT = FileKind(
     name="checkpoint",
     key="digitcli",
     version_key="format_version",
     version=FORMAT_VERSION,
-    max_size=16 * 2**20,  # bytes; 2.3 million are weights, whatever the classes
-    next_step="choose another with --checkpoint, or train a new one with 'digitcli train'",
-    missing_next_step="check the path, or leave it out to use the latest trained weights or the "
-    "bundled ones",
+    max_size=16 * 2**20,  # the weights take 2.3 million, whatever the classes
+    if_invalid="choose another with --checkpoint, or train a new one with 'digitcli train'",
+    if_missing="check the path, or leave it out to use the latest trained weights or the bundled "
+    "ones",
 )
 
 _MAX_ACTIVATION = 1e30
@@ -51,17 +51,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: The file cannot be written; an old one is untouched.
     """
-    write_container(path, _KIND, asdict(checkpoint.metadata), checkpoint.weights)
+    write_container(path, _CHECKPOINT, asdict(checkpoint.metadata), checkpoint.weights)
 
 
 def find_and_load(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoint]:
-    """Reads the checkpoint that ``find_checkpoint`` chooses.
-
-    Args:
-        named: As for ``find_checkpoint``.
-
-    Returns:
-        Its path and its content.
+    """Returns the path and the content of the checkpoint that ``find_checkpoint`` chooses.
 
     Raises:
         CheckpointError: As ``find_checkpoint`` and ``load_checkpoint`` raise it; where an invalid
@@ -71,37 +65,35 @@ def find_and_load(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoin
     try:
         return path, load_checkpoint(path)
     except CheckpointError as error:
-        is_invalid = error.next_step in (_KIND.next_step, _KIND.missing_next_step)
+        is_invalid = error.next_step in (_CHECKPOINT.if_invalid, _CHECKPOINT.if_missing)
         if named is None and path == LATEST and is_invalid:
-            raise CheckpointError(
-                error.problem,
-                f"delete it, or give other weights, for example --checkpoint {PRETRAINED}",
-            ) from error
+            step = f"delete it, or give other weights, for example --checkpoint {PRETRAINED}"
+            raise CheckpointError(error.problem, step) from error
         raise
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads a checkpoint of unknown origin; see ``read_container`` for what it may cost.
+    """Reads a checkpoint of unknown origin; ``read_container`` has the cost.
 
     Raises:
-        CheckpointError: The file is missing, empty, not a safetensors file, not digitcli's, from
-            a newer digitcli, or holds tensors or metadata that do not fit the network.
+        CheckpointError: The file is missing, invalid, not digitcli's, from a newer digitcli, or
+            holds tensors or metadata that do not fit the network.
     """
-    container = read_container(path, _KIND)
-    metadata = container.parse(lambda values: parse_record(values, Metadata, "the document"))
-    for problem in metadata_problems(path, metadata):
-        raise container.error(problem)
-    shapes = _expected_shapes(metadata)
-    for problem in _header_problems(path, container.header, shapes):
-        raise container.error(problem)
-    tensors = container.tensors()
-    weights = {name: tensors[name] for name in shapes}  # safetensors gives them in any order
+
+    def problems(metadata: Metadata, header: dict[str, Any]) -> Iterator[str]:
+        yield from metadata_problems(path, metadata)
+        yield from _header_problems(path, header, _shapes(metadata))
+
+    metadata, tensors = read_container(
+        path, _CHECKPOINT, lambda values: parse_record(values, Metadata, "the document"), problems
+    )
+    weights = {name: tensors[name] for name in _shapes(metadata)}
     for problem in _weight_problems(path, weights, metadata):
-        raise container.error(problem)
+        raise _CHECKPOINT.invalid(problem)
     return Checkpoint(weights, metadata)
 
 
-def _expected_shapes(metadata: Metadata) -> dict[str, list[int]]:
+def _shapes(metadata: Metadata) -> dict[str, list[int]]:
     shapes = {}
     for layer, (inputs, outputs) in enumerate(pairwise(metadata.layer_sizes), start=1):
         shapes[f"l{layer}.weight"] = [outputs, inputs]
@@ -110,23 +102,21 @@ def _expected_shapes(metadata: Metadata) -> dict[str, list[int]]:
 
 
 def _header_problems(
-    path: Path, header: dict[str, Any], expected: dict[str, list[int]]
+    path: Path, header: dict[str, Any], shapes: dict[str, list[int]]
 ) -> Iterator[str]:
     """Yields what is wrong with the tensors' names, dtypes and shapes."""
-    if missing := sorted(expected.keys() - header.keys()):
+    if missing := sorted(shapes.keys() - header.keys()):
         yield f"{path} lacks the tensor {missing[0]}"
-    if extra := sorted(header.keys() - expected.keys()):
+    if extra := sorted(header.keys() - shapes.keys()):
         yield f"{path} holds an unknown tensor {extra[0]:.40}"
-    for name, shape in expected.items():
+    for name, shape in shapes.items():
         tensor = header[name] if isinstance(header[name], dict) else {}
         dtype, found = tensor.get("dtype"), tensor.get("shape")
         if dtype != "F32":
             yield f"{path} holds {name} as {describe(dtype)}, not F32"
         if found != shape:
-            yield (
-                f"{path} is for other layer sizes: {name} is {_as_text(found)}, not "
-                f"{_as_text(shape)}"
-            )
+            sizes = f"{name} is {_as_text(found)}, not {_as_text(shape)}"
+            yield f"{path} is for other layer sizes: {sizes}"
 
 
 def _as_text(shape: Any) -> str:
@@ -136,7 +126,7 @@ def _as_text(shape: Any) -> str:
 
 
 def _weight_problems(path: Path, weights: Weights, metadata: Metadata) -> Iterator[str]:
-    """Yields what is wrong with the weights: nan, infinity, or logits that an image could overflow.
+    """Yields what is wrong with the weights: nan, infinity, or logits that an image can overflow.
 
     No activation of a layer is larger than the largest sum of its weights' magnitudes times the
     largest activation before it. Ordinary networks stay below 1e12 by this bound.
@@ -150,6 +140,4 @@ def _weight_problems(path: Path, weights: Weights, metadata: Metadata) -> Iterat
         sums = np.abs(weight).sum(axis=1, dtype=np.float64)
         bound = float((sums * bound + np.abs(bias)).max())
         if not bound < _MAX_ACTIVATION:
-            yield (
-                f"{path} holds numbers so large that its scores may overflow, by l{layer}.weight"
-            )
+            yield f"{path} holds numbers so large that its scores may overflow, by l{layer}.weight"

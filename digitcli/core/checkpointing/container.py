@@ -6,7 +6,7 @@ several entries in no fixed order, and equal runs should give equal files.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -30,87 +30,30 @@ _MAX_HEADER = 8 * 2**20
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of file.
-
-    Attributes:
-        name: Name in messages.
-        key: Name of the metadata document in the header.
-        version_key: Entry of the document that holds the format version.
-        version: Current format version; newer files are refused.
-        max_size: Maximum size of a file in bytes.
-        next_step: What the user can do about an invalid file.
-        missing_next_step: What the user can do about a missing file.
-    """
+class FileKind:
+    """A kind of file, and what the user can do about an invalid or a missing one."""
 
     name: str
-    key: str
-    version_key: str
-    version: int
-    max_size: int
-    next_step: str
-    missing_next_step: str
+    key: str  # of the metadata document in the header
+    version_key: str  # of the format version in the document
+    version: int  # newer ones are refused
+    max_size: int  # bytes
+    if_invalid: str
+    if_missing: str
+
+    def invalid(self, problem: str) -> CheckpointError:
+        """Returns the error that a file is invalid."""
+        return CheckpointError(problem, self.if_invalid)
+
+    def damaged(self, path: Path, why: str) -> CheckpointError:
+        """Returns the error that a file is not even safetensors."""
+        return self.invalid(f"{path} is damaged or not a safetensors file ({why:.200})")
 
 
-@dataclass(frozen=True)
-class Container:
-    """A file's content, with no tensor parsed yet.
-
-    Attributes:
-        path: The file.
-        kind: Its kind.
-        values: The metadata document, a JSON object.
-        header: Each tensor's entry in the safetensors header, by name, unchecked.
-    """
-
-    path: Path
-    kind: Kind
-    values: dict[str, Any]
-    header: dict[str, Any]
-    _data: bytes
-
-    def parse(self, parse: Callable[[dict[str, Any]], _T]) -> _T:
-        """Calls ``parse`` with the metadata.
-
-        Raises:
-            CheckpointError: ``parse`` raised an error about a value.
-        """
-        try:
-            version = self.values.get(self.kind.version_key)
-            if type(version) is int and version < 1:
-                raise ValueError(  # noqa: TRY301
-                    f"{self.kind.version_key} is {describe(version)}, which never was"
-                )
-            return parse(self.values)
-        except (DigitcliError, ValueError, KeyError, TypeError) as error:
-            raise self.error(
-                f"the metadata of {self.path} is incomplete or of the wrong type ({error})"
-            ) from error
-
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Parses the tensors, in no fixed order.
-
-        Raises:
-            CheckpointError: Their entries in the header are invalid.
-        """
-        try:
-            return safetensors.numpy.load(self._data)
-        except (safetensors.SafetensorError, KeyError) as error:  # KeyError: not a NumPy dtype
-            raise _damaged(self.path, self.kind, str(error)) from error
-
-    def error(self, problem: str) -> CheckpointError:
-        """Returns the error that the file is invalid."""
-        return CheckpointError(problem, self.kind.next_step)
-
-
-def write_container(path: Path, kind: Kind, values: Mapping[str, object], tensors: Tensors) -> None:
-    """Writes a file atomically; equal content gives equal bytes.
-
-    Args:
-        path: The file to make or replace.
-        kind: Its kind.
-        values: The metadata document.
-        tensors: By name.
+def write_container(
+    path: Path, kind: FileKind, values: Mapping[str, object], tensors: Tensors
+) -> None:
+    """Writes tensors and metadata atomically; equal content gives equal bytes.
 
     Raises:
         CheckpointError: The file cannot be written; an old one is untouched.
@@ -121,36 +64,86 @@ def write_container(path: Path, kind: Kind, values: Mapping[str, object], tensor
         write_atomically(path, lambda file: file.write(data))
 
 
-def read_container(path: Path, kind: Kind) -> Container:
-    """Reads a file of unknown origin and checks its size, its header and its format version.
+def read_container(
+    path: Path,
+    kind: FileKind,
+    parse: Callable[[dict[str, Any]], _T],
+    problems: Callable[[_T, dict[str, Any]], Iterable[str]] = lambda *_: (),
+) -> tuple[_T, Tensors]:
+    """Reads a file of unknown origin; no tensor is parsed before all else is checked.
 
     Such a file cannot run code or block its reader. Reading it takes at most twice its limited
     size in memory, and what ``_MAX_HEADER`` bytes of JSON expand to.
 
+    Args:
+        path: The file.
+        kind: Its kind.
+        parse: Parses the metadata document; raises an error if a value is invalid.
+        problems: Returns what is wrong with parsed metadata and the header's entries of tensors.
+
+    Returns:
+        Parsed metadata, and the tensors in no fixed order.
+
     Raises:
-        CheckpointError: The file is missing, empty, damaged, of another kind or from a newer
-            digitcli.
+        CheckpointError: The file is missing, invalid, of another kind or from a newer digitcli.
     """
-    data, header_size = _read(path, kind)
-    try:
-        header = parse_json(data[8 : 8 + header_size].decode())
-    except ValueError as error:
-        raise _damaged(path, kind, f"its header cannot be read: {error}") from error
-    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+    data, header = _read(path, kind)
+    metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not isinstance(metadata.get(kind.key, ""), str):
-        raise _damaged(path, kind, "its header holds no texts as metadata")
+        raise kind.damaged(path, "its header holds no texts as metadata")
     if kind.key not in metadata:
-        raise CheckpointError(
-            f"{path} is a safetensors file, but not a {kind.name} of digitcli", kind.next_step
-        )
+        raise kind.invalid(f"{path} is a safetensors file, but not a {kind.name} of digitcli")
+    parsed = _parse(path, kind, metadata[kind.key], parse)
+    for problem in problems(parsed, header):
+        raise kind.invalid(problem)
     try:
-        values = parse_json(metadata[kind.key])
-        if not isinstance(values, dict):
-            raise ValueError(f"it is {describe(values)}, not an object")  # noqa: TRY301, TRY004
+        return parsed, safetensors.numpy.load(data)
+    except (safetensors.SafetensorError, KeyError) as error:  # KeyError: not a dtype of NumPy
+        raise kind.damaged(path, str(error)) from error
+
+
+def _read(path: Path, kind: FileKind) -> tuple[bytes, dict[str, Any]]:
+    """Returns a file's content and its parsed header."""
+    try:
+        with BufferedReader(open_regular(path)) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            if not start:
+                raise kind.invalid(f"the {kind.name} {path} is empty")
+            length = int.from_bytes(start, "little")
+            if size < 8 or length > _MAX_HEADER:  # true of nearly every other format
+                raise kind.invalid(f"{path} is not a safetensors file")
+            if length > size - 8:
+                raise kind.damaged(path, f"it ends within its header of {length:,} bytes")
+            if size > kind.max_size:
+                raise kind.damaged(path, f"{size:,} bytes are too many for a {kind.name}")
+            data = start + file.read(size - 8)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise kind.invalid(f"{path} is a link to nothing") from None
+        raise CheckpointError(f"there is no {kind.name} at {path}", kind.if_missing) from None
+    except NotRegularFileError:
+        raise CheckpointError(f"{path} is not a file", kind.if_missing) from None
+    except (OSError, ValueError) as error:
+        raise kind.invalid(f"cannot read {path}: {error_reason(error)}") from error
+    try:
+        header = parse_json(data[8 : 8 + length].decode())
     except ValueError as error:
-        raise CheckpointError(
-            f"the metadata of {path} cannot be read ({error})", kind.next_step
-        ) from error
+        raise kind.damaged(path, f"its header cannot be read: {error}") from error
+    if not isinstance(header, dict):
+        raise kind.damaged(path, f"its header is {describe(header)}, not an object")
+    return data, header
+
+
+def _parse(path: Path, kind: FileKind, document: str, parse: Callable[[dict[str, Any]], _T]) -> _T:
+    """Parses a metadata document of this or an older version."""
+    try:
+        values = parse_json(document)
+    except ValueError as error:
+        raise kind.invalid(f"the metadata of {path} cannot be read ({error})") from error
+    if not isinstance(values, dict):
+        problem = f"it is {describe(values)}, not an object"
+        raise kind.invalid(f"the metadata of {path} cannot be read ({problem})")
     version = values.get(kind.version_key)
     if isinstance(version, int) and version > kind.version:
         raise CheckpointError(
@@ -158,44 +151,11 @@ def read_container(path: Path, kind: Kind) -> Container:
             f"reads up to {kind.version}",
             "upgrade with 'pip install --upgrade digitcli'",
         )
-    return Container(path, kind, values, header, data)
-
-
-def _read(path: Path, kind: Kind) -> tuple[bytes, int]:
-    """Reads a file within the limits.
-
-    Returns:
-        Its content, and the size of its header in bytes.
-    """
     try:
-        with BufferedReader(open_regular(path)) as file:
-            size = os.fstat(file.fileno()).st_size
-            start = file.read(8)
-            if not start:
-                raise CheckpointError(f"the {kind.name} {path} is empty", kind.next_step)
-            header_size = int.from_bytes(start, "little")
-            if size < 8 or header_size > _MAX_HEADER:  # true of nearly every other format
-                raise CheckpointError(f"{path} is not a safetensors file", kind.next_step)
-            if header_size > size - 8:
-                raise _damaged(path, kind, f"it ends within its header of {header_size:,} bytes")
-            if size > kind.max_size:
-                raise _damaged(path, kind, f"{size:,} bytes are too many for a {kind.name}")
-            return start + file.read(size - 8), header_size
-    except FileNotFoundError:
-        if path.is_symlink():
-            raise CheckpointError(f"{path} is a link to nothing", kind.next_step) from None
-        raise CheckpointError(
-            f"there is no {kind.name} at {path}", kind.missing_next_step
-        ) from None
-    except NotRegularFileError:
-        raise CheckpointError(f"{path} is not a file", kind.missing_next_step) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot read {path}: {error_reason(error)}", kind.next_step
+        if type(version) is int and version < 1:
+            raise ValueError(f"{kind.version_key} is {version}, which never was")  # noqa: TRY301
+        return parse(values)
+    except (DigitcliError, ValueError, KeyError, TypeError) as error:
+        raise kind.invalid(
+            f"the metadata of {path} is incomplete or of the wrong type ({error})"
         ) from error
-
-
-def _damaged(path: Path, kind: Kind, why: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path} is damaged or not a safetensors file ({why:.200})", kind.next_step
-    )

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.checkpointing.container import Kind, Tensors, read_container, write_container
+from digitcli.core.checkpointing.container import FileKind, Tensors, read_container, write_container
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.files.schema import parse_value
@@ -32,14 +32,14 @@ and 4 bytes per batch for its losses, so at most 12 bytes per image. MNIST's 60,
 to 0.7 MB. 256 MiB leave room for 21 million images, whose pixels fill 16 GB of memory.
 """
 
-_KIND = Kind(
+_STATE = FileKind(
     name="training state",
     key="digitcli-training",
     version_key="state_version",
     version=STATE_VERSION,
     max_size=_MAX_SIZE,
-    next_step=_START_OVER,
-    missing_next_step=_START_OVER,
+    if_invalid=_START_OVER,
+    if_missing=_START_OVER,
 )
 
 
@@ -136,7 +136,7 @@ def save_state(path: Path, state: TrainingState) -> None:
         "losses": [asdict(point) for point in state.losses],
         "accuracies": [asdict(point) for point in state.accuracies],
     }
-    write_container(path, _KIND, values, tensors)
+    write_container(path, _STATE, values, tensors)
 
 
 def load_state(path: Path) -> TrainingState:
@@ -145,9 +145,8 @@ def load_state(path: Path) -> TrainingState:
     Raises:
         CheckpointError: The file is missing, damaged, of another kind, or from a newer digitcli.
     """
-    container = read_container(path, _KIND)
-    values = container.parse(_parse)
-    return TrainingState(**values, tensors=container.tensors())
+    values, tensors = read_container(path, _STATE, _parse)
+    return TrainingState(**values, tensors=tensors)
 
 
 def _parse(values: dict[str, Any]) -> dict[str, Any]:
@@ -166,35 +165,22 @@ def _parse(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_option(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:
-    """Returns settings by the names of their options.
-
-    Args:
-        recipe: Included field by field; its name is "recipe".
-        start: Included as "from".
-        others: Included under their own names.
-    """
+    """Returns settings, among them the recipe's, by the names of their options."""
     values = {**vars(recipe), **others, "recipe": recipe.name, "from": start}
     del values["name"]
     return values
 
 
 def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) -> None:
-    """Checks that the given settings are those a run was started with.
-
-    Args:
-        before: The run's settings by option, as far as they are known.
-        given: The settings given now by option, as many as there are.
+    """Checks that the settings given, by option, are those a run was started with, where known.
 
     Raises:
         DigitcliError: Settings differ; the message names all of them.
     """
+    known = {name: value for name, value in given.items() if name in before}
     _refuse_differences(
         "settings",
-        (
-            (f"--{name.replace('_', '-')}", before[name], value)
-            for name, value in given.items()
-            if name in before
-        ),
+        ((f"--{name.replace('_', '-')}", before[name], now) for name, now in known.items()),
     )
 
 
@@ -236,16 +222,12 @@ def _refuse_differences(what: str, values: Iterable[tuple[str, object, object]])
 def check_tensors(tensors: Tensors, expected: Tensors) -> None:
     """Checks that a training state's tensors are those of the run.
 
-    Args:
-        tensors: The tensors of the state.
-        expected: Tensors with the expected names, shapes and dtypes.
-
     Raises:
-        CheckpointError: A tensor is missing, unknown, of another shape or dtype, or holds nan.
+        CheckpointError: A tensor is missing, unknown, of another shape or dtype than expected, or
+            holds nan or infinity.
     """
     for name in sorted({*tensors, *expected}):
-        problem = _tensor_problem(tensors.get(name), expected.get(name))
-        if problem:
+        if problem := _tensor_problem(tensors.get(name), expected.get(name)):
             raise CheckpointError(f"the training state's tensor {name} {problem}", _START_OVER)
 
 

@@ -15,15 +15,10 @@ from digitcli.core.errors import DigitcliError, error_reason
 def write_errors(
     path: Path, next_step: str, kind: type[DigitcliError] = DigitcliError
 ) -> Iterator[None]:
-    """Turns an ``OSError`` in the block into the error that a file or folder cannot be written.
-
-    Args:
-        path: The file or folder, as the user named it.
-        next_step: What the user can do.
-        kind: Class of the error raised.
+    """Turns an ``OSError`` in the block into an error that ``path`` cannot be written.
 
     Raises:
-        DigitcliError: An ``OSError`` was raised in the block.
+        DigitcliError: An ``OSError`` was raised in the block; of class ``kind``.
     """
     try:
         yield
@@ -40,7 +35,7 @@ def resolve_links(path: Path) -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file under a temporary name in the same folder and renames it over ``path``.
+    """Writes a temporary file in the same folder and renames it over ``path``.
 
     File and folder are flushed to disk, so that the rename survives a power cut. Missing folders
     are made. Where ``path`` is a link, the file it leads to is replaced.
@@ -67,9 +62,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def replace_durably(temporary: Path, path: Path) -> None:
-    """Renames a file that is flushed to disk over ``path`` and flushes the folder.
-
-    Where ``path`` is a link, the link itself is replaced.
+    """Renames a flushed file over ``path``, be that a link or not, and flushes the folder.
 
     Raises:
         OSError: The folder cannot be written.
@@ -84,9 +77,7 @@ def replace_durably(temporary: Path, path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Checks before long work that ``path`` can be written afterwards.
-
-    Missing folders are made; an existing file is not touched.
+    """Checks before long work that ``path`` can be written, and makes missing folders.
 
     Raises:
         OSError: The folder cannot be made or written, or ``path`` exists and is no regular file.
@@ -105,7 +96,7 @@ def check_writable(path: Path) -> None:
 def remove_leftovers(path: Path) -> None:
     """Removes the temporary files of processes that were killed while writing ``path``.
 
-    The caller must hold the lock on ``path``: a file of a running process would be removed too.
+    The caller must hold the lock on ``path``; a running process would lose its file too.
 
     Raises:
         OSError: The folder cannot be read, or a file cannot be removed.

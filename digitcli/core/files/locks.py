@@ -11,10 +11,7 @@ from pathlib import Path
 from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.atomic import resolve_links
 
-_LOCKS_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-_POLL_SECONDS = 0.1
-_MAX_NOTE = 4096
-"""Maximum size in bytes of the holder's note in a lock file."""
+_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextlib.contextmanager
@@ -29,17 +26,17 @@ def exclusive_lock(
     """Locks ``path`` against other processes until the block ends.
 
     The lock is the operating system's, on a hidden file: ``.lock`` in a folder, ``.NAME.lock``
-    beside a file. A lock ends with its process, however that ends; the lock file of a killed
-    process is taken over by the next, and a normal end removes it. Links are followed first, so
-    two names of one file share a lock. Missing folders are made.
+    beside a file. The lock ends with its process, however that ends; a lock file that a killed
+    process leaves does no harm. Links are followed, so two names of one file share a lock. Missing
+    folders are made.
 
-    On network file systems without locks the block runs unlocked: all writes are atomic, so two
+    On network file systems without locks the block runs unlocked: writes are atomic, so two
     processes at once waste the work of one but damage no file.
 
     Args:
         path: The file or folder that the block writes.
-        doing: What this process does, for the message to others, as "digitcli train".
-        wait: Seconds to wait for another process to end; 0 fails at once.
+        doing: What this process does, shown to others, for example "digitcli train".
+        wait: Seconds to wait for another process to end; 0 to fail at once.
         on_wait: Called once before waiting, with the holder: "process 123 on HOST (digitcli train,
             since 12:01)".
         next_step: What the user can do about an error.
@@ -64,14 +61,14 @@ def exclusive_lock(
                 raise
             if on_wait is not None:
                 on_wait(_holder(lock_file))
-            lock.acquire(timeout=wait, poll_interval=_POLL_SECONDS)
+            lock.acquire(timeout=wait, poll_interval=0.1)
     except filelock.Timeout:  # a subclass of OSError
         raise DigitcliError(
             f"{path} is being written by {_holder(lock_file)}",
             f"wait until that has ended, or {next_step}",
         ) from None
     except OSError as error:
-        if error.errno not in _LOCKS_UNSUPPORTED:
+        if error.errno not in _UNSUPPORTED:
             raise DigitcliError(
                 f"cannot write to {lock_file.parent}: {error_reason(error)}", next_step
             ) from error
@@ -106,7 +103,7 @@ def _holder(lock_file: Path) -> str:
     try:
         with lock_file.open("rb", buffering=0) as file:
             file.seek(1)  # Windows locks the first byte, which then cannot be read
-            note = json.loads(file.read(_MAX_NOTE))
+            note = json.loads(file.read(4096))
         since = datetime.datetime.fromisoformat(note["since"]).astimezone()
         today = since.date() == datetime.date.today()
         time = f"{since:%H:%M}" if today else f"{since:%Y-%m-%d %H:%M}"

@@ -16,9 +16,8 @@ class NotRegularFileError(OSError):
 def open_regular(path: Path) -> FileIO:
     """Opens a regular file for reading, unbuffered.
 
-    Reading a pipe waits for a writer, reading a device may never end, and opening some devices
-    has effects. The type is therefore checked before opening, and again afterwards in case the
-    file was replaced in between.
+    Reading a pipe waits for a writer, reading a device may never end, and opening some devices has
+    effects. So the type is checked before opening, and again after in case the file was replaced.
 
     Raises:
         NotRegularFileError: The path leads to something else.

@@ -13,7 +13,14 @@ _T = TypeVar("_T")
 _MAX_TEXT = 10_000
 """Maximum length of a text in characters; the longest in use, a command line, has some hundred."""
 
-_TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_TYPE_NAMES: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def parse_json(text: str) -> Any:
@@ -36,7 +43,7 @@ def parse_json(text: str) -> Any:
 def describe(value: Any) -> str:
     """Returns a short text for a JSON value of any size and depth, for messages."""
     if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
+        return _TYPE_NAMES[type(value)]
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
 
@@ -46,15 +53,14 @@ def parse_record(values: Any, cls: type[_T], name: str) -> _T:
 
     Args:
         values: Parsed JSON.
-        cls: A dataclass of plain types, tuples of one type, dictionaries and such dataclasses.
+        cls: A dataclass with fields of types that ``parse_value`` supports.
         name: Name of the object in messages.
 
     Raises:
         TypeError: A field is missing, unknown or of another type.
         ValueError: A value is too large, or a text is not valid Unicode.
     """
-    if not isinstance(values, dict):
-        raise TypeError(f"{name} is {describe(values)}, not an object")
+    _check_type(values, dict, name)
     types = _field_types(cast("Hashable", cls))
     if unknown := sorted(values.keys() - types.keys()):
         raise TypeError(f"{name} holds an unknown entry {describe(unknown[0])}")
@@ -71,11 +77,11 @@ def _field_types(cls: Hashable) -> dict[str, Any]:
 
 
 def parse_value(value: Any, type_: Any, name: str) -> Any:
-    """Checks a JSON value against a field's type, and converts lists and objects to that type.
+    """Checks a JSON value against a type, and converts it.
 
     Args:
         value: Parsed JSON.
-        type_: A type that ``parse_record`` supports for a field, or "type | None".
+        type_: A plain type, tuple[X, ...], dict[str, X], a dataclass, or "type | None".
         name: Name of the value in messages.
 
     Raises:
@@ -84,39 +90,35 @@ def parse_value(value: Any, type_: Any, name: str) -> Any:
     """
     if is_dataclass(type_):
         return parse_record(value, cast("type[Any]", type_), name)
-    arguments = get_args(type_)
-    if get_origin(type_) is UnionType:
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is None:
+        return _parse_scalar(value, type_, name)
+    if origin is UnionType:
         return None if value is None else parse_value(value, arguments[0], name)
-    if get_origin(type_) is tuple:
-        if not isinstance(value, list):
-            raise TypeError(f"{name} is {describe(value)}, not a list")
-        return tuple(parse_value(item, arguments[0], f"an item of {name}") for item in value)
-    if get_origin(type_) is dict:
-        if not isinstance(value, dict):
-            raise TypeError(f"{name} is {describe(value)}, not an object")
-        key_type, item_type = arguments
-        return {
-            _parse_scalar(key, key_type, f"a key of {name}"): parse_value(
-                item, item_type, f"an item of {name}"
-            )
-            for key, item in value.items()
-        }
-    return _parse_scalar(value, type_, name)
+    item_name = f"an item of {name}"
+    if origin is tuple:
+        _check_type(value, list, name)
+        return tuple(parse_value(item, arguments[0], item_name) for item in value)
+    _check_type(value, dict, name)
+    for key in value:
+        _parse_scalar(key, str, f"a key of {name}")
+    return {key: parse_value(item, arguments[1], item_name) for key, item in value.items()}
 
 
 def _parse_scalar(value: Any, type_: type, name: str) -> Any:
     if type_ is float and type(value) is int and abs(value) < 2**63:
         value = float(value)  # JSON has one type of number
-    given = type(value)  # isinstance would take True for a whole number
-    if given is not type_:
-        raise TypeError(f"{name} is {describe(value)}, not {_TYPE_NAMES[type_]}")
+    _check_type(value, type_, name)
     if type_ is str:
         value.encode()  # raises a ValueError for a lone surrogate, which JSON can spell
         fits = len(value) <= _MAX_TEXT
-    elif type_ is float:
-        fits = math.isfinite(value)
     else:
-        fits = abs(value) < 2**63
+        fits = math.isfinite(value) if type_ is float else abs(value) < 2**63
     if not fits:
         raise ValueError(f"{name} is too large: {describe(value)}")
     return value
+
+
+def _check_type(value: Any, type_: type, name: str) -> None:
+    if type(value) is not type_:  # isinstance would take True for a whole number
+        raise TypeError(f"{name} is {describe(value)}, not {_TYPE_NAMES[type_]}")
