@@ -11,27 +11,11 @@ from digitcli.text import visible
 def show_export(
     result: ExportResult, path: Path, *, format_: str, checkpoint: Path, as_json: bool
 ) -> None:
-    """Prints the result of an export.
-
-    Args:
-        result: The result.
-        path: The file that was written.
-        format_: Its format.
-        checkpoint: Where the weights were read.
-        as_json: Print a JSON object instead of a line of text.
-    """
+    """Prints the result of an export, as a JSON object or as a line of text."""
     if as_json:
-        print_json(
-            {
-                "path": str(path),
-                "format": format_,
-                "bytes": result.bytes,
-                "checked": result.checked,
-                "difference": result.difference,
-                "notes": {**result.notes, "classes": json.loads(result.notes["classes"])},
-                "checkpoint": str(checkpoint),
-            }
-        )
+        notes = {**result.notes, "classes": json.loads(result.notes["classes"])}
+        values = {"path": str(path), "format": format_, **vars(result), "notes": notes}
+        print_json({**values, "checkpoint": str(checkpoint)})
     else:
         print_line(
             f"wrote {visible(str(path))}  ({format_}, {result.bytes:,} bytes; within "

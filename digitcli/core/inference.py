@@ -30,13 +30,5 @@ def forward(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> npt.NDArra
 
 
 def probabilities(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> FloatArray:
-    """Returns the probability of each class at the checkpoint's temperature.
-
-    Args:
-        checkpoint: Weights, normalization and temperature.
-        images: uint8 (count, 28, 28), light ink on black.
-
-    Returns:
-        float64 (count, classes); each row sums to one.
-    """
+    """Returns the softmax of ``forward`` at the checkpoint's temperature, float64."""
     return softmax(forward(checkpoint, images), checkpoint.metadata.temperature)

@@ -47,29 +47,21 @@ the schedule's usual ones."""
 class Deformation:
     """Ranges of the random deformation of training images; zeros for none.
 
-    Attributes:
-        rotation: Maximum angle in degrees, either way.
-        scale: Maximum fraction by which width and height are each stretched or shrunk.
-        shear: Maximum slant, in pixels sideways per pixel of height.
-        shift: Maximum shift in pixels along each axis.
-        elastic: Standard deviation in pixels, along each axis, of a smooth displacement field.
-
     Raises:
         DigitcliError: A value is negative or not finite.
     """
 
-    rotation: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    shift: float = 0.0
-    elastic: float = 0.0
+    rotation: float = 0.0  # maximum angle in degrees, either way
+    scale: float = 0.0  # maximum fraction by which width and height are each stretched or shrunk
+    shear: float = 0.0  # maximum slant, in pixels sideways per pixel of height
+    shift: float = 0.0  # maximum shift in pixels along each axis
+    elastic: float = 0.0  # standard deviation of a smooth displacement field in pixels per axis
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value < math.inf:
-                raise DigitcliError(
-                    f"a deformation with {name} {value} is impossible", "give 0 or more"
-                )
+                problem = f"a deformation with {name} {value} is impossible"
+                raise DigitcliError(problem, "give 0 or more")
 
     def __bool__(self) -> bool:
         """Returns True if images are deformed at all."""
@@ -81,41 +73,31 @@ class Recipe:
     """Hyperparameters of a training run.
 
     Attributes:
-        name: Name of the recipe, which the checkpoint records.
-        epochs: Passes over the training set, at least 1.
-        batch_size: Images per step, at least 1; the last batch of an epoch may be smaller.
-        lr: Learning rate, finite and above 0; the highest one if the schedule changes it.
-        momentum: Fraction of the last update that goes into the next, in [0, 1); Adam's beta1.
-        nesterov: Nesterov momentum (Nesterov 1983; Sutskever and others 2013), for SGD only.
         schedule: "constant", or "one-cycle": the learning rate rises for ``_WARMUP`` of the steps
             and falls to 0, both as half a cosine (Smith and Topin 2019).
-        optimizer: "sgd" or "adamw".
-        weight_decay: Fraction of a weight, times the learning rate, subtracted in each step.
         batch_norm: Batch normalization of each hidden layer while training (Ioffe and Szegedy
             2015). The saved network is plain, with the normalization folded into its weights.
-        deformation: Random deformation of training images, drawn again for every epoch.
-        frozen: Number of layers, from the first, that keep the weights the run starts from.
         outliers: Non-digit images per batch, as a fraction of its size, for outlier exposure: the
             network learns a uniform distribution for them.
         temperature: Divisor of the logits before softmax, within ``TEMPERATURES``; fitted on a
             validation split of a run of this recipe, or 1 if none was.
 
     Raises:
-        DigitcliError: A value is outside its range.
+        DigitcliError: A value is invalid.
     """
 
     name: str
-    epochs: int
-    batch_size: int
-    lr: float
-    momentum: float
-    nesterov: bool = False
+    epochs: int  # passes over the training set
+    batch_size: int  # images per step; the last batch of an epoch may be smaller
+    lr: float  # learning rate; the highest one if the schedule changes it
+    momentum: float  # fraction of the last update that goes into the next; Adam's beta1
+    nesterov: bool = False  # Nesterov momentum (Nesterov 1983; Sutskever and others 2013)
     schedule: str = "constant"
-    optimizer: str = "sgd"
-    weight_decay: float = 0.0
+    optimizer: str = "sgd"  # or "adamw"
+    weight_decay: float = 0.0  # fraction of a weight, times lr, subtracted in each step
     batch_norm: bool = False
-    frozen: int = 0
-    deformation: Deformation = Deformation()
+    frozen: int = 0  # layers, from the first, that keep the weights the run starts from
+    deformation: Deformation = Deformation()  # of training images, drawn again for every epoch
     outliers: float = 0.0
     temperature: float = 1.0
 
@@ -125,15 +107,11 @@ class Recipe:
             if not is_valid(value):
                 raise DigitcliError(f"the recipe's {name} is {value!r}", next_step)
         if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
-            raise DigitcliError(
-                f"the recipe {self.name} uses Nesterov momentum, which needs SGD and a momentum "
-                "above 0",
-                "try --momentum 0.9",
-            )
+            problem = f"the recipe {self.name}'s Nesterov momentum needs SGD and a momentum above 0"
+            raise DigitcliError(problem, "try --momentum 0.9")
         if self.frozen and self.batch_norm:
-            raise DigitcliError(
-                "batch normalization would change frozen layers", "leave one of them out"
-            )
+            problem = "batch normalization would change frozen layers"
+            raise DigitcliError(problem, "leave one of them out")
 
     def lr_at(self, progress: float) -> float:
         """Returns the learning rate of a step.
@@ -229,11 +207,7 @@ def default_recipe(dataset: str) -> Recipe:
 
 
 def find_recipe(name: str) -> Recipe:
-    """Returns the recipe of a name.
-
-    Raises:
-        DigitcliError: There is no such recipe.
-    """
+    """Returns the recipe of a name, or raises a ``DigitcliError`` if there is none."""
     if name not in RECIPES:
         raise DigitcliError(f"there is no recipe {name!r}", f"choose {', '.join(RECIPES)}")
     return RECIPES[name]

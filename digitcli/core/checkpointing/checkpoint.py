@@ -46,11 +46,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint atomically.
-
-    Raises:
-        CheckpointError: The file cannot be written; an old one is untouched.
-    """
+    """Writes a checkpoint atomically; raises a ``CheckpointError`` if that fails."""
     write_container(path, _CHECKPOINT, asdict(checkpoint.metadata), checkpoint.weights)
 
 

@@ -79,7 +79,8 @@ def read_container(
         path: The file.
         kind: Its kind.
         parse: Parses the metadata document; raises an error if a value is invalid.
-        problems: Returns what is wrong with parsed metadata and the header's entries of tensors.
+        problems: Called with parsed metadata and the header's entries of tensors; returns what is
+            wrong with them.
 
     Returns:
         Parsed metadata, and the tensors in no fixed order.

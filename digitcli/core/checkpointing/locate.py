@@ -26,15 +26,11 @@ BUNDLED_PATHS = (
 
 
 def find_checkpoint(named: str | os.PathLike[str] | None) -> Path:
-    """Chooses the checkpoint to read, without reading it.
+    """Returns ``named``, existing or not; else ``LATEST`` if anything is there; else the bundled.
 
     Args:
         named: The user's choice, by ``--checkpoint`` or the environment. The text ``PRETRAINED``
             is the bundled checkpoint, whatever files exist; a ``Path`` is always a file.
-
-    Returns:
-        ``named``, whether it exists or not; else ``LATEST`` if anything is there; else the bundled
-        checkpoint.
 
     Raises:
         CheckpointError: The bundled checkpoint is wanted and missing.
@@ -47,11 +43,7 @@ def find_checkpoint(named: str | os.PathLike[str] | None) -> Path:
 
 
 def find_bundled() -> Path:
-    """Returns the path of the bundled checkpoint.
-
-    Raises:
-        CheckpointError: It is missing from the installation.
-    """
+    """Returns the path of the bundled checkpoint, or raises a ``CheckpointError`` if missing."""
     for path in BUNDLED_PATHS:
         if path.is_file():
             return path
@@ -73,8 +65,6 @@ def _exists(path: Path) -> bool:
     """
     try:
         os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
     return True

@@ -54,70 +54,39 @@ class EpochPoint:
 
 @dataclass(frozen=True)
 class Metadata:
-    """How a checkpoint's network was trained, and how to use it.
+    """How a checkpoint's network was trained, and how to use it."""
 
-    Attributes:
-        layer_sizes: Widths from input to output.
-        classes: Class names in the order of the outputs.
-        mean: Subtracted from pixels in 0..1 before the first layer.
-        std: Divisor of the pixels after that.
-        dataset: Name of the training data set.
-        recipe: The hyperparameters.
-        epochs: Epochs finished when the file was written.
-        seed: Seed of the initial weights and of everything else drawn at random.
-        device: Type of the training device, as "cpu".
-        losses: Training loss, every some batches.
-        accuracies: A point per epoch.
-        scored_on: Images of the accuracies: "test", or "validation" for images held out of the
-            training set.
-        temperature: Divisor of the logits before softmax, within ``TEMPERATURES``.
-        command: Command line that trains this checkpoint; "" for a run without one.
-        data_checksums: Checksums of the data by file, as "md5:..." or "sha256:...".
-        versions: Versions of digitcli, torch, NumPy and Python.
-        format_version: Version of this format.
-    """
-
-    layer_sizes: tuple[int, ...]
-    classes: tuple[str, ...]
-    mean: float
-    std: float
-    dataset: str
+    layer_sizes: tuple[int, ...]  # widths from input to output
+    classes: tuple[str, ...]  # class names in the order of the outputs
+    mean: float  # subtracted from pixels in 0..1 before the first layer
+    std: float  # divisor of the pixels after that
+    dataset: str  # name of the training data set
     recipe: Recipe
-    epochs: int
-    seed: int
-    device: str
+    epochs: int  # finished when the file was written
+    seed: int  # of the initial weights and everything else drawn at random
+    device: str  # type of the training device, such as "cpu"
     losses: tuple[LossPoint, ...]
     accuracies: tuple[EpochPoint, ...]
-    scored_on: str
-    temperature: float
-    command: str
-    data_checksums: dict[str, str]
-    versions: dict[str, str] = field(default_factory=dict)
+    scored_on: str  # "test", or "validation" for images held out of the training set
+    temperature: float  # divisor of the logits before softmax, within TEMPERATURES
+    command: str  # command line that trains this checkpoint; "" for a run without one
+    data_checksums: dict[str, str]  # by file, as "md5:..." or "sha256:..."
+    versions: dict[str, str] = field(default_factory=dict)  # digitcli, torch, NumPy, Python
     format_version: int = FORMAT_VERSION
 
 
 def check_loss_points(epochs: int, within_epochs: int) -> None:
-    """Checks before a run that a checkpoint can hold all its loss points.
-
-    Args:
-        epochs: Number of epochs, with a point after each.
-        within_epochs: Number of points within the epochs.
+    """Checks before a run that a checkpoint can hold its points: one per epoch and all within.
 
     Raises:
         DigitcliError: There are more than ``MAX_LOSS_POINTS``.
     """
+    too_many = f"are more than the {MAX_LOSS_POINTS:,} that a checkpoint can hold"
     if epochs > MAX_LOSS_POINTS:
-        raise DigitcliError(
-            f"{epochs:,} epochs are more than the {MAX_LOSS_POINTS:,} that a checkpoint can hold",
-            "give fewer with --epochs",
-        )
+        raise DigitcliError(f"{epochs:,} epochs {too_many}", "give fewer with --epochs")
     count = epochs + within_epochs
     if count > MAX_LOSS_POINTS:
-        raise DigitcliError(
-            f"{count:,} loss points are more than the {MAX_LOSS_POINTS:,} that a checkpoint can "
-            "hold",
-            "give a larger --log-every",
-        )
+        raise DigitcliError(f"{count:,} loss points {too_many}", "give a larger --log-every")
 
 
 def library_versions() -> dict[str, str]:
@@ -130,12 +99,7 @@ def library_versions() -> dict[str, str]:
 
 
 def metadata_problems(path: Path, metadata: Metadata) -> Iterator[str]:
-    """Yields what is wrong with metadata whose values have the right types.
-
-    Args:
-        path: The checkpoint, for messages.
-        metadata: Its metadata.
-    """
+    """Yields what is wrong with a checkpoint's metadata whose values have the right types."""
     if abs(metadata.mean) > _MAX_MEAN or not 1 / _MAX_MEAN < metadata.std < _MAX_MEAN:
         yield (
             f"the normalization in {path} is impossible (mean {metadata.mean}, standard deviation "

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-import numpy.typing as npt
 
 from digitcli.core.checkpointing.container import FileKind, Tensors, read_container, write_container
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
@@ -52,33 +51,22 @@ def state_path(output: Path) -> Path:
 class Settings:
     """Everything that decides the weights that a run ends with, apart from the images.
 
-    Attributes:
-        dataset: Name of the data set.
-        classes: Class names in the order of the outputs.
-        start: Checksum of the checkpoint with the initial weights; None for random weights.
-        validation: Number of images held out of the training set; None to score on the test set.
-        recipe: The hyperparameters.
-        seed: Seed of everything drawn at random.
-        log_every: Number of batches between loss points, which the checkpoint records.
-
     Raises:
-        DigitcliError: The recipe needs trained weights, and there are none.
+        DigitcliError: The recipe needs trained weights to start from, and there are none.
     """
 
-    dataset: str
-    classes: tuple[str, ...]
-    start: str | None
-    validation: int | None
+    dataset: str  # name of the data set
+    classes: tuple[str, ...]  # class names in the order of the outputs
+    start: str | None  # checksum of the checkpoint of the initial weights; None for random ones
+    validation: int | None  # images held out of the training set; None to score on the test set
     recipe: Recipe
-    seed: int
-    log_every: int
+    seed: int  # of everything drawn at random
+    log_every: int  # batches between loss points, which the checkpoint records
 
     def __post_init__(self) -> None:
         if self.recipe.frozen and self.start is None:
-            raise DigitcliError(
-                f"the recipe {self.recipe.name} needs trained weights",
-                "give some, for example --from pretrained",
-            )
+            problem = f"the recipe {self.recipe.name} needs trained weights"
+            raise DigitcliError(problem, "give some, for example --from pretrained")
 
 
 @dataclass(frozen=True)
@@ -86,32 +74,23 @@ class TrainingState:
     """The state of a run between two batches.
 
     Attributes:
-        settings: The settings the run was started with.
-        checksums: Checksums of the images by file; on other images the run must not continue.
-        machine: Device, threads and versions so far: on others the weights differ by rounding.
         logs: Position of the metric logs by file name: its size in bytes and the SHA-256 of its
             content, as "BYTES:SHA256"; empty if none is written.
-        command: Command line that the checkpoint records.
-        epoch: The current epoch, from 1.
-        batch: Number of finished batches of that epoch, fewer than all.
-        seconds: Time spent in steps so far.
-        losses: Loss points so far.
-        accuracies: A point per finished epoch.
         tensors: ``model.*`` and ``optimizer.*``, named by these; ``generator``, uint8, the state
             of torch's random generator; ``losses``, float32 (batches,), of the epoch's batches;
             within an epoch also ``order``, int64 (images,), the epoch's permutation of the images.
     """
 
-    settings: Settings
-    checksums: dict[str, str]
-    machine: dict[str, str]
+    settings: Settings  # that the run was started with
+    checksums: dict[str, str]  # of the images by file; on other images the run must not continue
+    machine: dict[str, str]  # device, threads, versions; on others the weights differ by rounding
     logs: dict[str, str] = field(default_factory=dict, kw_only=True)
-    command: str
-    epoch: int
-    batch: int
-    seconds: float
+    command: str  # that the checkpoint records
+    epoch: int  # the current epoch, from 1
+    batch: int  # finished batches of that epoch, fewer than all
+    seconds: float  # spent in steps so far
     losses: tuple[LossPoint, ...]
-    accuracies: tuple[EpochPoint, ...]
+    accuracies: tuple[EpochPoint, ...]  # one per finished epoch
     tensors: Tensors
 
     @property
@@ -123,11 +102,7 @@ class TrainingState:
 
 
 def save_state(path: Path, state: TrainingState) -> None:
-    """Writes a training state atomically.
-
-    Raises:
-        CheckpointError: The file cannot be written; an old one is untouched.
-    """
+    """Writes a training state atomically; raises a ``CheckpointError`` if that fails."""
     values = {each.name: getattr(state, each.name) for each in fields(state)}
     tensors = values.pop("tensors")
     values |= {
@@ -172,10 +147,10 @@ def by_option(recipe: Recipe, start: str | None, **others: object) -> dict[str, 
 
 
 def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) -> None:
-    """Checks that the settings given, by option, are those a run was started with, where known.
+    """Checks that settings, by option, are those a run was started with, as far as known.
 
     Raises:
-        DigitcliError: Settings differ; the message names all of them.
+        DigitcliError: Settings differ; the message names all that do.
     """
     known = {name: value for name, value in given.items() if name in before}
     _refuse_differences(
@@ -185,11 +160,7 @@ def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) ->
 
 
 def refuse_other_settings(state: TrainingState, settings: Settings) -> None:
-    """Checks that a run continues with the settings it was started with.
-
-    Raises:
-        DigitcliError: Settings differ; the message names all of them.
-    """
+    """Checks that a run continues with its settings, as ``refuse_changes`` does."""
     before, now = (by_option(**vars(each)) for each in (state.settings, settings))
     if before["recipe"] != now["recipe"]:  # the recipe's fields then differ as well
         now = {"recipe": now["recipe"]}
@@ -197,11 +168,7 @@ def refuse_other_settings(state: TrainingState, settings: Settings) -> None:
 
 
 def refuse_other_data(state: TrainingState, checksums: Mapping[str, str]) -> None:
-    """Checks that a run continues with the images it was started with.
-
-    Raises:
-        DigitcliError: Files differ; the message names all of them.
-    """
+    """Checks that a run continues with its images; the error names all files that differ."""
     files = sorted({*state.checksums, *checksums})
     _refuse_differences(
         "data", ((name, state.checksums.get(name), checksums.get(name)) for name in files)
@@ -220,24 +187,21 @@ def _refuse_differences(what: str, values: Iterable[tuple[str, object, object]])
 
 
 def check_tensors(tensors: Tensors, expected: Tensors) -> None:
-    """Checks that a training state's tensors are those of the run.
+    """Checks that a training state's tensors have the names, shapes and dtypes expected.
 
     Raises:
-        CheckpointError: A tensor is missing, unknown, of another shape or dtype than expected, or
-            holds nan or infinity.
+        CheckpointError: They have not, or a tensor holds nan or infinity.
     """
     for name in sorted({*tensors, *expected}):
-        if problem := _tensor_problem(tensors.get(name), expected.get(name)):
-            raise CheckpointError(f"the training state's tensor {name} {problem}", _START_OVER)
-
-
-def _tensor_problem(found: npt.NDArray[Any] | None, expected: npt.NDArray[Any] | None) -> str:
-    if expected is None:
-        return "is unknown"
-    if found is None:
-        return "is missing"
-    if (found.shape, found.dtype) != (expected.shape, expected.dtype):
-        return f"is {found.dtype}{list(found.shape)}, not {expected.dtype}{list(expected.shape)}"
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
-        return "holds nan or infinity"
-    return ""
+        found, wanted = tensors.get(name), expected.get(name)
+        if wanted is None:
+            problem = "is unknown"
+        elif found is None:
+            problem = "is missing"
+        elif (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            problem = f"is {found.dtype}{list(found.shape)}, not {wanted.dtype}{list(wanted.shape)}"
+        elif found.dtype.kind == "f" and not np.isfinite(found).all():
+            problem = "holds nan or infinity"
+        else:
+            continue
+        raise CheckpointError(f"the training state's tensor {name} {problem}", _START_OVER)

@@ -11,24 +11,15 @@ FORMATS = {
 }
 """Module of each format, by the format's name, which is also the ending of its files.
 
-To add a format, write a module with these two functions, list it here, and name the format in the
-help of ``digitcli/cli/export.py``:
-
-    pack(network: Weights, notes: Mapping[str, str]) -> bytes
-        Returns the content of a file with a network from ``fold``, and with its notes.
-    unpack(content: bytes) -> Predict
-        Reads such content as its users do, and returns a function from images to probabilities.
+To add a format, write a module with ``pack`` and ``unpack`` like ``npz``, list it here, and name
+it in the help of ``digitcli/cli/export.py``.
 """
 
 _CHOICES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 
 
 def choose_format(name: str | None, path: Path) -> str:
-    """Returns the format of a file to be written.
-
-    Args:
-        name: The user's choice; None to choose by the file's ending.
-        path: The file.
+    """Returns the format of the file to be written: ``name``, or else the file's ending.
 
     Raises:
         DigitcliError: There is no such format, the ending is not a format, or the two differ.

@@ -12,12 +12,7 @@ from digitcli.core.export.verify import Predict
 
 
 def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
-    """Returns an npz file with the network's arrays, its class names and its notes.
-
-    Args:
-        network: ``l1.weight`` (outputs, inputs), ``l1.bias`` and so on, from ``fold``.
-        notes: Written as one JSON document, ``notes``, without the classes.
-    """
+    """Returns an npz file of a network from ``fold``, its classes, and its other notes as JSON."""
     others = {name: text for name, text in notes.items() if name != "classes"}
     buffer = io.BytesIO()
     np.savez(
@@ -30,7 +25,7 @@ def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
 
 
 def unpack(content: bytes) -> Predict:
-    """Reads the arrays; the function returned is all that a reader has to compute."""
+    """Reads a file as its users do; the function returned is all that they have to compute."""
     net = np.load(io.BytesIO(content))
 
     def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

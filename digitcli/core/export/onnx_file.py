@@ -30,12 +30,7 @@ and its file version (ONNX 1.8, 2020), which most programs read."""
 
 
 def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
-    """Returns an ONNX model, checked by onnx.
-
-    Args:
-        network: From ``fold``.
-        notes: Written into the model's metadata.
-    """
+    """Returns an ONNX model of a network from ``fold``, checked by onnx, with notes as metadata."""
     layers = len(network) // 2
     classes = len(network[f"l{layers}.bias"])
     nodes = [

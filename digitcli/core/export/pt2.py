@@ -30,12 +30,7 @@ class _Program(nn.Module):
 
 
 def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
-    """Returns an exported torch program.
-
-    Args:
-        network: From ``fold``.
-        notes: Written beside the program, one file each.
-    """
+    """Returns a torch program of a network from ``fold``, with each note as an extra file."""
     # torch.export would specialize a batch of 1
     example = torch.zeros((2, 28, 28), dtype=torch.uint8)
     program = torch.export.export(

@@ -14,7 +14,7 @@ Images = npt.NDArray[np.uint8]
 Predict = Callable[[Images], npt.NDArray[np.float32]]
 """Maps uint8 (count, 28, 28) to probabilities, float32 (count, classes)."""
 
-_Point = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 COUNT = 1000
 """Number of test images."""
@@ -69,7 +69,7 @@ def make_test_images() -> Images:
     return images
 
 
-def _draw_stroke(start: _Point, end: _Point) -> npt.NDArray[np.float64]:
+def _draw_stroke(start: _Floats, end: _Floats) -> _Floats:
     """Draws a soft line between two points, in 0..1, with MNIST's stroke width."""
     points = np.moveaxis(np.indices((28, 28), dtype=np.float64), 0, -1)
     way = end - start

@@ -15,11 +15,7 @@ from digitcli.core.errors import DigitcliError, error_reason
 def write_errors(
     path: Path, next_step: str, kind: type[DigitcliError] = DigitcliError
 ) -> Iterator[None]:
-    """Turns an ``OSError`` in the block into an error that ``path`` cannot be written.
-
-    Raises:
-        DigitcliError: An ``OSError`` was raised in the block; of class ``kind``.
-    """
+    """Raises an ``OSError`` of the block as a ``kind`` of error that ``path`` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -41,7 +37,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     are made. Where ``path`` is a link, the file it leads to is replaced.
 
     Args:
-        path: The file to make or replace.
+        path: The file.
         write: Called once with the temporary file, open for writing.
 
     Raises:
@@ -62,11 +58,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def replace_durably(temporary: Path, path: Path) -> None:
-    """Renames a flushed file over ``path``, be that a link or not, and flushes the folder.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
+    """Renames a flushed file over ``path``, be that a link or not, and flushes the folder."""
     temporary.replace(path)
     if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
         folder = os.open(path.parent, os.O_RDONLY)
@@ -97,9 +89,6 @@ def remove_leftovers(path: Path) -> None:
     """Removes the temporary files of processes that were killed while writing ``path``.
 
     The caller must hold the lock on ``path``; a running process would lose its file too.
-
-    Raises:
-        OSError: The folder cannot be read, or a file cannot be removed.
     """
     path = resolve_links(path)
     leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")

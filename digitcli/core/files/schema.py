@@ -3,12 +3,13 @@
 import functools
 import json
 import math
-from collections.abc import Hashable
 from dataclasses import is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 _T = TypeVar("_T")
+
+_field_types = functools.cache(get_type_hints)
 
 _MAX_TEXT = 10_000
 """Maximum length of a text in characters; the longest in use, a command line, has some hundred."""
@@ -58,10 +59,10 @@ def parse_record(values: Any, cls: type[_T], name: str) -> _T:
 
     Raises:
         TypeError: A field is missing, unknown or of another type.
-        ValueError: A value is too large, or a text is not valid Unicode.
+        ValueError: As ``parse_value`` raises it.
     """
     _check_type(values, dict, name)
-    types = _field_types(cast("Hashable", cls))
+    types = _field_types(cast("Any", cls))
     if unknown := sorted(values.keys() - types.keys()):
         raise TypeError(f"{name} holds an unknown entry {describe(unknown[0])}")
     if missing := sorted(types.keys() - values.keys()):
@@ -69,11 +70,6 @@ def parse_record(values: Any, cls: type[_T], name: str) -> _T:
     return cls(
         **{field: parse_value(values[field], type_, field) for field, type_ in types.items()}
     )
-
-
-@functools.cache
-def _field_types(cls: Hashable) -> dict[str, Any]:
-    return get_type_hints(cls)
 
 
 def parse_value(value: Any, type_: Any, name: str) -> Any:
