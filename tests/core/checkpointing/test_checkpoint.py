@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back, and what does not fit is told apart."""
+"""Checkpoints: what is saved is loaded unchanged, and invalid files are refused by name."""
 
 import json
 from dataclasses import asdict, replace
@@ -21,7 +21,7 @@ def write(path: Path, weights: dict[str, np.ndarray], metadata: dict[str, Any]) 
     return path
 
 
-def test_a_checkpoint_comes_back_as_it_was(trained: Checkpoint, tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_unchanged(trained: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "a.safetensors"
     save_checkpoint(path, trained)
     loaded = load_checkpoint(path)
@@ -32,7 +32,7 @@ def test_a_checkpoint_comes_back_as_it_was(trained: Checkpoint, tmp_path: Path) 
     assert [file.name for file in path.parent.iterdir()] == ["a.safetensors"]
 
 
-def test_what_a_run_adds_comes_back_too(trained: Checkpoint, tmp_path: Path) -> None:
+def test_the_metadata_of_a_run_is_loaded_unchanged(trained: Checkpoint, tmp_path: Path) -> None:
     metadata = replace(
         trained.metadata,
         scored_on="validation",
@@ -66,7 +66,7 @@ def test_weights_load_into_the_lessons_own_network(checkpoint: Path, trained: Ch
     assert torch.equal(net.l5.bias, torch.from_numpy(np.array(trained.weights["l5.bias"])))
 
 
-def test_metadata_tells_all_that_is_known(checkpoint: Path) -> None:
+def test_metadata_is_complete(checkpoint: Path) -> None:
     with safetensors.safe_open(checkpoint, framework="numpy") as file:
         metadata = json.loads(file.metadata()["digitcli"])
     assert metadata["layer_sizes"] == [784, 512, 256, 128, 64, 10]
@@ -124,7 +124,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(CheckpointError, match="is empty"):
         load_checkpoint(path)
-    path.write_bytes(b"PK\3\4 a pickle in a zip, say" * 10)
+    path.write_bytes(b"PK\3\4 for example a pickle in a zip" * 10)
     with pytest.raises(CheckpointError, match="is not a safetensors file") as error:
         load_checkpoint(path)
     assert "bytes" not in str(error.value)
@@ -210,6 +210,6 @@ def test_metadata_that_is_no_document(tmp_path: Path, document: str) -> None:
 
 
 def test_weights_come_in_the_order_of_the_layers(checkpoint: Path) -> None:
-    """An export wrote another file each time: safetensors gives tensors in no fixed order."""
+    """Tensors come from safetensors in no fixed order, so exports of one checkpoint differed."""
     names = [f"l{layer}.{part}" for layer in range(1, 6) for part in ("weight", "bias")]
     assert list(load_checkpoint(checkpoint).weights) == names

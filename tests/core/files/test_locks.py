@@ -50,7 +50,7 @@ def held(path: Path) -> Iterator["subprocess.Popen[str]"]:
         yield process
 
 
-def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_the_error_names_the_holder(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     with held(path) as process:
         with pytest.raises(DigitcliError) as caught, exclusive_lock(path, "digitcli train", wait=0):
@@ -65,7 +65,7 @@ def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_block_of_the_same_process_is_kept_out(tmp_path: Path) -> None:
+def test_a_second_block_in_the_same_process_is_refused(tmp_path: Path) -> None:
     with (
         exclusive_lock(tmp_path / "x", "one", wait=0) as is_held,
         pytest.raises(DigitcliError, match=f"process {os.getpid()} "),
@@ -75,7 +75,7 @@ def test_a_second_block_of_the_same_process_is_kept_out(tmp_path: Path) -> None:
     assert is_held
 
 
-def test_the_second_waits_says_so_once_and_goes_on(tmp_path: Path) -> None:
+def test_a_waiting_process_reports_the_holder_once_and_continues(tmp_path: Path) -> None:
     waits = []
     with held(tmp_path / "x") as process:
 
@@ -109,7 +109,7 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lock_is_given_back_after_a_fault(tmp_path: Path) -> None:
+def test_the_lock_is_released_after_an_exception(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), exclusive_lock(tmp_path / "x", "me", wait=0):
         raise KeyboardInterrupt
     with exclusive_lock(tmp_path / "x", "me", wait=0):
@@ -117,8 +117,8 @@ def test_the_lock_is_given_back_after_a_fault(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_many_at_once_lose_no_turn(tmp_path: Path) -> None:
-    """The lock file goes and comes between the turns, and still one holds it at a time."""
+def test_concurrent_processes_take_turns(tmp_path: Path) -> None:
+    """The lock file is removed between turns, and still one process at a time holds the lock."""
     path = tmp_path / "count"
     path.write_text("0")
     command = [sys.executable, "-c", COUNT, str(path)]
@@ -148,7 +148,7 @@ def test_two_names_of_one_file_share_a_lock(tmp_path: Path) -> None:
     "content",
     [b"", b"\n", b"\nnull", b"\n{}", b'\n{"pid": 1', b'\n{"since": 7}', b"\n\xff", b"\n" * 9999],
 )
-def test_a_lock_file_that_does_not_say_who(tmp_path: Path, content: bytes) -> None:
+def test_a_lock_file_without_a_valid_note(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / ".x.lock"
     file.write_bytes(content)
     with file.open("r+") as other:
@@ -174,7 +174,7 @@ def test_since_another_day_names_the_day(tmp_path: Path) -> None:
             pass
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(DigitcliError, match=r"cannot write to .*file: ") as caught,
@@ -185,7 +185,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
-def test_a_file_system_without_locks_is_gone_on_with(
+def test_without_locks_in_the_file_system_the_block_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
     def flock(*_: int) -> None:
@@ -197,7 +197,7 @@ def test_a_file_system_without_locks_is_gone_on_with(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_that_does_not_lock_pays_nothing() -> None:
+def test_filelock_is_imported_only_to_lock() -> None:
     code = "import sys, digitcli.core.files.locks; print('filelock' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
