@@ -53,7 +53,7 @@ class FileKind:
 def write_container(
     path: Path, kind: FileKind, values: Mapping[str, object], tensors: Tensors
 ) -> None:
-    """Writes tensors and metadata atomically; equal content gives equal bytes.
+    """Writes tensors and metadata atomically, equal content as equal bytes.
 
     Raises:
         CheckpointError: The file cannot be written; an old one is untouched.
@@ -78,12 +78,11 @@ def read_container(
     Args:
         path: The file.
         kind: Its kind.
-        parse: Parses the metadata document; raises an error if a value is invalid.
-        problems: Called with parsed metadata and the header's entries of tensors; returns what is
-            wrong with them.
+        parse: Called with the metadata document; raises an error if a value is invalid.
+        problems: Called with ``parse``'s result and the header's entries of tensors.
 
     Returns:
-        Parsed metadata, and the tensors in no fixed order.
+        ``parse``'s result, and the tensors in no fixed order.
 
     Raises:
         CheckpointError: The file is missing, invalid, of another kind or from a newer digitcli.

@@ -37,8 +37,7 @@ def exclusive_lock(
         path: The file or folder that the block writes.
         doing: What this process does, shown to others, for example "digitcli train".
         wait: Seconds to wait for another process to end; 0 to fail at once.
-        on_wait: Called once before waiting, with the holder: "process 123 on HOST (digitcli train,
-            since 12:01)".
+        on_wait: Called once before waiting, with the holder in words (see ``_holder``).
         next_step: What the user can do about an error.
 
     Yields:
@@ -99,7 +98,7 @@ def _write_note(fd: int, doing: str) -> None:
 
 
 def _holder(lock_file: Path) -> str:
-    """Returns who holds a lock, in words; "another process" where the lock file has no note."""
+    """Returns "process 123 on HOST (digitcli train, since 12:01)", or "another process"."""
     try:
         with lock_file.open("rb", buffering=0) as file:
             file.seek(1)  # Windows locks the first byte, which then cannot be read

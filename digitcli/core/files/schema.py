@@ -25,12 +25,7 @@ _TYPE_NAMES: dict[type, str] = {
 
 
 def parse_json(text: str) -> Any:
-    """Parses JSON.
-
-    Raises:
-        ValueError: The text is not standard JSON, is nested too deep, or holds a number with too
-            many digits.
-    """
+    """Parses standard JSON; raises a ``ValueError``, also for too deep or too many digits."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no number of JSON")
@@ -59,7 +54,7 @@ def parse_record(values: Any, cls: type[_T], name: str) -> _T:
 
     Raises:
         TypeError: A field is missing, unknown or of another type.
-        ValueError: As ``parse_value`` raises it.
+        ValueError: A value is too large, or a text is not valid Unicode.
     """
     _check_type(values, dict, name)
     types = _field_types(cast("Any", cls))
@@ -81,8 +76,7 @@ def parse_value(value: Any, type_: Any, name: str) -> Any:
         name: Name of the value in messages.
 
     Raises:
-        TypeError: The value is of another type.
-        ValueError: The value is too large, or a text is not valid Unicode.
+        TypeError, ValueError: As ``parse_record``.
     """
     if is_dataclass(type_):
         return parse_record(value, cast("type[Any]", type_), name)
