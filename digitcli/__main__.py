@@ -1,10 +1,10 @@
-"""Where the program starts, as ``digitcli`` and as ``python -m digitcli``."""
+"""Entry point of ``digitcli`` and of ``python -m digitcli``."""
 
 import sys
 
 
 def main() -> None:
-    """Runs the command line; an interruption while it is still being imported ends it quietly."""
+    """Runs the command line; an interrupt during its import exits without a traceback."""
     try:
         from digitcli.cli.app import app
     except KeyboardInterrupt:

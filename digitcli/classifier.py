@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.checkpointing.checkpoint import Checkpoint, load_named
+from digitcli.core.checkpointing.checkpoint import Checkpoint, find_and_load
 from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
@@ -62,7 +62,7 @@ class Classifier:
             CheckpointError: It is missing, damaged, or not a checkpoint of digitcli's.
         """
         named = path if path is not None else os.environ.get(CHECKPOINT_VARIABLE) or None
-        found, checkpoint = load_named(named)
+        found, checkpoint = find_and_load(named)
         return cls(checkpoint, found)
 
     @property
@@ -257,7 +257,7 @@ def _of_many(
         raise TypeError("several pictures are read here; give one to predict or to read")
     for source, answer in read(map(as_source, pictures)):
         if isinstance(answer, PictureError) and source.name:
-            yield answer.of(source.name)
+            yield answer.with_name(source.name)
         else:
             yield answer
 

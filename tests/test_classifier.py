@@ -28,7 +28,7 @@ from digitcli import (
     Prediction,
 )
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.checkpointing.locate import LATEST, OWN_PLACES
+from digitcli.core.checkpointing.locate import BUNDLED_PATHS, LATEST
 from digitcli.core.inference import probabilities
 
 README = paths.README.read_text()
@@ -244,7 +244,7 @@ def test_which_weights(
     assert Classifier.load(str(checkpoint)).path == checkpoint
     monkeypatch.setenv("DIGITCLI_CHECKPOINT", "")
     checkpoint.unlink()
-    assert Classifier.load().path in OWN_PLACES
+    assert Classifier.load().path in BUNDLED_PATHS
     with pytest.raises(CheckpointError, match="no checkpoint at missing"):
         Classifier.load("missing")
     assert Classifier.load(other).metadata == trained.metadata

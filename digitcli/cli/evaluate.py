@@ -66,10 +66,10 @@ def evaluate(
 
         check_page(report)
 
-    from digitcli.core.checkpointing.checkpoint import load_named
+    from digitcli.core.checkpointing.checkpoint import find_and_load
     from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
-    path, loaded = load_named(checkpoint)
+    path, loaded = find_and_load(checkpoint)
     chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
 
     from digitcli.console.download import DownloadDisplay

@@ -1,4 +1,4 @@
-"""``digitcli export``: the network in a file that other programs run."""
+"""``digitcli export``: write the network for other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,12 +42,12 @@ def export(
 ) -> None:
     """Write the network for other programs: 28x28 bytes in, probabilities out.
 
-    Normalisation and temperature are in it, and batches of any size go
-    through. It is written once it has answered 1,000 pictures as digitcli
-    does, to 0.00001.
+    The file holds normalization and temperature, and takes batches of any
+    size. It is written only if its probabilities for 1,000 test images
+    differ from digitcli's by at most 0.00001.
 
-    It does not prepare pictures: they must be in MNIST's form, light ink on
-    black, the digit fitted into 20x20 pixels and centred by mass.
+    Images must be in MNIST's form: light ink on black, the digit fitted into
+    20x20 pixels and centred by mass.
     """
     from digitcli.core.export.formats import choose_format
 
@@ -55,17 +55,17 @@ def export(
 
     from digitcli.console.export import show_export
     from digitcli.console.streams import print_note, print_weights
-    from digitcli.core.checkpointing.checkpoint import load_named
+    from digitcli.core.checkpointing.checkpoint import find_and_load
     from digitcli.core.errors import DigitcliError
     from digitcli.core.export import write
-    from digitcli.core.files.atomic import real
+    from digitcli.core.files.atomic import resolve_links
     from digitcli.text import visible
 
-    path, loaded = load_named(checkpoint)
-    if real(out) == real(path):
+    path, loaded = find_and_load(checkpoint)
+    if resolve_links(out) == resolve_links(path):
         raise DigitcliError(f"{out} is the checkpoint itself", "give the export another name")
     print_weights(path, loaded.metadata)
     if out.exists():
         print_note(f"{visible(str(out))} will be replaced")
-    exported = write.export(loaded, chosen, out)
-    show_export(exported, out, format_=chosen, checkpoint=path, as_json=json)
+    result = write.export(loaded, chosen, out)
+    show_export(result, out, format_=chosen, checkpoint=path, as_json=json)

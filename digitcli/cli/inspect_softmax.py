@@ -159,7 +159,7 @@ def _read(classifier: "Classifier", image: str) -> "Prediction":
     source = ImageSource(image, content)
     ((_, answer),) = classifier.predict_sources([source])
     if isinstance(answer, PictureError):
-        raise answer.of(image)
+        raise answer.with_name(image)
     if answer.warning is not None:
         print_note(f"{visible(image)}: {answer.warning}")
     return answer

@@ -198,13 +198,13 @@ def _check_sources(images: list[str], files_from: str | None) -> None:
 
 def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
     from digitcli.core.errors import DigitcliError
-    from digitcli.core.files.atomic import real
+    from digitcli.core.files.atomic import resolve_links
     from digitcli.report.step_drawing import check_destination
 
     one = len(images) == 1 and files_from is None and images[0] not in ("", "-")
     if not one or os.path.isdir(images[0]):  # noqa: PTH112  Path's raises on a name too long
         raise DigitcliError("--show-steps draws one picture", "name one file")
-    if real(path) == real(Path(images[0])):
+    if resolve_links(path) == resolve_links(Path(images[0])):
         raise DigitcliError(
             f"--show-steps {path} is the picture itself", "give the steps another name"
         )
@@ -280,7 +280,7 @@ def _sources(
 
 def _blocks(path: str) -> "Iterator[bytes]":
     """Reads a list of names block by block, as they arrive in a pipe."""
-    from digitcli.core.errors import DigitcliError, reason
+    from digitcli.core.errors import DigitcliError, error_reason
 
     try:
         with open(
@@ -290,5 +290,5 @@ def _blocks(path: str) -> "Iterator[bytes]":
                 yield block
     except OSError as error:
         raise DigitcliError(
-            f"cannot read the list {path}: {reason(error)}", "name a file by --files-from"
+            f"cannot read the list {path}: {error_reason(error)}", "name a file by --files-from"
         ) from error

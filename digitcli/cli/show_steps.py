@@ -46,7 +46,7 @@ def draw_answer(
             _draw_steps(classifier, grey, path)
     except PictureError as error:
         if not isinstance(answer, PictureError):
-            raise error.of(source.name) from error
+            raise error.with_name(source.name) from error
 
 
 def _draw_places(grey: Gray, source: ImageSource, answer: object, path: Path) -> None:

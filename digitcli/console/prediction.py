@@ -95,7 +95,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
         """Tells what is wrong with a picture, on standard error and in its line of JSON."""
         if self._as_json:
             print_json({**named(name), self._key: None, "error": error.problem})
-        print_error(error.of(name))
+        print_error(error.with_name(name))
 
     @abstractmethod
     def _print(self, path: str, answer: Answer) -> None:

@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from digitcli.core.checkpointing.locate import comes_with_digitcli
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.checkpointing.locate import is_bundled
+from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.text import visible
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def print_line(text: str) -> None:
 
 def unwritable_output(error: OSError) -> DigitcliError:
     """Makes the fault that standard output cannot be written."""
-    return DigitcliError(f"cannot write to standard output: {reason(error)}", "send it elsewhere")
+    return DigitcliError(
+        f"cannot write to standard output: {error_reason(error)}", "send it elsewhere"
+    )
 
 
 def print_json(value: Any) -> None:
@@ -148,7 +150,7 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
         path: Where it is.
         metadata: What it says of itself.
     """
-    if comes_with_digitcli(path):
+    if is_bundled(path):
         print_note("using digitcli's own weights")
         return
     done, planned = metadata.epochs, metadata.recipe.epochs

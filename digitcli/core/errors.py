@@ -1,58 +1,59 @@
-"""Faults that a user can mend, told in one line."""
+"""Errors that a user can correct, each reported in one line."""
+
+from typing import Self
 
 
 class DigitcliError(Exception):
-    """An expected fault: what is wrong, and what to do next.
+    """An expected error. The command line prints it as one line and exits with ``exit_code``.
 
-    The command line prints it as one line on standard error and ends with ``exit_code``. Anything
-    else that is raised is a bug and keeps its traceback.
+    Any other exception is a bug and keeps its traceback.
 
     Args:
         problem: What is wrong, without a closing full stop.
         next_step: What the user can do about it, without a closing full stop.
-        exit_code: 2 for wrong use or environment; 1 where the work ran and found fault.
+        exit_code: 2 for wrong use or environment; 1 if the work ran and its result is bad.
     """
 
     def __init__(self, problem: str, next_step: str = "", *, exit_code: int = 2) -> None:
         self.problem = problem
         self.next_step = next_step
         self.exit_code = exit_code
-        super().__init__(problem, next_step)  # what another process builds it of again
+        super().__init__(problem, next_step)  # unpickling in another process calls with these
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.next_step}" if self.next_step else self.problem
 
 
 class StoppedError(DigitcliError):
-    """A run that was asked to stop, and has saved where it was; shells know 128 + the signal."""
+    """A run was stopped by a signal and saved its state; ``exit_code`` is 128 + the signal."""
 
 
 class DivergedError(DigitcliError):
-    """A run whose loss or weights are no longer numbers."""
+    """The loss or a weight of a run became nan or infinite."""
 
 
 class CheckpointError(DigitcliError):
-    """A checkpoint that is missing, damaged, foreign or of the wrong shape."""
+    """A checkpoint or training state is missing, damaged, foreign or of the wrong shape."""
 
 
 class DatasetError(DigitcliError):
-    """A data set that is unknown, cannot be fetched or is damaged."""
+    """A data set is unknown, cannot be fetched or is damaged."""
 
 
 class PictureError(DigitcliError):
-    """A picture that cannot be read, or that shows nothing."""
+    """An image cannot be read, or shows nothing."""
 
-    def of(self, name: str) -> "PictureError":
-        """Returns the same fault with the picture's name before it."""
+    def with_name(self, name: str) -> Self:
+        """Returns the same error with the image's name before the problem."""
         return type(self)(f"{name}: {self.problem}", self.next_step, exit_code=self.exit_code)
 
 
 class NotAPictureError(PictureError):
-    """A file whose content is of no format that pictures are read in."""
+    """A file is in none of the supported image formats."""
 
 
 class BlankPictureError(PictureError):
-    """A sound picture that shows nothing."""
+    """A valid image shows nothing."""
 
     def __init__(
         self,
@@ -65,9 +66,9 @@ class BlankPictureError(PictureError):
 
 
 class ScoresError(DigitcliError):
-    """Scores, classes or a target that softmax cannot work with."""
+    """Softmax cannot work with the given scores, classes or target."""
 
 
-def reason(error: OSError | ValueError) -> str:
-    """Names an operating-system fault as a person would ("Permission denied")."""
+def error_reason(error: OSError | ValueError) -> str:
+    """Returns the reason of an error as a text, such as "Permission denied"."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

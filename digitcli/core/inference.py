@@ -1,4 +1,4 @@
-"""Inference in NumPy alone: torch costs seconds to import, this a twentieth of one."""
+"""Inference in NumPy: torch takes seconds to import, NumPy a twentieth of one."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,14 +9,14 @@ from digitcli.core.softmax import FloatArray, softmax
 
 
 def forward(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Runs the network on pictures in MNIST form.
+    """Runs the network on images in MNIST form.
 
     Args:
-        checkpoint: Weights and normalisation.
-        images: uint8 of shape (count, 28, 28), ink light on black.
+        checkpoint: Weights and normalization.
+        images: uint8 (count, 28, 28), light ink on black.
 
     Returns:
-        Scores (logits), float32 of shape (count, classes).
+        Logits, float32 (count, classes).
     """
     metadata, weights = checkpoint.metadata, checkpoint.weights
     pixels = images.reshape(len(images), INPUTS).astype(np.float32) / np.float32(255)
@@ -30,13 +30,5 @@ def forward(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> npt.NDArra
 
 
 def probabilities(checkpoint: Checkpoint, images: npt.NDArray[np.uint8]) -> FloatArray:
-    """Gives the probability of each class, at the checkpoint's temperature.
-
-    Args:
-        checkpoint: Weights, normalisation and temperature.
-        images: uint8 of shape (count, 28, 28), ink light on black.
-
-    Returns:
-        float64 of shape (count, classes); each row sums to one.
-    """
+    """Returns the softmax of ``forward`` at the checkpoint's temperature, float64."""
     return softmax(forward(checkpoint, images), checkpoint.metadata.temperature)

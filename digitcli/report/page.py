@@ -10,7 +10,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
 
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.atomic import check_writable, write_atomically
 from digitcli.text import below_one, visible
 
@@ -132,5 +132,5 @@ def bars(
 
 def _unwritable(path: Path, error: OSError) -> DigitcliError:
     return DigitcliError(
-        f"cannot write {path}: {reason(error)}", "choose another place by --report"
+        f"cannot write {path}: {error_reason(error)}", "choose another place by --report"
     )

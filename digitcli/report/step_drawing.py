@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.atomic import check_writable, write_atomically
 from digitcli.data.images.decode import FORMATS
 
@@ -89,5 +89,5 @@ def _format(path: Path) -> str:
 
 def _unwritable(path: Path, error: OSError) -> DigitcliError:
     return DigitcliError(
-        f"cannot write {path}: {reason(error)}", "choose another place by --show-steps"
+        f"cannot write {path}: {error_reason(error)}", "choose another place by --show-steps"
     )

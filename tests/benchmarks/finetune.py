@@ -32,7 +32,7 @@ from torch.nn import functional
 from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
-from digitcli.core.checkpointing.locate import find_own
+from digitcli.core.checkpointing.locate import find_bundled
 from digitcli.core.model import compute_logits, load_mlp, normalize
 from digitcli.core.recipes import BEST, FINETUNE, LESSON, OPTDIGITS, TRANSFER, Deformation, Recipe
 from digitcli.core.training.data import TrainingData
@@ -121,7 +121,7 @@ def update_batch_norm(wild: Path, seeds: int) -> None:
     no_digits = make_outliers(test.images, test.labels, seed=99)
     lesson = learned(training, LESSON, None, seed=0)
     starts = {
-        "own": load_initial_weights(find_own(), "pretrained"),
+        "own": load_initial_weights(find_bundled(), "pretrained"),
         "lesson": InitialWeights(lesson, "sha256:", "lesson"),
     }
 
@@ -172,7 +172,7 @@ def choose() -> None:
     some, others = shown.part(order[:100]), shown.part(order[200:1000])
     known = mnist("train")
     kept = known.part(np.random.default_rng(1).permutation(len(known))[:10_000])
-    start = load_initial_weights(find_own(), "pretrained")
+    start = load_initial_weights(find_bundled(), "pretrained")
     show(what="own weights", optdigits=score(start.checkpoint, others).accuracy,
          mnist=score(start.checkpoint, kept).accuracy)  # fmt: skip
     for what, recipe in candidates():

@@ -28,7 +28,7 @@ def test_a_bad_checkpoint_is_one_line(run: Run, command: str, content: bytes | N
     assert result.exit_code == 2
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
-    assert ("digitcli's own" if content is None else "digitcli train") in result.stderr
+    assert ("bundled ones" if content is None else "digitcli train") in result.stderr
 
 
 def test_train_eval_predict(start: Start, small_mnist: SmallMnist) -> None:

@@ -1,4 +1,4 @@
-"""``digitcli export``: what other programs read from the files, and when none is written."""
+"""``digitcli export``: other programs read the files, and invalid files are not written."""
 
 import io
 import json
@@ -69,7 +69,7 @@ def pictures() -> npt.NDArray[np.uint8]:
     return np.concatenate([digits, noise])
 
 
-def test_what_other_programs_read(
+def test_other_programs_read_the_files(
     run: Run, trained: Checkpoint, pictures: npt.NDArray[np.uint8], name: str
 ) -> None:
     metadata = replace(trained.metadata, temperature=1.7, command="digitcli train")
@@ -81,7 +81,7 @@ def test_what_other_programs_read(
     size = Path(f"digits.{name}").stat().st_size
     assert re.fullmatch(
         rf"wrote digits\.{name}  \({name}, {size:,} bytes; "
-        r"within \de-\d\d of digitcli on 1,000 pictures\)\n",
+        r"within \de-\d\d of digitcli on 1,000 images\)\n",
         result.stdout,
     )
     answer, notes = READERS[name](Path(f"digits.{name}"))
@@ -132,7 +132,7 @@ def test_other_classes(run: Run, trained: Checkpoint, name: str) -> None:
     assert answer(np.zeros((2, 28, 28), np.uint8)).shape == (2, 3)
 
 
-def test_onnx_is_valid_and_for_old_runtimes_too(run: Run) -> None:
+def test_onnx_is_valid_and_runs_on_old_runtimes(run: Run) -> None:
     onnx = pytest.importorskip("onnx")
     assert run("export", "digits.onnx").exit_code == 0
     model = onnx.load("digits.onnx")
@@ -156,7 +156,7 @@ def test_the_same_checkpoint_gives_the_same_file(run: Run) -> None:
         assert Path(f"1.{name}").read_bytes() == Path(f"2.{name}").read_bytes()
 
 
-def test_the_format_is_that_of_the_name_or_the_option(run: Run) -> None:
+def test_the_format_is_chosen_by_name_or_option(run: Run) -> None:
     for arguments in (["x.NPZ"], ["--format", "npz", "weights.bin"], ["y.npz", "--format", "npz"]):
         result = run("export", *arguments)
         assert result.exit_code == 0, result.stderr
@@ -168,9 +168,12 @@ def test_the_format_is_that_of_the_name_or_the_option(run: Run) -> None:
     ("arguments", "problem"),
     [
         ([], "Missing argument 'OUT'"),
-        (["digits"], "the name digits says no format; give --format onnx, pt2 or npz"),
-        (["digits.pth"], "the name digits.pth says no format"),
-        (["x.npz", "--format", "onnx"], "--format onnx and the name x.npz contradict each other"),
+        (["digits"], "the name digits does not end in a format; give --format onnx, pt2 or npz"),
+        (["digits.pth"], "the name digits.pth does not end in a format"),
+        (
+            ["x.npz", "--format", "onnx"],
+            "--format onnx and the name x.npz contradict each other",
+        ),
         (["x.onnx", "--format", "tflite"], "there is no format 'tflite'; choose onnx, pt2 or npz"),
         (["folder/"], "name a file"),
         (["x.npz", "--checkpoint", "missing"], "there is no checkpoint at missing"),
@@ -200,7 +203,7 @@ def test_places_that_cannot_be_written(run: Run) -> None:
         assert result.stdout == ""
 
 
-def test_an_old_file_is_replaced_and_it_is_said(run: Run) -> None:
+def test_an_old_file_is_replaced_with_a_note(run: Run) -> None:
     Path("x.npz").write_text("old")
     result = run("export", "x.npz")
     assert result.stderr.splitlines()[1:] == ["digitcli: x.npz will be replaced"]
@@ -208,14 +211,14 @@ def test_an_old_file_is_replaced_and_it_is_said(run: Run) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["checkpoints", "x.npz"]
 
 
-def test_a_file_that_answers_otherwise_is_not_written(
+def test_a_file_with_other_probabilities_is_not_written(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "folded", lambda checkpoint: checkpoint.weights)
+    monkeypatch.setattr(write, "fold", lambda checkpoint: checkpoint.weights)
     Path("x.npz").write_text("old")
     result = run("export", "x.npz")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert re.search(r"off by \d\.\de.*, so x\.npz is not written", result.stderr)
+    assert re.search(r"x\.npz is not written: .* are off by \d\.\de", result.stderr)
     assert Path("x.npz").read_text() == "old"
     assert sorted(path.name for path in Path().iterdir()) == ["checkpoints", "x.npz"]
 
@@ -231,37 +234,37 @@ def test_without_the_extra(package: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
-        f"digitcli: error: ONNX files are made with onnx and onnxruntime, and {package} cannot be "
+        f"digitcli: error: ONNX files need onnx and onnxruntime, and {package} cannot be "
         "imported; run pip install 'digitcli[onnx]'"
     )
     assert not Path("x.onnx").exists()
 
 
-def test_the_check_finds_every_kind_of_difference(trained: Checkpoint) -> None:
-    def right(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def test_the_verification_finds_every_kind_of_difference(trained: Checkpoint) -> None:
+    def correct(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return probabilities(trained, pictures).astype(np.float32)
 
     def flawed(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        found = right(pictures)
+        found = correct(pictures)
         found[-1, 3] += np.float32(0.25)
         return found
 
-    assert verify.largest_difference(right, trained) < 1e-5
-    assert verify.largest_difference(flawed, trained) == pytest.approx(0.25, abs=1e-4)
+    assert verify.max_difference(correct, trained) < 1e-5
+    assert verify.max_difference(flawed, trained) == pytest.approx(0.25, abs=1e-4)
     wrong_ones: list[Callable[[npt.NDArray[np.uint8]], Any]] = [
-        lambda pictures: right(pictures)[:, :9],
-        lambda pictures: right(pictures[:1]),
-        lambda pictures: right(pictures).astype(np.float64),
-        lambda pictures: right(pictures) * np.float32(np.nan),
+        lambda pictures: correct(pictures)[:, :9],
+        lambda pictures: correct(pictures[:1]),
+        lambda pictures: correct(pictures).astype(np.float64),
+        lambda pictures: correct(pictures) * np.float32(np.nan),
     ]
     for wrong in wrong_ones:
-        assert verify.largest_difference(wrong, trained) == np.inf
+        assert verify.max_difference(wrong, trained) == np.inf
 
 
-def test_the_check_sees_all_sorts_of_pictures(trained: Checkpoint) -> None:
-    pictures = verify.check_pictures()
+def test_the_verification_uses_varied_images(trained: Checkpoint) -> None:
+    pictures = verify.make_test_images()
     assert pictures.shape == (1000, 28, 28)
-    assert np.array_equal(pictures, verify.check_pictures())
+    assert np.array_equal(pictures, verify.make_test_images())
     assert (pictures[0] == 0).all()
     assert (pictures[1] == 255).all()
     assert len(np.unique(pictures.reshape(1000, -1), axis=0)) == 1000
@@ -277,7 +280,7 @@ def snippets() -> Iterator[str]:
 def test_the_samples_of_the_page(
     run: Run, trained: Checkpoint, pictures: npt.NDArray[np.uint8]
 ) -> None:
-    """Each of them makes ``probabilities`` of ``pictures``."""
+    """Each program computes ``probabilities`` from ``pictures``."""
     pytest.importorskip("onnxruntime")
     for name in FORMATS:
         assert run("export", f"digits.{name}").exit_code == 0
@@ -293,7 +296,7 @@ def test_the_samples_of_the_page(
             assert list(known["classes"]) == list("0123456789")
 
 
-def test_nothing_but_bytes_is_needed_to_read_the_arrays(run: Run) -> None:
+def test_npz_needs_no_pickle(run: Run) -> None:
     assert run("export", "digits.npz").exit_code == 0
     with np.load(io.BytesIO(Path("digits.npz").read_bytes()), allow_pickle=False) as net:
         assert sorted(net.files) == sorted(

@@ -208,8 +208,8 @@ def test_a_fault_is_one_line(look: Look) -> None:
     screen = look("predict", "[x].png", "--checkpoint", "[y]", columns=200)
     assert screen.code == 2
     assert screen.lines == [
-        "error: there is no checkpoint at [y]; check the path, or name none to use "
-        "the latest trained or digitcli's own"
+        "error: there is no checkpoint at [y]; check the path, or leave it out to use "
+        "the latest trained weights or the bundled ones"
     ]
 
 

@@ -1,10 +1,10 @@
-"""Writes the golden checkpoint of a format version: once, by the code that introduces it.
+"""Writes the golden checkpoint of a format version, once, with the code that introduces it.
 
     python tests/golden/make.py TRAINED GOLDEN.safetensors.gz
 
 TRAINED comes from ``digitcli train --dataset optdigits --epochs 2 --log-every 30 --seed 7
---validation 300``. Its metadata is kept; its weights are replaced by few and plain ones, so that
-the file is small. Prints the probabilities that the test expects.
+--validation 300``. Its metadata is kept; its weights are replaced by sparse ones with few values,
+so that the compressed file is small. Prints the probabilities that the test expects.
 """
 
 import gzip
@@ -31,8 +31,8 @@ def main(trained: Path, golden: Path) -> None:
     plain = golden.with_suffix("")
     save_checkpoint(plain, Checkpoint(weights, metadata))
     golden.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
-    picture = (np.arange(784) * 37 % 256).astype(np.uint8).reshape(1, 28, 28)
-    scores = forward(load_checkpoint(plain), picture)[0] / metadata.temperature
+    image = (np.arange(784) * 37 % 256).astype(np.uint8).reshape(1, 28, 28)
+    scores = forward(load_checkpoint(plain), image)[0] / metadata.temperature
     plain.unlink()
     print([round(float(p), 6) for p in softmax(scores)])
 

@@ -90,7 +90,7 @@ def feed_picture(data: bytes, folder: Path, classifier: Classifier) -> str:
     path.write_bytes(data)
     ((_, answer),) = classifier.predict_sources([ImageSource(str(path), path)])
     if isinstance(answer, PictureError):
-        _check_words(str(answer.of(str(path))))
+        _check_words(str(answer.with_name(str(path))))
         return "refused"
     _show(str(path), answer, classifier)
     return "answered"

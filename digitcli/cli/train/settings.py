@@ -31,12 +31,12 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     """
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
-    from digitcli.core.files.atomic import real
+    from digitcli.core.files.atomic import resolve_links
     from digitcli.core.training.initial_weights import load_initial_weights
 
     path = find_checkpoint(name)
     initial = load_initial_weights(path, name)
-    if real(path) == real(output):
+    if resolve_links(path) == resolve_links(output):
         raise CheckpointError(
             f"the run would start from {name} and replace it", "name another file with --output"
         )
@@ -57,7 +57,7 @@ def new_settings(
         DigitcliError: There is no such recipe, or a value is invalid.
     """
     from digitcli.core.checkpointing.training_state import Settings
-    from digitcli.core.recipes import FINETUNE, TRANSFER, find_recipe, usual_recipe
+    from digitcli.core.recipes import FINETUNE, TRANSFER, default_recipe, find_recipe
     from digitcli.data.datasets.outliers import can_be_made
 
     classes = initial.classes_with(dataset.classes) if initial else dataset.classes
@@ -66,7 +66,7 @@ def new_settings(
     elif initial:
         recipe = FINETUNE if classes == initial.classes else TRANSFER
     else:
-        recipe = usual_recipe(dataset.name)
+        recipe = default_recipe(dataset.name)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
     # outliers are made of digits and must show none of the network's classes
     if not (can_be_made(classes) and set(dataset.classes) == set(classes)):

@@ -1,6 +1,6 @@
-"""Which checkpoint a command reads: the one named, the latest trained here, or digitcli's own.
+"""Which checkpoint a command reads: the named one, the latest trained here, or the bundled one.
 
-Apart from ``checkpoint``, because options and help pages need these names and not NumPy.
+Separate from ``checkpoint`` because options and help pages need these names without NumPy.
 """
 
 import os
@@ -9,73 +9,62 @@ from pathlib import Path
 from digitcli.core.errors import CheckpointError
 
 LATEST = Path("checkpoints/latest.safetensors")
-"""Where ``train`` writes and the other commands look, from the folder the command runs in."""
+"""Default output of ``train`` and default input of the other commands, in the current folder."""
 
 CHECKPOINT_VARIABLE = "DIGITCLI_CHECKPOINT"
-"""The environment variable that names a checkpoint where nothing else does."""
+"""Environment variable that names a checkpoint if no option does."""
+
+PRETRAINED = "pretrained"
+"""Name of the bundled checkpoint; a file of that name is given as ``./pretrained``."""
 
 _PACKAGE = Path(__file__).parents[2]
-OWN_PLACES = (
+BUNDLED_PATHS = (
     _PACKAGE / "pretrained.safetensors",  # installed: the wheel puts it into the package
     _PACKAGE.parent / "checkpoints" / "pretrained.safetensors",  # in the repository
 )
-"""Where the checkpoint that comes with digitcli may lie."""
-
-
-PRETRAINED = "pretrained"
-"""What names digitcli's own checkpoint; a file that is called so is named as ``./pretrained``."""
+"""Possible paths of the bundled checkpoint."""
 
 
 def find_checkpoint(named: str | os.PathLike[str] | None) -> Path:
-    """Chooses the checkpoint to read; what it holds is not looked at.
+    """Returns ``named``, existing or not; else ``LATEST`` if anything is there; else the bundled.
 
     Args:
-        named: The user's choice, by ``--checkpoint`` or the environment. It is taken as it is:
-            if it is missing, loading it tells so, and nothing else is used in its stead. The text
-            ``PRETRAINED`` is digitcli's own, whatever files there are; a ``Path`` is a file.
-
-    Returns:
-        ``named``, else ``LATEST`` if anything is there, else digitcli's own.
+        named: The user's choice, by ``--checkpoint`` or the environment. The text ``PRETRAINED``
+            is the bundled checkpoint, whatever files exist; a ``Path`` is always a file.
 
     Raises:
-        CheckpointError: digitcli's own is wanted and was not installed.
+        CheckpointError: The bundled checkpoint is wanted and missing.
     """
     if named == PRETRAINED:
-        return find_own()
+        return find_bundled()
     if named is not None:
         return Path(named)
-    return LATEST if _is_there(LATEST) else find_own()
+    return LATEST if _exists(LATEST) else find_bundled()
 
 
-def find_own() -> Path:
-    """Returns where digitcli's own checkpoint lies.
-
-    Raises:
-        CheckpointError: It was not installed.
-    """
-    for path in OWN_PLACES:
+def find_bundled() -> Path:
+    """Returns the path of the bundled checkpoint, or raises a ``CheckpointError`` if missing."""
+    for path in BUNDLED_PATHS:
         if path.is_file():
             return path
     raise CheckpointError(
-        f"digitcli's own weights are missing, {OWN_PLACES[0]}",
-        "install digitcli again, or train your own with 'digitcli train'",
+        f"the bundled weights are missing, {BUNDLED_PATHS[0]}",
+        "install digitcli again, or train new ones with 'digitcli train'",
     )
 
 
-def comes_with_digitcli(path: Path) -> bool:
-    """Says whether a path that ``find_checkpoint`` chose is digitcli's own."""
-    return path in OWN_PLACES
+def is_bundled(path: Path) -> bool:
+    """Returns True if a path from ``find_checkpoint`` is the bundled checkpoint."""
+    return path in BUNDLED_PATHS
 
 
-def _is_there(path: Path) -> bool:
-    """Says whether there is anything at a path, be it a dangling link or out of reach.
+def _exists(path: Path) -> bool:
+    """Returns True if anything is at a path, even a dangling link or an unreachable file.
 
-    Such a file is the user's, and its fault is told; going on without it would hide the fault.
+    Such a file is the user's, and loading it fails; the bundled weights would hide that error.
     """
     try:
         os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
     return True

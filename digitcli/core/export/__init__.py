@@ -1,1 +1,1 @@
-"""The network in files that other programs run: ONNX, torch's own, and plain arrays."""
+"""Export of the network for other programs: ONNX, pt2 and npz."""

@@ -1,4 +1,4 @@
-"""Plain arrays, npz, for a reader that has NumPy alone or no library for networks at all."""
+"""npz: plain arrays, for readers with NumPy alone or without any library for networks."""
 
 import io
 import json
@@ -8,36 +8,31 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.checkpointing.checkpoint import Weights
-from digitcli.core.export.verify import Run
+from digitcli.core.export.verify import Predict
 
 
 def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
-    """Writes a network's arrays, and beside them its class names and notes.
-
-    Args:
-        network: As ``folded`` gives it: ``l1.weight`` (outputs, inputs), ``l1.bias`` and so on.
-        notes: Become one JSON document, ``notes``, less the classes.
-    """
+    """Returns an npz file of a network from ``fold``, its classes, and its other notes as JSON."""
     others = {name: text for name, text in notes.items() if name != "classes"}
     buffer = io.BytesIO()
     np.savez(
         buffer,
-        **network,  # type: ignore[arg-type]  # a name could be allow_pickle, for all mypy knows
+        **network,  # type: ignore[arg-type]  # mypy: a name could be allow_pickle
         classes=np.array(json.loads(notes["classes"])),
         notes=np.array(json.dumps(others, ensure_ascii=False)),
     )
     return buffer.getvalue()
 
 
-def unpack(content: bytes) -> Run:
-    """Reads the arrays; what it does with them is all that a reader has to do."""
+def unpack(content: bytes) -> Predict:
+    """Reads a file as its users do; the function returned is all that they have to compute."""
     net = np.load(io.BytesIO(content))
 
-    def run(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        x = pictures.reshape(-1, 784)
-        for n in range(1, 6):  # maximum is ReLU, and leaves pixels as they are
+    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        x = images.reshape(-1, 784)
+        for n in range(1, 6):  # maximum is ReLU, and leaves pixels unchanged
             x = np.maximum(x, 0) @ net[f"l{n}.weight"].T + net[f"l{n}.bias"]
         e = np.exp(x - x.max(axis=1, keepdims=True))
         return np.asarray(e / e.sum(axis=1, keepdims=True))
 
-    return run
+    return predict

@@ -1,34 +1,36 @@
 """ONNX, which most runtimes read; needs the extra ``onnx``.
 
-The graph is built node by node. There are fewer of them than lines in a call of torch's exporter,
-which needs torch and onnxscript, and names and arranges what it makes as it likes.
+The graph is built node by node, which takes fewer lines than a call of torch's exporter. That
+needs torch and onnxscript, and chooses its own names and nodes.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
 
 from digitcli._version import __version__
 from digitcli.core.checkpointing.checkpoint import Weights
-from digitcli.core.export.verify import Run
+from digitcli.core.errors import DigitcliError
+from digitcli.core.export.verify import Predict
+
+try:
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise DigitcliError(
+        f"ONNX files need onnx and onnxruntime, and {error.name} cannot be imported",
+        "run pip install 'digitcli[onnx]'",
+    ) from error
 
 _OPSET, _IR_VERSION = 13, 7
-"""The oldest operator set in which all that is used here means what it means today (Softmax was
-another before), and the file version that came with it (ONNX 1.8, 2020): what most programs read.
-"""
+"""The oldest operator set with today's meaning of all operators used here (Softmax differed before)
+and its file version (ONNX 1.8, 2020), which most programs read."""
 
 
 def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
-    """Writes a network as an ONNX model, and has onnx check that it is valid.
-
-    Args:
-        network: As ``folded`` gives it.
-        notes: Go into the model's metadata.
-    """
+    """Returns an ONNX model of a network from ``fold``, checked by onnx, with notes as metadata."""
     layers = len(network) // 2
     classes = len(network[f"l{layers}.bias"])
     nodes = [
@@ -57,15 +59,14 @@ def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
     )
     helper.set_model_props(model, dict(notes))
     onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString()
-    return content
+    return model.SerializeToString()
 
 
-def unpack(content: bytes) -> Run:
-    """Makes a model runnable by onnxruntime, on the CPU."""
+def unpack(content: bytes) -> Predict:
+    """Loads a model into onnxruntime, on the CPU."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def run(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return np.asarray(session.run(["probabilities"], {"pictures": pictures})[0])
+    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.asarray(session.run(["probabilities"], {"pictures": images})[0])
 
-    return run
+    return predict

@@ -1,4 +1,4 @@
-"""Making sure that an exported network answers as digitcli does."""
+"""Verification that an exported network gives digitcli's own probabilities."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,34 +10,35 @@ import numpy.typing as npt
 from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
 from digitcli.core.inference import probabilities
 
-Pictures = npt.NDArray[np.uint8]
-Run = Callable[[Pictures], npt.NDArray[np.float32]]
+Images = npt.NDArray[np.uint8]
+Predict = Callable[[Images], npt.NDArray[np.float32]]
 """Maps uint8 (count, 28, 28) to probabilities, float32 (count, classes)."""
 
-_Point = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 COUNT = 1000
+"""Number of test images."""
+
 TOLERANCE = 1e-5
-"""By which a probability may differ. float32 alone makes 2e-6, and more the lower the temperature:
-near 0.05 it is not fine enough."""
+"""Maximum difference of a probability. float32 alone gives 2e-6, and more the lower the
+temperature: near 0.05 float32 is too coarse."""
 
 
-def largest_difference(run: Run, checkpoint: Checkpoint) -> float:
-    """Compares answers to ``COUNT`` pictures, in batches of one, of seven, and of all others.
+def max_difference(predict: Predict, checkpoint: Checkpoint) -> float:
+    """Compares probabilities of ``COUNT`` images, in batches of 1, of 7, and of all others.
 
-    What they are compared with is worked out by digitcli's own steps in float64, so that the
-    rounding of digitcli's float32 is not laid to the file's charge.
+    The expected ones are digitcli's own steps in float64, so that the rounding of its float32 does
+    not count against the file.
 
     Returns:
-        The largest difference of a probability; infinity where the shape or type is another, or
-        a value is no number.
+        The maximum difference; infinity if a shape, a dtype or a value is invalid.
     """
     doubles = {name: weight.astype(np.float64) for name, weight in checkpoint.weights.items()}
-    exact = replace(checkpoint, weights=cast("Weights", doubles))  # not float32, for once
-    pictures = check_pictures()
+    exact = replace(checkpoint, weights=cast("Weights", doubles))  # float64, for this purpose only
+    images = make_test_images()
     largest = 0.0
-    for batch in (pictures[:1], pictures[1:8], pictures[8:]):
-        found, expected = run(batch), probabilities(exact, batch)
+    for batch in (images[:1], images[1:8], images[8:]):
+        found, expected = predict(batch), probabilities(exact, batch)
         if found.shape != expected.shape or found.dtype != np.float32:
             return np.inf
         if not np.isfinite(found).all():
@@ -46,30 +47,30 @@ def largest_difference(run: Run, checkpoint: Checkpoint) -> float:
     return largest
 
 
-def check_pictures() -> Pictures:
-    """Draws pictures that networks are sure of and others that they are not, always the same.
+def make_test_images() -> Images:
+    """Draws the same images each time, with clear and with doubtful answers.
 
-    Half are of strokes, one to four straight ones in the box of a digit; half are of noise, from
-    fine to coarse, from dark to light.
+    Half show one to four straight strokes in the box of a digit; half show noise, from fine to
+    coarse and from dark to light.
 
     Returns:
         uint8 (COUNT, 28, 28); the first is black and the second white.
     """
     rng = np.random.default_rng(0)
-    pictures = np.empty((COUNT, 28, 28), np.uint8)
-    for picture in pictures[::2]:
-        ink = [_stroke(*rng.uniform(4, 24, (2, 2))) for _ in range(rng.integers(1, 5))]
-        picture[:] = np.maximum.reduce(ink) * 255
-    for picture in pictures[1::2]:
+    images = np.empty((COUNT, 28, 28), np.uint8)
+    for image in images[::2]:
+        ink = [_draw_stroke(*rng.uniform(4, 24, (2, 2))) for _ in range(rng.integers(1, 5))]
+        image[:] = np.maximum.reduce(ink) * 255
+    for image in images[1::2]:
         grain = int(rng.choice((1, 2, 4, 7, 14)))
         coarse = rng.uniform(size=(28 // grain, 28 // grain)) ** rng.uniform(0.3, 6)
-        picture[:] = np.kron(coarse, np.ones((grain, grain))) * 255
-    pictures[0], pictures[1] = 0, 255
-    return pictures
+        image[:] = np.kron(coarse, np.ones((grain, grain))) * 255
+    images[0], images[1] = 0, 255
+    return images
 
 
-def _stroke(start: _Point, end: _Point) -> npt.NDArray[np.float64]:
-    """Draws a soft line between two points, in 0..1, as wide as MNIST's pen."""
+def _draw_stroke(start: _Floats, end: _Floats) -> _Floats:
+    """Draws a soft line between two points, in 0..1, with MNIST's stroke width."""
     points = np.moveaxis(np.indices((28, 28), dtype=np.float64), 0, -1)
     way = end - start
     along = ((points - start) @ way / (way @ way)).clip(0, 1)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, and never a part."""
+"""Atomic writes: a reader sees the old content or the new, never a part."""
 
 import errno
 import os
@@ -8,52 +8,42 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from digitcli.core.errors import DigitcliError, reason
+from digitcli.core.errors import DigitcliError, error_reason
 
 
 @contextmanager
 def write_errors(
     path: Path, next_step: str, kind: type[DigitcliError] = DigitcliError
 ) -> Iterator[None]:
-    """Raises an ``OSError`` in the block as the error that a file or folder cannot be written.
-
-    Args:
-        path: The file or folder, as the user named it.
-        next_step: What the user can do.
-        kind: Class of the error raised.
-
-    Raises:
-        DigitcliError: An ``OSError`` was raised in the block.
-    """
+    """Raises an ``OSError`` of the block as a ``kind`` of error that ``path`` cannot be written."""
     try:
         yield
     except OSError as error:
-        raise kind(f"cannot write {path}: {reason(error)}", next_step) from error
+        raise kind(f"cannot write {path}: {error_reason(error)}", next_step) from error
 
 
-def real(path: Path) -> Path:
-    """Returns the absolute path of the file that a path leads to, through links.
+def resolve_links(path: Path) -> Path:
+    """Returns the absolute path that a path leads to through links.
 
-    ``Path.resolve`` fails on a link that leads to itself, before Python 3.13.
+    ``Path.resolve`` fails on a link to itself before Python 3.13.
     """
     return Path(os.path.realpath(path))
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replaces ``path`` in one step with what ``write`` puts out.
+    """Writes a temporary file in the same folder and renames it over ``path``.
 
-    The content goes to a temporary file in the same folder, is flushed to disk and renamed over
-    ``path``; then the folder is flushed, so that the rename itself survives a power cut. Missing
-    folders are made.
+    File and folder are flushed to disk, so that the rename survives a power cut. Missing folders
+    are made. Where ``path`` is a link, the file it leads to is replaced.
 
     Args:
-        path: The file to make or replace.
-        write: Called once with a binary file open for writing.
+        path: The file.
+        write: Called once with the temporary file, open for writing.
 
     Raises:
         OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
     """
-    path = real(path)  # the file that a link leads to, not the link
+    path = resolve_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -61,20 +51,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        put_in_place(temporary, path)
+        replace_durably(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Renames a file whose content is on disk over ``path``, and flushes the folder.
-
-    Where ``path`` is a link, the link itself is replaced.
-
-    Raises:
-        OSError: The folder cannot be written.
-    """
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Renames a flushed file over ``path``, be that a link or not, and flushes the folder."""
     temporary.replace(path)
     if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
         folder = os.open(path.parent, os.O_RDONLY)
@@ -85,14 +69,12 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Makes sure, before hours of work, that ``path`` can be written when they are over.
-
-    Missing folders are made; an existing file is not touched.
+    """Checks before long work that ``path`` can be written, and makes missing folders.
 
     Raises:
-        OSError: The folder cannot be made or written, or ``path`` is there and no plain file.
+        OSError: The folder cannot be made or written, or ``path`` exists and is no regular file.
     """
-    path = real(path)
+    path = resolve_links(path)
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a plain file")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,16 +85,13 @@ def check_writable(path: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def sweep(path: Path) -> None:
-    """Removes what processes that were killed while they wrote ``path`` have left beside it.
+def remove_leftovers(path: Path) -> None:
+    """Removes the temporary files of processes that were killed while writing ``path``.
 
-    Only for whoever is sure to be the one process that writes there.
-
-    Raises:
-        OSError: The folder cannot be read, or such a file not removed.
+    The caller must hold the lock on ``path``; a running process would lose its file too.
     """
-    path = real(path)
-    left = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
+    path = resolve_links(path)
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
     for file in path.parent.iterdir():
-        if left.fullmatch(file.name):
+        if leftover.fullmatch(file.name):
             file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One process at a time: a lock on what several would write."""
+"""Locks between processes: one at a time writes a file or folder."""
 
 import contextlib
 import datetime
@@ -8,52 +8,49 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from digitcli.core.errors import DigitcliError, reason
-from digitcli.core.files.atomic import real
+from digitcli.core.errors import DigitcliError, error_reason
+from digitcli.core.files.atomic import resolve_links
 
-_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-_POLL = 0.1
-_LONGEST_NOTE = 4096
+_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextlib.contextmanager
-def only_one(
+def exclusive_lock(
     path: Path,
     doing: str,
     *,
     wait: float,
     on_wait: Callable[[str], None] | None = None,
-    elsewhere: str = "choose another folder",
+    next_step: str = "choose another folder",
 ) -> Iterator[bool]:
-    """Holds ``path`` for this process alone until the block ends.
+    """Locks ``path`` against other processes until the block ends.
 
     The lock is the operating system's, on a hidden file: ``.lock`` in a folder, ``.NAME.lock``
-    beside a file. It ends with its process, however that ends; a lock file that a killed process
-    leaves is taken over by the next, and a normal end removes it. Links are followed first, so that
-    two names of one file share a lock. Missing folders are made.
+    beside a file. The lock ends with its process, however that ends; a lock file that a killed
+    process leaves does no harm. Links are followed, so two names of one file share a lock. Missing
+    folders are made.
 
-    Some network file systems know no locks. There the block runs without one: what is written is
-    written to a temporary file and renamed, so two at once cost the work of one, and no file.
+    On network file systems without locks the block runs unlocked: writes are atomic, so two
+    processes at once waste the work of one but damage no file.
 
     Args:
         path: The file or folder that the block writes.
-        doing: What this process does, for others who find it locked ("digitcli train").
+        doing: What this process does, shown to others, for example "digitcli train".
         wait: Seconds to wait for another process to end; 0 to fail at once.
-        on_wait: Called once, before waiting, with who holds the lock: "process 123 on HOST
-            (digitcli train, since 12:01)".
-        elsewhere: What the user can do about a fault.
+        on_wait: Called once before waiting, with the holder in words (see ``_holder``).
+        next_step: What the user can do about an error.
 
     Yields:
-        Whether the lock is held; False where the file system knows none.
+        True if the lock is held; False if the file system has no locks.
 
     Raises:
-        DigitcliError: Another process holds it, or the folder cannot be written.
+        DigitcliError: Another process holds the lock, or the folder cannot be written.
     """
-    import filelock  # 60 ms, which only those who lock should spend
+    import filelock  # takes 60 ms, which only commands that lock should spend
 
-    path = real(path)
+    path = resolve_links(path)
     lock_file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
-    lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _sign(fd, doing))
+    lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _write_note(fd, doing))
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -63,29 +60,29 @@ def only_one(
                 raise
             if on_wait is not None:
                 on_wait(_holder(lock_file))
-            lock.acquire(timeout=wait, poll_interval=_POLL)
-    except filelock.Timeout:  # an OSError too, so before those
+            lock.acquire(timeout=wait, poll_interval=0.1)
+    except filelock.Timeout:  # a subclass of OSError
         raise DigitcliError(
             f"{path} is being written by {_holder(lock_file)}",
-            f"wait until that has ended, or {elsewhere}",
+            f"wait until that has ended, or {next_step}",
         ) from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in _UNSUPPORTED:
             raise DigitcliError(
-                f"cannot write to {lock_file.parent}: {reason(error)}", elsewhere
+                f"cannot write to {lock_file.parent}: {error_reason(error)}", next_step
             ) from error
     try:
         yield lock.is_locked
     finally:
-        # Removed while it is held: filelock tries again when the file that it locked has no name
-        # any more. Windows removes no open file; there filelock does so itself, afterwards.
+        # Removed while the lock is held: a waiting filelock notices that the file it locked has
+        # lost its name, and tries again. Windows removes no open file; there filelock does it.
         with contextlib.suppress(OSError):
             lock_file.unlink()
         lock.release()
 
 
-def _sign(fd: int, doing: str) -> None:
-    """Writes into a lock file who holds it; on a full disk the lock is held unsigned."""
+def _write_note(fd: int, doing: str) -> None:
+    """Writes into a lock file who holds the lock; on a full disk the file stays empty."""
     import socket
 
     note = {
@@ -101,11 +98,11 @@ def _sign(fd: int, doing: str) -> None:
 
 
 def _holder(lock_file: Path) -> str:
-    """Says who holds a lock, as far as its file tells."""
+    """Returns "process 123 on HOST (digitcli train, since 12:01)", or "another process"."""
     try:
         with lock_file.open("rb", buffering=0) as file:
-            file.seek(1)  # on Windows the first byte is what is locked, and cannot be read
-            note = json.loads(file.read(_LONGEST_NOTE))
+            file.seek(1)  # Windows locks the first byte, which then cannot be read
+            note = json.loads(file.read(4096))
         since = datetime.datetime.fromisoformat(note["since"]).astimezone()
         today = since.date() == datetime.date.today()
         time = f"{since:%H:%M}" if today else f"{since:%Y-%m-%d %H:%M}"

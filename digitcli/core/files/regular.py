@@ -1,4 +1,4 @@
-"""Opening files of unknown origin: what is no plain file is never opened, and never waited for."""
+"""Opening files of unknown origin: only regular files are opened, so no open can block."""
 
 import os
 import stat
@@ -6,32 +6,31 @@ from io import FileIO
 from pathlib import Path
 
 
-class NotPlainError(OSError):
-    """What is at a path is a folder, a pipe, a socket or a device."""
+class NotRegularFileError(OSError):
+    """A path leads to a folder, a pipe, a socket or a device."""
 
     def __str__(self) -> str:
         return "it is not a file"
 
 
-def open_plain(path: Path) -> FileIO:
-    """Opens a plain file for reading, unbuffered.
+def open_regular(path: Path) -> FileIO:
+    """Opens a regular file for reading, unbuffered.
 
-    Reading a pipe waits for a writer, reading a device may never end, and opening some devices
-    alone does something; so a path is looked at first, and once more when it is open, in case
-    that somebody has put something else there in between.
+    Reading a pipe waits for a writer, reading a device may never end, and opening some devices has
+    effects. So the type is checked before opening, and again after in case the file was replaced.
 
     Raises:
-        NotPlainError: There is something else at the path.
-        OSError: It cannot be opened.
-        ValueError: It can be no path: there is a NUL in it.
+        NotRegularFileError: The path leads to something else.
+        OSError: The file cannot be opened.
+        ValueError: The path holds a NUL.
     """
-    _check(os.stat(path))  # noqa: PTH116  Path's is slower, and thousands may be opened
-    # without waiting, should it be a pipe by now; Windows has no such flag, and needs the other
+    _check(os.stat(path))  # noqa: PTH116  Path.stat is slower, and thousands may be opened
+    # O_NONBLOCK: do not wait for a pipe's writer. O_BINARY exists on Windows only.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = FileIO(os.open(path, flags), "rb")
     try:
         _check(os.fstat(file.fileno()))
-    except NotPlainError:
+    except NotRegularFileError:
         file.close()
         raise
     return file
@@ -39,4 +38,4 @@ def open_plain(path: Path) -> FileIO:
 
 def _check(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise NotPlainError
+        raise NotRegularFileError

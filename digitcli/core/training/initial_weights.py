@@ -10,7 +10,7 @@ import torch
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.checkpointing.metadata import layer_sizes
 from digitcli.core.distributed.process_group import ProcessGroup
-from digitcli.core.errors import CheckpointError, reason
+from digitcli.core.errors import CheckpointError, error_reason
 from digitcli.core.model import MLP
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.data import TrainingData
@@ -64,7 +64,9 @@ def load_initial_weights(path: Path, name: str) -> InitialWeights:
     except CheckpointError as error:
         raise CheckpointError(error.problem, _NAME_ANOTHER) from error
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {reason(error)}", _NAME_ANOTHER) from error
+        raise CheckpointError(
+            f"cannot read {path}: {error_reason(error)}", _NAME_ANOTHER
+        ) from error
     return InitialWeights(checkpoint, f"sha256:{checksum}", name)
 
 

@@ -14,7 +14,7 @@ from digitcli.core.checkpointing.metadata import (
     EpochPoint,
     LossPoint,
     Metadata,
-    check_readings,
+    check_loss_points,
     layer_sizes,
     library_versions,
 )
@@ -334,7 +334,7 @@ def check_run(data: TrainingData, settings: Settings, rank: Rank) -> None:
     recipe = settings.recipe
     check_batches(data, recipe, rank)
     steps = recipe.epochs * data.batches_per_epoch(recipe.batch_size)
-    check_readings(recipe.epochs, steps // settings.log_every)
+    check_loss_points(recipe.epochs, steps // settings.log_every)
 
 
 def machine(device: torch.device, recipe: Recipe, rank: Rank) -> dict[str, str]:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.checkpointing.metadata import LONGEST_CLASS, MOST_CLASSES
-from digitcli.core.errors import DatasetError, PictureError, reason
-from digitcli.core.files.regular import open_plain
+from digitcli.core.checkpointing.metadata import MAX_CLASS_NAME, MAX_CLASSES
+from digitcli.core.errors import DatasetError, PictureError, error_reason
+from digitcli.core.files.regular import open_regular
 from digitcli.data.datasets.split import Split
 from digitcli.data.images.decode import largest_file
 from digitcli.data.images.discover import find_files
@@ -58,23 +58,25 @@ def find_classes(path: Path) -> tuple[str, ...]:
             if not entry.name.startswith(".") and entry.is_dir()
         ]
     except (OSError, ValueError) as error:
-        raise DatasetError(f"cannot read the folder {path}: {reason(error)}", "check it") from error
+        raise DatasetError(
+            f"cannot read the folder {path}: {error_reason(error)}", "check it"
+        ) from error
     if len(names) < 2:
         raise DatasetError(
             f"{path} has {len(names) or 'no'} folder{'s' * (len(names) != 1)} in it, and every "
             "class needs one",
             "put the pictures of each class into a folder that is named as the class is",
         )
-    if len(names) > MOST_CLASSES:
+    if len(names) > MAX_CLASSES:
         raise DatasetError(
-            f"{path} has {len(names):,} folders in it, more than {MOST_CLASSES} classes",
+            f"{path} has {len(names):,} folders in it, more than {MAX_CLASSES} classes",
             "leave some out",
         )
     for name in names:
         _check_text(name)
-        if len(name) > LONGEST_CLASS:
+        if len(name) > MAX_CLASS_NAME:
             raise DatasetError(
-                f"the name of the folder {name} has more than {LONGEST_CLASS} characters",
+                f"the name of the folder {name} has more than {MAX_CLASS_NAME} characters",
                 "shorten it",
             )
     return tuple(sorted(names, key=_natural))
@@ -219,7 +221,7 @@ _UNREAD = b"\xff" * 32
 def _content_of(path: Path) -> bytes:
     """Returns the SHA-256 of a file that may be a picture."""
     try:
-        with open_plain(path) as opened:
+        with open_regular(path) as opened:
             if opened.seek(0, os.SEEK_END) > largest_file(MAX_PIXELS):
                 return _UNREAD
             opened.seek(0)

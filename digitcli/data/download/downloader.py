@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from digitcli.core.errors import DatasetError, DigitcliError, reason
-from digitcli.core.files.atomic import put_in_place, real
-from digitcli.core.files.locks import only_one
+from digitcli.core.errors import DatasetError, DigitcliError, error_reason
+from digitcli.core.files.atomic import replace_durably, resolve_links
+from digitcli.core.files.locks import exclusive_lock
 from digitcli.data.download.fetch import DownloadProgress, fetch
 from digitcli.data.download.manifest import FILE_SETS, DataFile, FileSet, read_sound
 from digitcli.data.download.transport import MirrorError
@@ -186,7 +186,7 @@ def _fetch(mending: _Mending, file: DataFile, partial: Path) -> FileReport:
                 progress.on_failure(problem)
             content = archive.read_bytes()
             # First the archive: whoever is killed now finds it next time, and needs no network.
-            put_in_place(archive, folder / file.archive)
+            replace_durably(archive, folder / file.archive)
             if file.md5 is None:
                 return FileReport(file.archive, len(content), file.archive_md5, source)
             return _extract(folder, file, partial, content, source)
@@ -241,7 +241,7 @@ def _extract(
     with temporary.open("wb") as written:
         written.write(extracted)
         _flush(written)
-    put_in_place(temporary, folder / file.name)
+    replace_durably(temporary, folder / file.name)
     return FileReport(file.name, len(extracted), str(file.md5), source)
 
 
@@ -262,7 +262,7 @@ def _alone(
     """
     folder = files.folder(data_dir)
     try:
-        if not real(folder).is_relative_to(real(data_dir)):
+        if not resolve_links(folder).is_relative_to(resolve_links(data_dir)):
             raise DatasetError(
                 f"{folder} is a link that leads out of {data_dir}",
                 "remove the link, or name the folder that holds the files with --data-dir",
@@ -271,7 +271,9 @@ def _alone(
     except OSError as error:
         raise _cannot_write(folder, error) from error
     doing = f"downloading {files.title}"
-    with only_one(folder, doing, wait=wait, on_wait=on_wait, elsewhere=_ELSEWHERE) as is_alone:
+    with exclusive_lock(
+        folder, doing, wait=wait, on_wait=on_wait, next_step=_ELSEWHERE
+    ) as is_alone:
         if is_alone:  # where nothing can be locked, they may be a running download's
             for path in _leftovers(folder, files):
                 _remove(path)
@@ -296,4 +298,4 @@ def _remove(path: Path) -> None:
 
 
 def _cannot_write(folder: Path, error: OSError) -> DatasetError:
-    return DatasetError(f"cannot write to {folder}: {reason(error)}", _ELSEWHERE)
+    return DatasetError(f"cannot write to {folder}: {error_reason(error)}", _ELSEWHERE)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.errors import DatasetError, reason
+from digitcli.core.errors import DatasetError, error_reason
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -173,7 +173,7 @@ def read_sound(path: Path, md5: str) -> Bytes | None:
         return None
     except OSError as error:
         raise DatasetError(
-            f"cannot read {path}: {reason(error)}", "choose another folder with --data-dir"
+            f"cannot read {path}: {error_reason(error)}", "choose another folder with --data-dir"
         ) from error
     found = hashlib.md5(data.data, usedforsecurity=False).hexdigest()
     return data if found == md5 else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from digitcli.core.errors import reason
+from digitcli.core.errors import error_reason
 
 CHUNK = 64 * 1024
 """Bytes that are read at a time."""
@@ -79,4 +79,4 @@ def read_disk(path: Path) -> Generator[TransferStart | bytes, None, None]:
             while chunk := file.read(CHUNK):
                 yield chunk
     except OSError as error:
-        raise MirrorError(reason(error)) from error
+        raise MirrorError(error_reason(error)) from error

@@ -20,8 +20,8 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from digitcli.core.errors import NotAPictureError, PictureError, reason
-from digitcli.core.files.regular import open_plain
+from digitcli.core.errors import NotAPictureError, PictureError, error_reason
+from digitcli.core.files.regular import open_regular
 from digitcli.data.images.downscale import reduction, upright
 from digitcli.data.images.limits import PIXEL, check_icon, decoding_cost, pixels_of
 
@@ -75,11 +75,11 @@ class OpenPicture:
 
     def __init__(self, source: Path | bytes, max_pixels: int) -> None:
         try:
-            raw = io.BytesIO(source) if isinstance(source, bytes) else open_plain(source)
+            raw = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source)
             self._file = _CountedReader(raw)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
             raise PictureError(
-                f"cannot read it: {reason(error)}", "check the path and its permissions"
+                f"cannot read it: {error_reason(error)}", "check the path and its permissions"
             ) from error
         try:
             with _faults(self._file):

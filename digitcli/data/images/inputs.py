@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from digitcli.core.errors import PictureError, reason
+from digitcli.core.errors import PictureError, error_reason
 from digitcli.data.arrays import Gray
 from digitcli.data.images.grayscale import grey_of
 from digitcli.data.images.pipeline import ImageSource
@@ -105,7 +105,7 @@ def _read(file: Readable) -> bytes:
     try:
         content = file.read()
     except OSError as error:
-        raise PictureError(f"cannot read it: {reason(error)}", "open it again") from error
+        raise PictureError(f"cannot read it: {error_reason(error)}", "open it again") from error
     if not isinstance(content, bytes):
         raise TypeError(
             "a file that is a picture must be open in binary mode, as by open(name, 'rb')"

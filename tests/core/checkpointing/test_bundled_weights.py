@@ -1,4 +1,4 @@
-"""The weights that come with digitcli: what they say of themselves, and whether it is so."""
+"""The bundled weights: their metadata, and that it is true."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
-from digitcli.core.checkpointing.locate import OWN_PLACES
+from digitcli.core.checkpointing.locate import BUNDLED_PATHS
 from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward
 from digitcli.core.recipes import BEST
@@ -21,10 +21,10 @@ from digitcli.data.download.manifest import FILE_SETS
 
 @pytest.fixture(scope="module")
 def own() -> Checkpoint:
-    return load_checkpoint(next(path for path in OWN_PLACES if path.is_file()))
+    return load_checkpoint(next(path for path in BUNDLED_PATHS if path.is_file()))
 
 
-def test_they_say_how_they_came_about(own: Checkpoint) -> None:
+def test_their_metadata_says_how_they_were_trained(own: Checkpoint) -> None:
     metadata = own.metadata
     assert re.fullmatch(r"digitcli train --recipe best --seed \d+", metadata.command)
     assert metadata.command.endswith(f" {metadata.seed}")
@@ -40,13 +40,13 @@ def test_they_say_how_they_came_about(own: Checkpoint) -> None:
 
 
 @pytest.mark.skipif(not SHARED_MNIST.is_dir(), reason="no ../shared/mnist here")
-def test_they_score_what_they_say(own: Checkpoint, tmp_path: Path) -> None:
+def test_their_accuracy_is_that_of_the_metadata(own: Checkpoint, tmp_path: Path) -> None:
     arguments = ["download", "--mirror", str(SHARED_MNIST), "--data-dir", str(tmp_path)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     test = read_split(tmp_path, "test")
     assert test is not None
     result = evaluate(own, test.images, test.labels, torch.device("cpu"))
-    # rounded otherwise on another processor, a picture on the edge may fall to the other side
+    # rounding differs between processors, so the class of a borderline image may differ
     assert result.accuracy == pytest.approx(own.metadata.accuracies[-1].accuracy, abs=2e-4)
     scores = forward(own, test.images)
     assert np.mean(scores.argmax(axis=1) == test.labels) == pytest.approx(result.accuracy, abs=2e-4)

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back, and what does not fit is told apart."""
+"""Checkpoints: what is saved is loaded unchanged, and invalid files are refused by name."""
 
 import json
 from dataclasses import asdict, replace
@@ -21,7 +21,7 @@ def write(path: Path, weights: dict[str, np.ndarray], metadata: dict[str, Any]) 
     return path
 
 
-def test_a_checkpoint_comes_back_as_it_was(trained: Checkpoint, tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_unchanged(trained: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "a.safetensors"
     save_checkpoint(path, trained)
     loaded = load_checkpoint(path)
@@ -32,7 +32,7 @@ def test_a_checkpoint_comes_back_as_it_was(trained: Checkpoint, tmp_path: Path) 
     assert [file.name for file in path.parent.iterdir()] == ["a.safetensors"]
 
 
-def test_what_a_run_adds_comes_back_too(trained: Checkpoint, tmp_path: Path) -> None:
+def test_the_metadata_of_a_run_is_loaded_unchanged(trained: Checkpoint, tmp_path: Path) -> None:
     metadata = replace(
         trained.metadata,
         scored_on="validation",
@@ -66,7 +66,7 @@ def test_weights_load_into_the_lessons_own_network(checkpoint: Path, trained: Ch
     assert torch.equal(net.l5.bias, torch.from_numpy(np.array(trained.weights["l5.bias"])))
 
 
-def test_metadata_tells_all_that_is_known(checkpoint: Path) -> None:
+def test_metadata_is_complete(checkpoint: Path) -> None:
     with safetensors.safe_open(checkpoint, framework="numpy") as file:
         metadata = json.loads(file.metadata()["digitcli"])
     assert metadata["layer_sizes"] == [784, 512, 256, 128, 64, 10]
@@ -124,12 +124,12 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(CheckpointError, match="is empty"):
         load_checkpoint(path)
-    path.write_bytes(b"PK\3\4 a pickle in a zip, say" * 10)
+    path.write_bytes(b"PK\3\4 for example a pickle in a zip" * 10)
     with pytest.raises(CheckpointError, match="is not a safetensors file") as error:
         load_checkpoint(path)
     assert "bytes" not in str(error.value)
     safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, path)
-    with pytest.raises(CheckpointError, match="not one that digitcli wrote"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of digitcli"):
         load_checkpoint(path)
 
 
@@ -164,9 +164,9 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
         ({"layer_sizes": "784"}, "incomplete or of the wrong type"),
         ({"classes": ["a"]}, "has 1 classes, not 2 to 100"),
         ({"classes": [1] * 10}, "incomplete or of the wrong type"),
-        ({"classes": list("0123456788")}, "is named as another"),
+        ({"classes": list("0123456788")}, "a duplicate"),
         ({"mean": "0.13"}, "incomplete or of the wrong type"),
-        ({"std": 0}, "normalisation"),
+        ({"std": 0}, "normalization"),
         ({"recipe": {}}, "incomplete or of the wrong type"),
         ({"seed": True}, "incomplete or of the wrong type"),
         ({"losses": [{"epoch": 1}]}, "incomplete or of the wrong type"),
@@ -179,7 +179,7 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
         ({"temperature": float("nan")}, "cannot be read .NaN is no number of JSON"),
         ({"temperature": float("inf")}, "cannot be read .Infinity is no number of JSON"),
         ({"temperature": 10**400}, "incomplete or of the wrong type"),
-        ({"recipe": {**asdict(LESSON), "temperature": 0}}, "the temperature 0.0 is outside"),
+        ({"recipe": {**asdict(LESSON), "temperature": 0}}, "the recipe.s temperature is 0.0"),
         ({"recipe": {"name": "lesson"}}, "incomplete or of the wrong type"),
         ({"scored_on": "train"}, "was scored on 'train', neither test nor validation"),
         ({"command": ["digitcli"]}, "incomplete or of the wrong type"),
@@ -210,6 +210,6 @@ def test_metadata_that_is_no_document(tmp_path: Path, document: str) -> None:
 
 
 def test_weights_come_in_the_order_of_the_layers(checkpoint: Path) -> None:
-    """An export wrote another file each time: safetensors gives tensors in no fixed order."""
+    """Tensors come from safetensors in no fixed order, so exports of one checkpoint differed."""
     names = [f"l{layer}.{part}" for layer in range(1, 6) for part in ("weight", "bias")]
     assert list(load_checkpoint(checkpoint).weights) == names

@@ -1,4 +1,4 @@
-"""The golden checkpoint, written once, keeps working."""
+"""The golden checkpoint, written once, is still read."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Checkpoints from strangers: what is wrong is told, and neither memory nor time runs out."""
+"""Hostile checkpoints are refused in one line, within limits of memory and time."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from measured import measured
 from mutations import mutated_checkpoint
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.checkpointing.locate import OWN_PLACES
-from digitcli.core.checkpointing.metadata import MOST_CLASSES, MOST_READINGS, LossPoint
+from digitcli.core.checkpointing.locate import BUNDLED_PATHS
+from digitcli.core.checkpointing.metadata import MAX_CLASSES, MAX_LOSS_POINTS, LossPoint
 from digitcli.core.errors import CheckpointError
 from digitcli.core.inference import probabilities
 
@@ -51,7 +51,7 @@ def refused(run: Run, path: Path) -> str:
 @pytest.mark.parametrize(
     "length", [0, 1, 7, 2**20, 8 * 2**20 + 1, 2**31 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1]
 )
-def test_a_length_of_the_header_that_is_none(run: Run, checkpoint: Path, length: int) -> None:
+def test_an_invalid_header_length(run: Run, checkpoint: Path, length: int) -> None:
     checkpoint.write_bytes(struct.pack("<Q", length) + checkpoint.read_bytes()[8:])
     assert " not a safetensors file" in refused(run, checkpoint)
 
@@ -91,7 +91,7 @@ def test_tensors_that_overlap_or_lie_elsewhere(
         (None, "holds l4.bias as None, not F32"),
     ],
 )
-def test_what_the_header_says_of_a_tensor(
+def test_an_invalid_tensor_in_the_header(
     run: Run, checkpoint: Path, change: Any, problem: str
 ) -> None:
     header, _, data = parts(checkpoint)
@@ -100,12 +100,12 @@ def test_what_the_header_says_of_a_tensor(
     assert problem in refused(run, checkpoint)
 
 
-def test_bytes_that_no_tensor_has(run: Run, checkpoint: Path) -> None:
+def test_bytes_outside_all_tensors(run: Run, checkpoint: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes() + b"PK\3\4 and more")
     assert "file not fully covered" in refused(run, checkpoint)
 
 
-def test_a_name_that_stands_twice_counts_once(run: Run, checkpoint: Path) -> None:
+def test_a_duplicate_name_counts_once(run: Run, checkpoint: Path) -> None:
     header, _, data = parts(checkpoint)
     other = '"l4.bias": {"dtype": "U8", "shape": [256], "data_offsets": [0, 256]}, "l4.bias": '
     twice = json.dumps(header).replace('"l4.bias": ', other)
@@ -121,9 +121,9 @@ def test_a_name_that_stands_twice_counts_once(run: Run, checkpoint: Path) -> Non
         ({"classes": []}, "has 0 classes"),
         ({"classes": "0123456789"}, "classes is '0123456789', not a list"),
         ({"classes": [["0"]] * 10}, "an item of classes is a list, not a text"),
-        ({"classes": ["1", *"123456789"]}, "the class '1' in"),
-        ({"classes": ["", *"123456789"]}, "the class '' in"),
-        ({"classes": ["x" * 41, *"123456789"]}, "more than 40 characters"),
+        ({"classes": ["1", *"123456789"]}, "the class name '1' in"),
+        ({"classes": ["", *"123456789"]}, "the class name '' in"),
+        ({"classes": ["x" * 41, *"123456789"]}, "longer than 40 characters"),
         ({"classes": ["x" * 2**20, *"123456789"]}, "an item of classes is too large"),
         ({"classes": ["\ud800", *"123456789"]}, "surrogates not allowed"),
         ({"layer_sizes": [2**62] * 10_000}, "for other layer sizes"),
@@ -131,9 +131,9 @@ def test_a_name_that_stands_twice_counts_once(run: Run, checkpoint: Path) -> Non
         ({"seed": 10**4000}, "seed is too large"),
         ({"seed": None}, "seed is None, not a whole number"),
         ({"mean": [[[0.1]]]}, "mean is a list, not a number"),
-        ({"mean": -1e308}, "the normalisation in"),
-        ({"std": 1e-40}, "the normalisation in"),
-        ({"mean": 1e308, "std": 1e308}, "the normalisation in"),
+        ({"mean": -1e308}, "the normalization in"),
+        ({"std": 1e-40}, "the normalization in"),
+        ({"mean": 1e308, "std": 1e308}, "the normalization in"),
         ({"dataset": "m" * 2**20}, "dataset is too large"),
         ({"losses": {"epoch": 1}}, "losses is an object, not a list"),
         ({"losses": [[]]}, "an item of losses is a list, not an object"),
@@ -157,7 +157,7 @@ def test_metadata_of_the_wrong_kind_or_size(
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "1" * 10_000, "[" * 5000])
-def test_metadata_that_is_no_json_or_no_number(run: Run, checkpoint: Path, number: str) -> None:
+def test_metadata_that_is_invalid_json(run: Run, checkpoint: Path, number: str) -> None:
     header, document, data = parts(checkpoint)
     text = json.dumps({**document, "temperature": "HERE"}).replace('"HERE"', number)
     header["__metadata__"]["digitcli"] = text
@@ -166,7 +166,7 @@ def test_metadata_that_is_no_json_or_no_number(run: Run, checkpoint: Path, numbe
 
 
 @pytest.mark.parametrize("metadata", [None, [], "", 1, {"digitcli": 1}, {"digitcli": ["{}"]}])
-def test_a_header_without_texts(run: Run, checkpoint: Path, metadata: Any) -> None:
+def test_a_header_without_text_metadata(run: Run, checkpoint: Path, metadata: Any) -> None:
     header, _, data = parts(checkpoint)
     put(checkpoint, {**header, "__metadata__": metadata}, data)
     assert "its header holds no texts as metadata" in refused(run, checkpoint)
@@ -191,12 +191,12 @@ def test_weights_that_overflow_are_refused_and_large_ones_are_not(
     assert "numbers so large that its scores may overflow, by l2.weight" in refused(run, checkpoint)
 
 
-def test_as_many_classes_as_there_may_be(run: Run, trained: Checkpoint, checkpoint: Path) -> None:
+def test_the_maximum_number_of_classes(run: Run, trained: Checkpoint, checkpoint: Path) -> None:
     weights = {name: np.array(weight) for name, weight in trained.weights.items()}
-    weights["l5.weight"] = np.resize(weights["l5.weight"], (MOST_CLASSES, 64))
-    weights["l5.bias"] = np.resize(weights["l5.bias"], MOST_CLASSES)
-    names = tuple(f"class {i}" for i in range(MOST_CLASSES))
-    sizes = (*trained.metadata.layer_sizes[:-1], MOST_CLASSES)
+    weights["l5.weight"] = np.resize(weights["l5.weight"], (MAX_CLASSES, 64))
+    weights["l5.bias"] = np.resize(weights["l5.bias"], MAX_CLASSES)
+    names = tuple(f"class {i}" for i in range(MAX_CLASSES))
+    sizes = (*trained.metadata.layer_sizes[:-1], MAX_CLASSES)
     metadata = replace(trained.metadata, classes=names, layer_sizes=sizes)
     save_checkpoint(checkpoint, Checkpoint(weights, metadata))
     save_digit(Path("7.png"), 7)
@@ -208,7 +208,7 @@ def test_as_many_classes_as_there_may_be(run: Run, trained: Checkpoint, checkpoi
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "link to a device", "loop"])
-def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
+def test_special_files_do_not_block(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     if kind == "fifo":
         os.mkfifo(path)
@@ -224,11 +224,11 @@ def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
     assert done.errors.count("\n") == 1
 
 
-def test_of_a_huge_file_only_the_start_is_read(checkpoint: Path) -> None:
+def test_a_huge_file_is_not_read(checkpoint: Path) -> None:
     header, _, _ = parts(checkpoint)
     put(checkpoint, header, b"")
     with checkpoint.open("r+b") as file:
-        file.truncate(10**12)  # sparse: it takes no room
+        file.truncate(10**12)  # sparse: takes no space on disk
     done = measured("predict", save_digit(Path("7.png"), 7))
     assert done.code == 2
     assert "1,000,000,000,000 bytes are too many for a checkpoint" in done.errors
@@ -236,7 +236,7 @@ def test_of_a_huge_file_only_the_start_is_read(checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize("piece", ["[]", "{}", '{"":0}', '"\U0001f600"', "1e9"])
-def test_metadata_made_to_swell_stays_within_the_bound(checkpoint: Path, piece: str) -> None:
+def test_metadata_that_expands_stays_within_the_memory_limit(checkpoint: Path, piece: str) -> None:
     header, _, data = parts(checkpoint)
     pieces = [piece] * (7 * 2**20 // (len(piece.encode()) + piece.count('"') + 1))
     header["__metadata__"]["digitcli"] = f"[{','.join(pieces)}]"
@@ -247,14 +247,14 @@ def test_metadata_made_to_swell_stays_within_the_bound(checkpoint: Path, piece: 
     assert done.megabytes < 350
 
 
-def test_a_good_checkpoint_takes_little(checkpoint: Path) -> None:
+def test_a_valid_checkpoint_takes_little_memory(checkpoint: Path) -> None:
     done = measured("predict", save_digit(Path("7.png"), 7), "--checkpoint", checkpoint)
     assert done.code == 0
     assert done.megabytes < 100
 
 
 def test_mutated_checkpoints_are_refused_or_work(tmp_path: Path) -> None:
-    own = next(path for path in OWN_PLACES if path.exists()).read_bytes()
+    own = next(path for path in BUNDLED_PATHS if path.exists()).read_bytes()
     path = tmp_path / "mutated"
     refusals = 0
     for number in range(100):
@@ -270,20 +270,18 @@ def test_mutated_checkpoints_are_refused_or_work(tmp_path: Path) -> None:
     assert 60 < refusals < 100
 
 
-def test_safetensors_of_others_are_told_apart(run: Run, tmp_path: Path) -> None:
+def test_foreign_safetensors_are_refused(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "other"
     safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, path, {"format": "pt"})
-    assert "not one that digitcli wrote" in refused(run, path)
+    assert "not a checkpoint of digitcli" in refused(run, path)
 
 
-def test_as_many_readings_as_a_checkpoint_holds_come_back(
+def test_the_maximum_number_of_loss_points_is_loaded_unchanged(
     run: Run, trained: Checkpoint, checkpoint: Path
 ) -> None:
-    readings = tuple(LossPoint(99, i, 1 / 3e5) for i in range(MOST_READINGS))
-    save_checkpoint(
-        checkpoint, replace(trained, metadata=replace(trained.metadata, losses=readings))
-    )
-    assert load_checkpoint(checkpoint).metadata.losses == readings
+    points = tuple(LossPoint(99, i, 1 / 3e5) for i in range(MAX_LOSS_POINTS))
+    save_checkpoint(checkpoint, replace(trained, metadata=replace(trained.metadata, losses=points)))
+    assert load_checkpoint(checkpoint).metadata.losses == points
     result = run("train", "--dataset", "optdigits", "--epochs", "2000", "--log-every", "1")
     assert result.exit_code == 2
-    assert "182,000 readings of the loss are more than the 100,000" in result.stderr
+    assert "182,000 loss points are more than the 100,000" in result.stderr

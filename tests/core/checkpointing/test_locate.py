@@ -1,4 +1,4 @@
-"""Which checkpoint is used: their order, what is said of it, and the one that comes along."""
+"""Which checkpoint is used: the order of choice, the note on it, and the bundled one."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from paths import ROOT
 import digitcli
 from digitcli.classifier import Classifier
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.checkpointing.locate import find_checkpoint, find_own
+from digitcli.core.checkpointing.locate import find_bundled, find_checkpoint
 from digitcli.core.checkpointing.metadata import EpochPoint
 
 LATEST = Path("checkpoints/latest.safetensors")
@@ -28,7 +28,7 @@ OWN_NOTE = "digitcli: using digitcli's own weights\n"
 
 
 def always(digit: int, network: Checkpoint, path: Path) -> Path:
-    """Writes a network that answers one digit, whatever it sees, so that one knows who spoke."""
+    """Writes a network that answers one digit for every image, so that it can be recognized."""
     bias = np.array(network.weights["l5.bias"])
     bias[digit] = 1e6
     save_checkpoint(path, replace(network, weights={**network.weights, "l5.bias": bias}))
@@ -36,7 +36,7 @@ def always(digit: int, network: Checkpoint, path: Path) -> Path:
 
 
 def run_in(package: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Runs the digitcli that lies in a folder."""
+    """Runs the digitcli in a folder."""
     return subprocess.run(
         [sys.executable, "-m", "digitcli", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(package)},
@@ -46,7 +46,7 @@ def run_in(package: Path, *arguments: str | Path) -> "subprocess.CompletedProces
     )
 
 
-def test_the_nearest_is_used(
+def test_the_order_of_choice(
     start: Start, trained: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_digit(Path("7.png"), 7)
@@ -77,7 +77,7 @@ def test_the_nearest_is_used(
     assert answer()[1:] == (str(own), OWN_NOTE)
 
 
-def test_what_the_weights_are_worth_is_said(
+def test_the_note_names_epochs_and_accuracy(
     run: Run, trained: Checkpoint, checkpoint: Path
 ) -> None:
     save_digit(Path("7.png"), 7)
@@ -87,19 +87,19 @@ def test_what_the_weights_are_worth_is_said(
         accuracies=(EpochPoint(1, 1.5, 0.5861),),
         scored_on="validation",
     )
-    for epochs, planned, told in ((1, 1, "1 epoch"), (3, 3, "3 epochs"), (1, 40, "1 of 40 epochs")):
+    for epochs, planned, text in ((1, 1, "1 epoch"), (3, 3, "3 epochs"), (1, 40, "1 of 40 epochs")):
         recipe = replace(metadata.recipe, epochs=planned)
         changed = replace(metadata, epochs=epochs, recipe=recipe)
         save_checkpoint(checkpoint, replace(trained, metadata=changed))
         assert run("predict", "7.png").stderr == (
-            f"digitcli: using the weights {LATEST} (folder:\\x1b[31m, {told}, "
+            f"digitcli: using the weights {LATEST} (folder:\\x1b[31m, {text}, "
             "validation accuracy 58.61%)\n"
         )
     save_checkpoint(checkpoint, replace(trained, metadata=replace(changed, accuracies=())))
     assert run("predict", "7.png").stderr.endswith("(folder:\\x1b[31m, 1 of 40 epochs)\n")
 
 
-def test_every_reader_says_what_it_used(run: Run, small_mnist: SmallMnist) -> None:
+def test_every_command_names_its_weights(run: Run, small_mnist: SmallMnist) -> None:
     save_digit(Path("7.png"), 7)
     run("download", "--mirror", small_mnist.folder)
     own = find_checkpoint(None)
@@ -117,7 +117,7 @@ def test_every_reader_says_what_it_used(run: Run, small_mnist: SmallMnist) -> No
             assert json.loads(line)["checkpoint"] == str(own)
 
 
-def test_what_used_no_weights_names_none(run: Run) -> None:
+def test_without_weights_none_are_named(run: Run) -> None:
     assert run("inspect-softmax", "--logits", "1,2").stderr == ""
     for command in ("predict", "inspect-softmax"):
         stderr = run(command, "missing.png").stderr
@@ -125,7 +125,7 @@ def test_what_used_no_weights_names_none(run: Run) -> None:
         assert stderr.count("\n") == 1
 
 
-def test_quiet_is_quiet(run: Run) -> None:
+def test_quiet_prints_no_note(run: Run) -> None:
     save_digit(Path("7.png"), 7)
     result = run("predict", "--quiet", "7.png", "missing.png")
     assert result.stdout.count("\n") == 1
@@ -134,20 +134,20 @@ def test_quiet_is_quiet(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "inspect-softmax", "eval"])
-def test_a_named_checkpoint_has_no_substitute(
+def test_an_invalid_named_checkpoint_is_an_error(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     picture = [] if command == "eval" else [save_digit(Path("7.png"), 7)]
     expected = (
-        "digitcli: error: there is no checkpoint at gone; check the path, or name none to use "
-        "the latest trained or digitcli's own\n"
+        "digitcli: error: there is no checkpoint at gone; check the path, or leave it out to use "
+        "the latest trained weights or the bundled ones\n"
     )
     assert run(command, *picture, "--checkpoint", "gone").stderr == expected
     monkeypatch.setenv("DIGITCLI_CHECKPOINT", "gone")
     assert run(command, *picture).stderr == expected
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
 
@@ -156,42 +156,42 @@ def make_folder(path: Path) -> None:
     path.mkdir()
 
 
-def lead_nowhere(path: Path) -> None:
+def dangle(path: Path) -> None:
     path.unlink()
     path.symlink_to("gone")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "problem"),
+    ("damage", "problem"),
     [
-        (cut, "is damaged"),
+        (truncate, "is damaged"),
         (make_folder, "is not a file"),
-        (lead_nowhere, "is a link to nothing"),
+        (dangle, "is a link to nothing"),
     ],
 )
-def test_a_spoiled_latest_has_no_substitute(
-    run: Run, checkpoint: Path, spoil: Callable[[Path], None], problem: str
+def test_an_invalid_latest_checkpoint_is_an_error(
+    run: Run, checkpoint: Path, damage: Callable[[Path], None], problem: str
 ) -> None:
     save_digit(Path("7.png"), 7)
-    spoil(checkpoint)
+    damage(checkpoint)
     result = run("predict", "7.png")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"digitcli: error: {LATEST} {problem}")
     assert result.stderr.count("\n") == 1
-    way_out = "; delete it, or give other weights by --checkpoint, 'pretrained' say\n"
+    way_out = "; delete it, or give other weights, for example --checkpoint pretrained\n"
     assert result.stderr.endswith(way_out)
     assert "delete it" not in run("predict", "7.png", "--checkpoint", LATEST).stderr
     assert run("predict", "7.png", "--checkpoint", "pretrained").exit_code == 0
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_there_is_a_way_back_to_its_own_weights(
+def test_pretrained_names_the_bundled_weights(
     run: Run, small_mnist: SmallMnist, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_digit(Path("7.png"), 7)
     always(1, trained, Path("pretrained"))
     run("download", "--mirror", small_mnist.folder)
-    own = str(find_own())
+    own = str(find_bundled())
     for arguments in (["predict", "7.png"], ["inspect-softmax", "7.png"], ["eval"]):
         for flags in (["--checkpoint", "pretrained"], ["--checkpoint", "./pretrained"]):
             result = run(*arguments, *flags, "--json")
@@ -206,7 +206,7 @@ def test_there_is_a_way_back_to_its_own_weights(
     assert Classifier.load(Path("pretrained")).path == Path("pretrained")
 
 
-def test_a_latest_out_of_reach_has_no_substitute(run: Run) -> None:
+def test_an_unreachable_latest_checkpoint_is_an_error(run: Run) -> None:
     save_digit(Path("7.png"), 7)
     LATEST.parent.symlink_to(LATEST.parent)  # a loop, which stops root too
     result = run("predict", "7.png")
@@ -229,7 +229,7 @@ finally:
 """
 
 
-def test_its_own_weights_need_neither_network_nor_torch_nor_a_place_to_write() -> None:
+def test_the_bundled_weights_need_no_network_no_torch_and_no_writable_folder() -> None:
     picture = save_digit(Path("7.png"), 7).absolute()
     folder = Path("elsewhere")
     folder.mkdir(mode=0o500)
@@ -246,7 +246,7 @@ def test_its_own_weights_need_neither_network_nor_torch_nor_a_place_to_write() -
     assert not list(folder.iterdir())
 
 
-def test_its_own_weights_are_those_of_the_repository() -> None:
+def test_the_bundled_weights_are_those_of_the_repository() -> None:
     own = find_checkpoint(None)
     assert own.read_bytes() == (ROOT / "checkpoints/pretrained.safetensors").read_bytes()
     assert load_checkpoint(own).metadata.dataset == "mnist"
@@ -260,16 +260,16 @@ def test_a_broken_installation(trained: Checkpoint, tmp_path: Path) -> None:
     done = run_in(package.parent, "predict", "7.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "digitcli: error: digitcli's own weights are missing, "
+        "digitcli: error: the bundled weights are missing, "
         f"{package / 'pretrained.safetensors'}; "
-        "install digitcli again, or train your own with 'digitcli train'\n"
+        "install digitcli again, or train new ones with 'digitcli train'\n"
     )
     done = run_in(package.parent, "predict", "7.png", "--checkpoint", always(4, trained, Path("4")))
     assert done.stdout.split("\t")[1] == "4"
 
 
-def test_the_packages_bring_the_weights_and_the_pages(tmp_path: Path) -> None:
-    """Goes the whole way: repository, sdist, wheel, a folder of packages, an answer."""
+def test_the_packages_hold_the_weights_and_the_pages(tmp_path: Path) -> None:
+    """Builds sdist and wheel, unpacks them into a folder of packages, and predicts there."""
 
     def build(kind: str, source: Path) -> Path:
         folder = tmp_path / kind

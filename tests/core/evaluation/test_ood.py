@@ -97,11 +97,11 @@ def test_a_blank_picture_has_no_digit(run: Run) -> None:
 
 
 def test_a_fault_keeps_its_kind_when_the_picture_is_named() -> None:
-    blank = BlankPictureError().of("a.png")
+    blank = BlankPictureError().with_name("a.png")
     assert isinstance(blank, BlankPictureError)
     assert blank.exit_code == 1
     assert str(blank).startswith("a.png: the picture is blank")
-    other = NotAPictureError("it is not a picture", "give one").of("b")
+    other = NotAPictureError("it is not a picture", "give one").with_name("b")
     assert isinstance(other, NotAPictureError)
     assert other.exit_code == PictureError("").exit_code == 2
 

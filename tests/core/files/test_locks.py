@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from digitcli.core.errors import DigitcliError
-from digitcli.core.files.locks import only_one
+from digitcli.core.files.locks import exclusive_lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from digitcli.core.files.locks import only_one
-with only_one(Path(sys.argv[1]), "digitcli train", wait=0):
+from digitcli.core.files.locks import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), "digitcli train", wait=0):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -30,10 +30,10 @@ with only_one(Path(sys.argv[1]), "digitcli train", wait=0):
 COUNT = """
 import sys
 from pathlib import Path
-from digitcli.core.files.locks import only_one
+from digitcli.core.files.locks import exclusive_lock
 path = Path(sys.argv[1])
 for _ in range(40):
-    with only_one(path, "counting", wait=60):
+    with exclusive_lock(path, "counting", wait=60):
         path.write_text(str(int(path.read_text()) + 1))
 """
 
@@ -50,10 +50,10 @@ def held(path: Path) -> Iterator["subprocess.Popen[str]"]:
         yield process
 
 
-def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_the_error_names_the_holder(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     with held(path) as process:
-        with pytest.raises(DigitcliError) as caught, only_one(path, "digitcli train", wait=0):
+        with pytest.raises(DigitcliError) as caught, exclusive_lock(path, "digitcli train", wait=0):
             pass
         assert caught.value.exit_code == 2
         host = re.escape(socket.gethostname())
@@ -65,17 +65,17 @@ def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_block_of_the_same_process_is_kept_out(tmp_path: Path) -> None:
+def test_a_second_block_in_the_same_process_is_refused(tmp_path: Path) -> None:
     with (
-        only_one(tmp_path / "x", "one", wait=0) as is_held,
+        exclusive_lock(tmp_path / "x", "one", wait=0) as is_held,
         pytest.raises(DigitcliError, match=f"process {os.getpid()} "),
-        only_one(tmp_path / "x", "two", wait=0),
+        exclusive_lock(tmp_path / "x", "two", wait=0),
     ):
         pass
     assert is_held
 
 
-def test_the_second_waits_says_so_once_and_goes_on(tmp_path: Path) -> None:
+def test_a_waiting_process_reports_the_holder_once_and_continues(tmp_path: Path) -> None:
     waits = []
     with held(tmp_path / "x") as process:
 
@@ -84,7 +84,7 @@ def test_the_second_waits_says_so_once_and_goes_on(tmp_path: Path) -> None:
             assert process.stdin is not None
             process.stdin.close()
 
-        with only_one(tmp_path / "x", "me", wait=60, on_wait=on_wait) as is_held:
+        with exclusive_lock(tmp_path / "x", "me", wait=60, on_wait=on_wait) as is_held:
             assert is_held
     assert len(waits) == 1
     assert waits[0].startswith(f"process {process.pid} on ")
@@ -95,7 +95,7 @@ def test_a_wait_is_bounded(tmp_path: Path) -> None:
     with (
         held(tmp_path / "x"),
         pytest.raises(DigitcliError, match="is being written by process"),
-        only_one(tmp_path / "x", "me", wait=0.2),
+        exclusive_lock(tmp_path / "x", "me", wait=0.2),
     ):
         pass
 
@@ -104,21 +104,21 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     with held(tmp_path / "x") as process:
         process.kill()
     assert [path.name for path in tmp_path.iterdir()] == [".x.lock"]  # harmless, and taken over
-    with only_one(tmp_path / "x", "me", wait=0):
+    with exclusive_lock(tmp_path / "x", "me", wait=0):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lock_is_given_back_after_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), only_one(tmp_path / "x", "me", wait=0):
+def test_the_lock_is_released_after_an_exception(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), exclusive_lock(tmp_path / "x", "me", wait=0):
         raise KeyboardInterrupt
-    with only_one(tmp_path / "x", "me", wait=0):
+    with exclusive_lock(tmp_path / "x", "me", wait=0):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_many_at_once_lose_no_turn(tmp_path: Path) -> None:
-    """The lock file goes and comes between the turns, and still one holds it at a time."""
+def test_concurrent_processes_take_turns(tmp_path: Path) -> None:
+    """The lock file is removed between turns, and still one process at a time holds the lock."""
     path = tmp_path / "count"
     path.write_text("0")
     command = [sys.executable, "-c", COUNT, str(path)]
@@ -129,7 +129,7 @@ def test_many_at_once_lose_no_turn(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_locked_by_a_file_in_it(tmp_path: Path) -> None:
-    with only_one(tmp_path, "me", wait=0):
+    with exclusive_lock(tmp_path, "me", wait=0):
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
@@ -139,7 +139,7 @@ def test_two_names_of_one_file_share_a_lock(tmp_path: Path) -> None:
     with (
         held(tmp_path / "link"),
         pytest.raises(DigitcliError, match="is being written"),
-        only_one(tmp_path / "there" / "x", "me", wait=0),
+        exclusive_lock(tmp_path / "there" / "x", "me", wait=0),
     ):
         pass
 
@@ -148,14 +148,14 @@ def test_two_names_of_one_file_share_a_lock(tmp_path: Path) -> None:
     "content",
     [b"", b"\n", b"\nnull", b"\n{}", b'\n{"pid": 1', b'\n{"since": 7}', b"\n\xff", b"\n" * 9999],
 )
-def test_a_lock_file_that_does_not_say_who(tmp_path: Path, content: bytes) -> None:
+def test_a_lock_file_without_a_valid_note(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / ".x.lock"
     file.write_bytes(content)
     with file.open("r+") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with (
             pytest.raises(DigitcliError, match="is being written by another process; "),
-            only_one(tmp_path / "x", "me", wait=0),
+            exclusive_lock(tmp_path / "x", "me", wait=0),
         ):
             pass
 
@@ -169,35 +169,35 @@ def test_since_another_day_names_the_day(tmp_path: Path) -> None:
         fcntl.flock(other, fcntl.LOCK_EX)
         with (
             pytest.raises(DigitcliError, match=r"process 7 on h \(d, since 2026-01-31 12:01\)"),
-            only_one(tmp_path / "x", "me", wait=0),
+            exclusive_lock(tmp_path / "x", "me", wait=0),
         ):
             pass
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(DigitcliError, match=r"cannot write to .*file: ") as caught,
-        only_one(tmp_path / "file" / "x", "me", wait=0),
+        exclusive_lock(tmp_path / "file" / "x", "me", wait=0),
     ):
         pass
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("missing", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
-def test_a_file_system_without_locks_is_gone_on_with(
+def test_without_locks_in_the_file_system_the_block_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
     def flock(*_: int) -> None:
         raise OSError(missing, os.strerror(missing))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with only_one(tmp_path / "x", "me", wait=0) as is_held:
+    with exclusive_lock(tmp_path / "x", "me", wait=0) as is_held:
         assert not is_held
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_that_does_not_lock_pays_nothing() -> None:
+def test_filelock_is_imported_only_to_lock() -> None:
     code = "import sys, digitcli.core.files.locks; print('filelock' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"

@@ -16,7 +16,7 @@ from training_runs import CPU, run_training
 
 from digitcli.cli.train.settings import new_settings
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from digitcli.core.checkpointing.locate import LATEST, find_own
+from digitcli.core.checkpointing.locate import LATEST, find_bundled
 from digitcli.core.checkpointing.metadata import layer_sizes
 from digitcli.core.checkpointing.training_state import Settings
 from digitcli.core.errors import DigitcliError
@@ -150,7 +150,7 @@ def test_digitclis_own_weights_are_called_pretrained(run: Run, tmp_path: Path) -
     flags = ("--dataset", f"folder:{root}", "--from", "pretrained", "--epochs", 1)
     assert run("train", *flags).exit_code == 0
     metadata = load_checkpoint(LATEST).metadata
-    digest = hashlib.sha256(find_own().read_bytes()).hexdigest()
+    digest = hashlib.sha256(find_bundled().read_bytes()).hexdigest()
     assert metadata.data_checksums["from"] == f"sha256:{digest}"
     assert "--from pretrained" in metadata.command
 

@@ -32,8 +32,8 @@ from digitcli.core.recipes import (
     QUICK,
     Deformation,
     Recipe,
+    default_recipe,
     find_recipe,
-    usual_recipe,
 )
 from digitcli.core.softmax import softmax
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
@@ -64,7 +64,7 @@ def test_the_network_is_the_lessons() -> None:
     assert shapes["l5.weight"] == (10, 64)
     assert len(shapes) == 10
     assert Recipe("lesson", epochs=10, batch_size=64, lr=0.01, momentum=0.5) == LESSON
-    assert usual_recipe("mnist") is LESSON
+    assert default_recipe("mnist") is LESSON
     assert find_recipe("quick") is QUICK
 
 

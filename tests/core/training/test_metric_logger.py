@@ -18,7 +18,7 @@ from drawn_digits import SmallMnist
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.training_state import load_state, state_path
-from digitcli.core.files.locks import only_one
+from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks import metric_logger
 from digitcli.core.training.callbacks.callback import LossReading
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_training(
         TABLE.mkdir(parents=True)
     flags = ("train", *FLAGS, "--mirror", small_mnist.folder, "--log-dir", "log")
     if there == "another run":
-        with only_one(Path("log"), "a test", wait=0):
+        with exclusive_lock(Path("log"), "a test", wait=0):
             result = run(*flags)
     else:
         result = run(*flags)

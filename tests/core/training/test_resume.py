@@ -22,8 +22,8 @@ from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.training_state import load_state, save_state, state_path
 from digitcli.core.errors import CheckpointError, StoppedError
-from digitcli.core.files.locks import only_one
-from digitcli.core.files.schema import read_record
+from digitcli.core.files.locks import exclusive_lock
+from digitcli.core.files.schema import parse_record
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
@@ -116,7 +116,7 @@ def test_a_run_stopped_time_and_again_makes_the_same_file(
 def test_a_recipe_is_written_alike_after_it_was_read(recipe: Recipe) -> None:
     """The storm of kills found resumed runs with 8.0 in their metadata where others had 8."""
     text = json.dumps(asdict(recipe))
-    assert json.dumps(asdict(read_record(json.loads(text), Recipe, "recipe"))) == text
+    assert json.dumps(asdict(parse_record(json.loads(text), Recipe, "recipe"))) == text
 
 
 def test_what_is_saved_amid_an_epoch_is_enough(data: TrainingData) -> None:
@@ -329,7 +329,10 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], object], str
     "a batch beyond the epoch": (lambda _, v: v.update(batch=99), "the training state is damaged"),
     "a batch before the epoch": (lambda _, v: v.update(batch=-1), "no run is at epoch 2, batch -1"),
     "an epoch beyond the run": (lambda _, v: v.update(epoch=4), "no run is at epoch 4, batch 5"),
-    "epochs without accuracies": (lambda _, v: v.update(accuracies=[]), "not as many"),
+    "epochs without accuracies": (
+        lambda _, v: v.update(accuracies=[]),
+        "0 accuracies for 1 finished epochs",
+    ),
     "a newer version": (lambda _, v: v.update(state_version=2), "version 2, this digitcli reads"),
     "no settings": (lambda _, v: v.pop("settings"), "incomplete or of the wrong type"),
     "a text for a number": (lambda _, v: v.update(batch="5"), "incomplete or of the wrong type"),
@@ -357,16 +360,26 @@ def test_a_damaged_training_state_is_refused(
     assert LATEST.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 100])
-def test_what_is_no_training_state_is_refused(run: Run, interrupted: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", f"the training state {STATE} is empty; start over with --no-resume"),
+        (b"x" * 100, f"{STATE} is not a safetensors file; start over with --no-resume"),
+        (b"\xff" * 100, f"{STATE} is not a safetensors file; start over with --no-resume"),
+        (b"\xff" + bytes(99), f"{STATE} is damaged or not a safetensors file (it ends within"),
+    ],
+)
+def test_what_is_no_training_state_is_refused(
+    run: Run, interrupted: Path, content: bytes, problem: str
+) -> None:
     interrupted.write_bytes(content)
     result = run("train", "--resume")
     assert result.exit_code == 2
-    assert "is damaged or not a safetensors file" in result.stderr
+    assert problem in result.stderr
     interrupted.write_bytes(LATEST.read_bytes())
     result = run("train", "--resume")
     assert result.exit_code == 2
-    assert "is no training state of digitcli" in result.stderr
+    assert "is a safetensors file, but not a training state of digitcli" in result.stderr
 
 
 def test_a_loss_that_becomes_nan_keeps_what_is_good(run: Run, interrupted: Path) -> None:
@@ -454,7 +467,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(
 
 
 def test_a_second_run_is_told_who_writes_there(run: Run, small_mnist: SmallMnist) -> None:
-    with only_one(LATEST, "digitcli train", wait=0):
+    with exclusive_lock(LATEST, "digitcli train", wait=0):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder)
     assert result.exit_code == 2
     assert f"is being written by process {os.getpid()} on " in result.stderr

@@ -1,6 +1,7 @@
 """On MNIST itself, where this machine has a copy of it beside the project."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from typer.testing import CliRunner
 
 from digitcli import Classifier
 from digitcli.cli.app import app
-from digitcli.core.export import write
 from digitcli.core.export.formats import FORMATS
 from digitcli.data.datasets.readers import read_split
 
@@ -44,8 +44,9 @@ def test_exports_answer_as_digitcli_does(data_dir: Path, name: str) -> None:
     assert test is not None
     own = Classifier.load()
     assert CliRunner().invoke(app, ["export", f"digits.{name}"]).exit_code == 0
-    _, unpack = write._tools(name)
-    found = unpack(Path(f"digits.{name}").read_bytes())(test.images[:1000])
+    found = import_module(FORMATS[name]).unpack(Path(f"digits.{name}").read_bytes())(
+        test.images[:1000]
+    )
     assert np.abs(found - own.probabilities(test.images[:1000])).max() < 1e-5
 
 

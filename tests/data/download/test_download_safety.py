@@ -497,7 +497,7 @@ def test_a_folder_that_cannot_be_locked_is_gone_on_with(
     def unlocked(*_: object, **__: object) -> Iterator[bool]:
         yield False
 
-    monkeypatch.setattr(downloader, "only_one", unlocked)
+    monkeypatch.setattr(downloader, "exclusive_lock", unlocked)
     raw(tmp_path).mkdir(parents=True)
     (raw(tmp_path) / ".partial-other").mkdir()
     assert run("download", "--mirror", small_mnist.folder).exit_code == 0

@@ -12,15 +12,15 @@ from typing_extensions import override
 from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.training_state import (
     TrainingState,
+    by_option,
     load_state,
-    named,
     refuse_changes,
     save_state,
     state_path,
 )
 from digitcli.core.errors import CheckpointError, DigitcliError
-from digitcli.core.files.atomic import check_writable, sweep, write_errors
-from digitcli.core.files.locks import only_one
+from digitcli.core.files.atomic import check_writable, remove_leftovers, write_errors
+from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
 
 _ELSEWHERE = "choose another place with --output"
@@ -56,11 +56,11 @@ class CheckpointWriter(Callback):
         """
         with write_errors(self.output, _ELSEWHERE, CheckpointError):
             check_writable(self.output)
-        with only_one(self.output, "digitcli train", wait=0):
+        with exclusive_lock(self.output, "digitcli train", wait=0):
             with write_errors(self.output, _ELSEWHERE, CheckpointError):
                 for path in (self.output, self.state):
                     check_writable(path)
-                    sweep(path)
+                    remove_leftovers(path)
             yield
 
     def find_interrupted(
@@ -82,7 +82,7 @@ class CheckpointWriter(Callback):
         """
         if resume and self.state.exists():
             state = load_state(self.state)
-            refuse_changes(named(**vars(state.settings)), given)
+            refuse_changes(by_option(**vars(state.settings)), given)
             return state
         if resume and self.output.exists():
             self._refuse_finished(given)
@@ -97,7 +97,7 @@ class CheckpointWriter(Callback):
         """Raises the error of a run without a training state: it is complete, or lost."""
         metadata = load_checkpoint(self.output).metadata
         start = metadata.data_checksums.get("from")
-        then = named(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
+        then = by_option(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
         refuse_changes(then, given)
         if metadata.epochs == metadata.recipe.epochs:
             raise RunCompleteError(f"the run that made {self.output} is complete")
@@ -112,7 +112,7 @@ class CheckpointWriter(Callback):
         def write(output: Path) -> None:
             save_checkpoint(output, result.checkpoint)
             if result.state is not None:
-                self._save_state(output, result.state)
+                save_state(state_path(output), result.state)
 
         self._write(write)
         if result.state is None:  # the run is complete
@@ -120,13 +120,7 @@ class CheckpointWriter(Callback):
 
     @override
     def on_state(self, state: TrainingState) -> None:
-        self._write(lambda output: self._save_state(output, state))
-
-    @staticmethod
-    def _save_state(output: Path, state: TrainingState) -> None:
-        path = state_path(output)
-        with write_errors(path, _ELSEWHERE, CheckpointError):
-            save_state(path, state)
+        self._write(lambda output: save_state(state_path(output), state))
 
     def _write(self, write: Callable[[Path], None]) -> None:
         """Writes to the output, or elsewhere what cannot be written there: it may be hours of work.

@@ -24,7 +24,7 @@ from typing_extensions import override
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
-from digitcli.core.files.locks import only_one
+from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.callbacks.tensorboard import EventWriter
 from digitcli.core.training.data import TrainingData
@@ -115,7 +115,7 @@ class MetricLogger(Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
             for path in (self.lines, self.table):
                 check_writable(path)
-        with only_one(self.folder, "digitcli train --log-dir", wait=0, elsewhere=_ELSEWHERE):
+        with exclusive_lock(self.folder, "digitcli train --log-dir", wait=0, next_step=_ELSEWHERE):
             try:
                 yield self
             finally:
