@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from digitcli._version import __version__
 from digitcli.core.checkpointing.metadata import Metadata
-from digitcli.core.evaluation.calibration import coverage, likely_range
+from digitcli.core.evaluation.calibration import coverage, wilson_interval
 from digitcli.core.evaluation.evaluate import Evaluation
 from digitcli.report.charts import Chart
 from digitcli.report.page import bars, picture_uri, write_page
@@ -75,7 +75,7 @@ def write_evaluation(
         checkpoint=str(checkpoint),
         name=checkpoint.name,
         wrong=len(mistakes),
-        accuracy_range=likely_range(hits, evaluation.count),
+        accuracy_range=wilson_interval(hits, evaluation.count),
         classes=_classes(evaluation),
         matrix=_matrix(evaluation),
         confusions=_confusions(evaluation),
@@ -151,7 +151,7 @@ def _reliability(evaluation: Evaluation) -> dict[str, Any]:
     for each in evaluation.calibration.bins:
         if each.probability is None or each.accuracy is None:
             continue
-        low, high = likely_range(round(each.accuracy * each.count), each.count)
+        low, high = wilson_interval(round(each.accuracy * each.count), each.count)
         rows.append({"bin": each, "low": low, "high": high})
         points.append(
             {

@@ -17,7 +17,7 @@ from PIL import Image
 from read_page import Element, check_page, read_page
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.evaluation.calibration import likely_range
+from digitcli.core.evaluation.calibration import wilson_interval
 from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.split import Split
@@ -384,7 +384,7 @@ def test_no_thumbnail_of_what_is_no_picture() -> None:
 )
 def test_wilsons_interval(right: int, count: int, expected: tuple[float, float]) -> None:
     """Where none is right, its upper end is z² / (count + z²)."""
-    assert likely_range(right, count) == pytest.approx(expected, abs=1e-4)
+    assert wilson_interval(right, count) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("low", [0, 0.3, 0.9, 0.97, 0.9952, 0.99885])

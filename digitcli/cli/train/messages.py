@@ -52,11 +52,11 @@ def tell_start(usual: "Recipe", settings: "Settings", output: Path | None) -> No
         output: Where the weights of a new run go.
     """
     from digitcli.console.streams import print_note
-    from digitcli.core.evaluation.calibration import FEWEST
+    from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
     from digitcli.text import visible
 
-    if settings.validation is not None and settings.validation < FEWEST:
-        print_note(f"fewer than {FEWEST} pictures held out: the temperature is not fitted")
+    if settings.validation is not None and settings.validation < MIN_FIT_IMAGES:
+        print_note(f"fewer than {MIN_FIT_IMAGES} pictures held out: the temperature is not fitted")
     if (size := settings.recipe.batch_size) < usual.batch_size:
         print_note(f"batches of {size} pictures in place of {usual.batch_size}: there are no more")
     if output is not None and output.exists():

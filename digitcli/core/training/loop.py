@@ -23,7 +23,7 @@ from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import StoppedError
-from digitcli.core.evaluation.calibration import temperature_for
+from digitcli.core.evaluation.calibration import choose_temperature
 from digitcli.core.model import MLP, measure, normalised, plain_mlp, predict_logits, weights_of
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, Observers
@@ -269,7 +269,7 @@ def _exposure(logits: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
 
 def _temperature(data: TrainingData, recipe: Recipe, scores: npt.NDArray[np.float32]) -> float:
     if data.scored_on == "validation":
-        return temperature_for(scores, data.scored_labels)
+        return choose_temperature(scores, data.scored_labels)
     return recipe.temperature  # nothing is fitted on the pictures of a test
 
 
