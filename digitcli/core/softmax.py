@@ -45,51 +45,65 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class SoftmaxSteps:
-    """Every quantity between a row of scores and its loss.
-
-    The arrays are float64 of shape (classes,). Where no target is known, ``target`` and all that
-    follows from it is None.
+class LossSteps:
+    """Every quantity between probabilities and cross-entropy; arrays are float64 (classes,).
 
     Attributes:
-        classes: The classes' names.
-        logits: The scores z.
-        temperature: T; softmax is taken of z / T.
-        exponentials: exp(z / T - max(z / T)).
-        probabilities: Softmax of z / T.
-        top: Index of the most probable class, the first among equals.
-        score_margin: The largest score less the second largest.
-        probability_margin: The same for the probabilities.
         target: Index of the right class.
-        one_hot: 1 for the target, 0 elsewhere.
+        one_hot: y, 1 for the target and 0 elsewhere.
         log_losses: -y log p for each class.
         gradient: p - y, the derivative of the loss by the scaled scores z / T.
-        loss: Cross-entropy computed at once, as the log-sum-exp of the scores less the target's.
-        nll_loss: The same loss as LogSoftmax followed by NLLLoss.
-        double_softmax_loss: The loss if softmax were applied to the probabilities once more, the
-            mistake of giving CrossEntropyLoss probabilities in place of scores.
+        cross_entropy: The loss computed at once: log-sum-exp of the scores less the target's.
+        nll: The same loss as LogSoftmax followed by NLLLoss.
+        double_softmax: The loss if softmax were applied twice, the mistake of giving
+            CrossEntropyLoss probabilities instead of scores.
+    """
+
+    target: int
+    one_hot: FloatArray
+    log_losses: FloatArray
+    gradient: FloatArray
+    cross_entropy: float
+    nll: float
+    double_softmax: float
+
+
+@dataclass(frozen=True)
+class SoftmaxSteps:
+    """Every quantity between scores and loss; arrays are float64 (classes,).
+
+    Attributes:
+        classes: Names of the classes.
+        logits: The scores z.
+        temperature: T; softmax is taken of z / T.
+        scaled: The scaled scores z / T.
+        exponentials: exp(z / T - max(z / T)).
+        probabilities: Softmax of z / T.
+        loss: The steps from probabilities to loss; None without a target.
     """
 
     classes: tuple[str, ...]
     logits: FloatArray
     temperature: float
+    scaled: FloatArray
     exponentials: FloatArray
     probabilities: FloatArray
-    top: int
-    score_margin: float
-    probability_margin: float
-    target: int | None
-    one_hot: FloatArray | None
-    log_losses: FloatArray | None
-    gradient: FloatArray | None
-    loss: float | None
-    nll_loss: float | None
-    double_softmax_loss: float | None
+    loss: LossSteps | None
 
     @property
-    def scaled(self) -> FloatArray:
-        """The scaled scores z / T, which softmax is taken of."""
-        return self.logits / self.temperature
+    def top(self) -> int:
+        """Index of the most probable class, the first among equals."""
+        return int(self.logits.argmax())
+
+    @property
+    def score_margin(self) -> float:
+        """The largest score less the second largest."""
+        return _margin(self.logits)
+
+    @property
+    def probability_margin(self) -> float:
+        """The largest probability less the second largest."""
+        return _margin(self.probabilities)
 
 
 def softmax_steps(
@@ -99,11 +113,11 @@ def softmax_steps(
     target: int | None = None,
     temperature: float = 1.0,
 ) -> SoftmaxSteps:
-    """Works out softmax, and cross-entropy where the target is known, keeping every step.
+    """Computes softmax, and cross-entropy if there is a target, keeping every step.
 
     Args:
         logits: At least two finite scores.
-        classes: A name per score; the indices 0, 1, 2, ... where none are given.
+        classes: A name per score; by default the indices 0, 1, 2, ...
         target: Index of the right class.
         temperature: T > 0; above 1 flattens the probabilities, below 1 sharpens them
             (Hinton, Vinyals and Dean 2015).
@@ -112,6 +126,23 @@ def softmax_steps(
         ScoresError: The scores, classes, target or temperature do not fit the above.
     """
     scores = np.asarray(logits, dtype=np.float64)
+    names = tuple(classes) if classes is not None else tuple(map(str, range(scores.size)))
+    _check(scores, names, temperature)
+    scaled = scores / temperature
+    exponentials = np.exp(scaled - scaled.max())
+    probabilities = exponentials / exponentials.sum()
+    return SoftmaxSteps(
+        classes=names,
+        logits=scores,
+        temperature=temperature,
+        scaled=scaled,
+        exponentials=exponentials,
+        probabilities=probabilities,
+        loss=None if target is None else _loss_steps(scaled, exponentials, probabilities, target),
+    )
+
+
+def _check(scores: FloatArray, names: tuple[str, ...], temperature: float) -> None:
     if scores.size < 2:
         raise ScoresError(
             f"softmax needs two scores or more, not {scores.size}", "try --logits 2,1,0.1"
@@ -120,7 +151,6 @@ def softmax_steps(
         raise ScoresError(
             "the scores must be finite numbers, not nan or inf", "try --logits 2,1,0.1"
         )
-    names = tuple(classes) if classes is not None else tuple(map(str, range(scores.size)))
     if len(names) != scores.size:
         raise ScoresError(
             f"there are {scores.size} scores but {len(names)} classes", "name one class per score"
@@ -130,52 +160,34 @@ def softmax_steps(
             f"the temperature {temperature} is not a positive number", "try --temperature 1"
         )
     if len(set(names)) != len(names) or not all(names):
-        raise ScoresError("a class has no name or the name of another", "name each differently")
-    with np.errstate(over="ignore"):
-        scaled = scores / temperature
-    if not np.isfinite(scaled).all():
+        raise ScoresError("class names must be unique and not empty", "name each class")
+    with np.errstate(over="ignore", invalid="ignore"):  # inf or nan if any of this overflows
+        spreads = np.ptp(scores), np.ptp(scores / temperature)
+    if not np.isfinite(spreads).all():
         raise ScoresError(
-            f"divided by the temperature {temperature} the scores overflow",
-            "raise --temperature, or give smaller scores",
-        )
-    with np.errstate(over="ignore"):
-        spread = max(np.ptp(scores), np.ptp(scaled))
-    if not np.isfinite(spread):
-        raise ScoresError(
-            "the scores are so far apart that their differences overflow",
+            f"the differences of the scores overflow at temperature {temperature}",
             "give smaller scores, or raise --temperature",
         )
 
-    exponentials = np.exp(scaled - scaled.max())
-    probabilities = exponentials / exponentials.sum()
-    second, first = np.sort(scores)[-2:]
-    p_second, p_first = np.sort(probabilities)[-2:]
-    one_hot = log_losses = gradient = None
-    loss = nll_loss = double_softmax_loss = None
-    if target is not None:
-        one_hot = np.zeros_like(scores)
-        one_hot[target] = 1.0
-        log_probabilities = log_softmax(scaled)
-        # 0 - x rather than -x, which would print the other classes' zeros as -0
-        log_losses = 0.0 - one_hot * log_probabilities
-        gradient = probabilities - one_hot
-        nll_loss = float(log_losses.sum())
-        loss = float(np.log(exponentials.sum()) - (scaled[target] - scaled.max()))
-        double_softmax_loss = float(-log_softmax(probabilities)[target])
-    return SoftmaxSteps(
-        classes=names,
-        logits=scores,
-        temperature=temperature,
-        exponentials=exponentials,
-        probabilities=probabilities,
-        top=int(scores.argmax()),
-        score_margin=float(first - second),
-        probability_margin=float(p_first - p_second),
+
+def _loss_steps(
+    scaled: FloatArray, exponentials: FloatArray, probabilities: FloatArray, target: int
+) -> LossSteps:
+    one_hot = np.zeros_like(scaled)
+    one_hot[target] = 1.0
+    # 0 - x rather than -x, which would print the other classes' zeros as -0
+    log_losses = 0.0 - one_hot * log_softmax(scaled)
+    return LossSteps(
         target=target,
         one_hot=one_hot,
         log_losses=log_losses,
-        gradient=gradient,
-        loss=loss,
-        nll_loss=nll_loss,
-        double_softmax_loss=double_softmax_loss,
+        gradient=probabilities - one_hot,
+        cross_entropy=float(np.log(exponentials.sum()) - (scaled[target] - scaled.max())),
+        nll=float(log_losses.sum()),
+        double_softmax=float(-log_softmax(probabilities)[target]),
     )
+
+
+def _margin(values: FloatArray) -> float:
+    second, first = np.sort(values)[-2:]
+    return float(first - second)
