@@ -173,9 +173,9 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["missing.png"], "missing.png: cannot read it: No such file"),
         (["--index", "-1"], "--index"),
         (["--logits", "1,2", "--split", "test"], "--dataset and --split choose a picture"),
-        (["--logits", "1e308,-1e308"], "overflow"),
-        (["--logits", "1,2", "--temperature", "1e-320"], "overflow; raise --temperature"),
-        (["--logits", "1,2", "--temperature", "1e-320", "--json"], "overflow; raise --tempera"),
+        (["--logits", "1e308,-1e308"], "overflow at temperature 1.0"),
+        (["--logits", "1,2", "--temperature", "1e-320"], "overflow at temperature 1e-320; give smaller scores, or raise --temp"),
+        (["--logits", "1,2", "--temperature", "1e-320", "--json"], "overflow at temperature 1e-320; give smaller scores, or raise --temp"),
     ],
 )
 @pytest.mark.usefixtures("checkpoint")
