@@ -19,7 +19,7 @@ from digitcli.console.streams import (
     print_line,
     print_whole,
 )
-from digitcli.core.softmax import FloatArray, LossSteps, SoftmaxSteps
+from digitcli.core.softmax import FloatArray, LossSteps, SoftmaxSteps, margin
 from digitcli.text import visible
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def _columns(steps: SoftmaxSteps) -> list[_Column]:
 def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[tuple[str, str]]:
     """Returns the names and values of the lines below the table."""
     hard = ", ".join("1" if i == steps.top else "0" for i in range(len(steps.classes)))
-    margin = f"{steps.score_margin:.4g} in score"
+    margins = f"{margin(steps.logits):.4g} in score"
     if steps.temperature != 1:
-        margin += f", {steps.score_margin / steps.temperature:.4g} in z/T"
+        margins += f", {margin(steps.logits) / steps.temperature:.4g} in z/T"
     origin = "" if temperature_from == "default" else f"  ({temperature_from})"
     facts = [
         ("temperature", f"{steps.temperature:g}{origin}"),
@@ -126,7 +126,7 @@ def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[tuple[str, str]]:
         ("sum of probabilities", f"{steps.probabilities.sum():.6f}"),
         ("hard max", f"{hard}  ({visible(steps.classes[steps.top])})"),
         ("soft max", ", ".join(map(_fixed, steps.probabilities))),
-        ("margin", f"{margin}, {_fixed(steps.probability_margin)} in p"),
+        ("margin", f"{margins}, {_fixed(margin(steps.probabilities))} in p"),
     ]
     if (loss := steps.loss) is not None:
         facts += [
@@ -230,7 +230,7 @@ def _softmax_sentences(
         temperature = [
             f"Temperature: the scores z are divided by T = {steps.temperature:g} first, which "
             f"{effect} the probabilities and leaves their order alone; {names[first]} led "
-            f"{names[second]} by {steps.score_margin:.4g}, and leads by {gap:.4g} now{reason}."
+            f"{names[second]} by {margin(steps.logits):.4g}, and leads by {gap:.4g} now{reason}."
         ]
     return [
         f"One-hot: numbered 0, 1, 2, the third class would be 2 away from the first but only 1 "

@@ -29,6 +29,12 @@ def log_softmax(logits: npt.ArrayLike) -> FloatArray:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
+def margin(values: FloatArray) -> float:
+    """Returns the largest of at least two values less the second largest."""
+    second, first = np.sort(values)[-2:]
+    return float(first - second)
+
+
 def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> FloatArray:
     """Turns scores into probabilities over the last axis.
 
@@ -46,64 +52,33 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> FloatArray:
 
 @dataclass(frozen=True)
 class LossSteps:
-    """Every quantity between probabilities and cross-entropy; arrays are float64 (classes,).
+    """The steps from probabilities to cross-entropy; arrays are float64 (classes,)."""
 
-    Attributes:
-        target: Index of the right class.
-        one_hot: y, 1 for the target and 0 elsewhere.
-        log_losses: -y log p for each class.
-        gradient: p - y, the derivative of the loss by the scaled scores z / T.
-        cross_entropy: The loss computed at once: log-sum-exp of the scores less the target's.
-        nll: The same loss as LogSoftmax followed by NLLLoss.
-        double_softmax: The loss if softmax were applied twice, the mistake of giving
-            CrossEntropyLoss probabilities instead of scores.
-    """
-
-    target: int
-    one_hot: FloatArray
-    log_losses: FloatArray
-    gradient: FloatArray
-    cross_entropy: float
-    nll: float
-    double_softmax: float
+    target: int  # index of the right class
+    one_hot: FloatArray  # y: 1 for the target, 0 elsewhere
+    log_losses: FloatArray  # -y log p
+    gradient: FloatArray  # p - y, the derivative of the loss by z / T
+    cross_entropy: float  # computed at once: log-sum-exp of z / T less the target's z / T
+    nll: float  # the same loss as LogSoftmax followed by NLLLoss
+    double_softmax: float  # the loss if CrossEntropyLoss is given probabilities by mistake
 
 
 @dataclass(frozen=True)
 class SoftmaxSteps:
-    """Every quantity between scores and loss; arrays are float64 (classes,).
-
-    Attributes:
-        classes: Names of the classes.
-        logits: The scores z.
-        temperature: T; softmax is taken of z / T.
-        scaled: The scaled scores z / T.
-        exponentials: exp(z / T - max(z / T)).
-        probabilities: Softmax of z / T.
-        loss: The steps from probabilities to loss; None without a target.
-    """
+    """The steps from scores to probabilities and loss; arrays are float64 (classes,)."""
 
     classes: tuple[str, ...]
-    logits: FloatArray
-    temperature: float
-    scaled: FloatArray
-    exponentials: FloatArray
-    probabilities: FloatArray
-    loss: LossSteps | None
+    logits: FloatArray  # the scores z
+    temperature: float  # T
+    scaled: FloatArray  # z / T
+    exponentials: FloatArray  # exp(z / T - max(z / T))
+    probabilities: FloatArray  # p, softmax of z / T
+    loss: LossSteps | None  # None if the right class is not known
 
     @property
     def top(self) -> int:
         """Index of the most probable class, the first among equals."""
         return int(self.logits.argmax())
-
-    @property
-    def score_margin(self) -> float:
-        """The largest score less the second largest."""
-        return _margin(self.logits)
-
-    @property
-    def probability_margin(self) -> float:
-        """The largest probability less the second largest."""
-        return _margin(self.probabilities)
 
 
 def softmax_steps(
@@ -123,7 +98,7 @@ def softmax_steps(
             (Hinton, Vinyals and Dean 2015).
 
     Raises:
-        ScoresError: The scores, classes, target or temperature do not fit the above.
+        ScoresError: The scores, classes or temperature do not fit the above.
     """
     scores = np.asarray(logits, dtype=np.float64)
     names = tuple(classes) if classes is not None else tuple(map(str, range(scores.size)))
@@ -186,8 +161,3 @@ def _loss_steps(
         nll=float(log_losses.sum()),
         double_softmax=float(-log_softmax(probabilities)[target]),
     )
-
-
-def _margin(values: FloatArray) -> float:
-    second, first = np.sort(values)[-2:]
-    return float(first - second)

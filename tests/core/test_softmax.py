@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from digitcli.core.errors import ScoresError
-from digitcli.core.softmax import FloatArray, LossSteps, log_softmax, softmax, softmax_steps
+from digitcli.core.softmax import FloatArray, LossSteps, log_softmax, margin, softmax, softmax_steps
 
 scores = st.lists(st.floats(-1e4, 1e4, allow_subnormal=False), min_size=2, max_size=12)
 
@@ -68,7 +68,7 @@ def test_the_lessons_example() -> None:
     steps = softmax_steps([2, 1, 0.1], classes=["cat", "dog", "person"], target=0)
     assert [f"{p:.3f}" for p in steps.probabilities] == ["0.659", "0.242", "0.099"]
     assert steps.classes[steps.top] == "cat"
-    assert steps.score_margin == 1
+    assert margin(steps.logits) == 1
 
 
 def test_softmax_twice_is_the_loss_that_torch_computes_from_probabilities() -> None:

@@ -29,52 +29,31 @@ _Z = 1.96
 
 @dataclass(frozen=True)
 class Bin:
-    """The answers whose probability is above ``low`` and at most ``high``; shares are in 0..1.
-
-    Attributes:
-        low: Lower edge.
-        high: Upper edge.
-        count: Number of answers.
-        probability: Their mean probability; None in an empty bin.
-        accuracy: Share of them that is right; None in an empty bin.
-    """
+    """The answers whose probability is above ``low`` and at most ``high``; shares are in 0..1."""
 
     low: float
     high: float
     count: int
-    probability: float | None
-    accuracy: float | None
+    probability: float | None  # mean of the answers; None in an empty bin
+    accuracy: float | None  # share of right answers; None in an empty bin
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well the probabilities of answers match how often the answers are right.
+    """How well the probabilities of answers match how often the answers are right."""
 
-    Attributes:
-        ece: Expected calibration error in 0..1: the distance between mean probability and
-            accuracy of each bin, averaged over the answers.
-        bins: The reliability table, ``BINS`` rows from 0 to 1.
-    """
-
-    ece: float
-    bins: tuple[Bin, ...]
+    ece: float  # expected calibration error: mean over answers of |probability - accuracy| of bins
+    bins: tuple[Bin, ...]  # the reliability table, from 0 to 1
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """The answers that reach a minimum probability; shares are in 0..1.
-
-    Attributes:
-        min_probability: The minimum.
-        count: Number of answers that reach it.
-        coverage: Their share of all answers.
-        accuracy: Share of them that is right; None if there are no such answers.
-    """
+    """The answers that reach a minimum probability; shares are in 0..1."""
 
     min_probability: float
     count: int
-    coverage: float
-    accuracy: float | None
+    coverage: float  # share of all answers
+    accuracy: float | None  # share of right answers; None if ``count`` is 0
 
 
 def calibration(

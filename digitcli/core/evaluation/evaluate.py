@@ -15,15 +15,7 @@ from digitcli.core.softmax import log_softmax
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Scores of one class; all but the support in 0..1.
-
-    Attributes:
-        name: Name of the class.
-        precision: Share of the images predicted as this class that belong to it.
-        recall: Share of the images of this class that are predicted as it.
-        f1: Harmonic mean of the two.
-        support: Number of images of this class.
-    """
+    """Precision, recall and F1 of a class, in 0..1, and its number of images."""
 
     name: str
     precision: float
@@ -34,33 +26,19 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a checkpoint on a data set.
+    """Scores of a checkpoint on a data set; shares are in 0..1."""
 
-    Attributes:
-        count: Number of images.
-        temperature: Temperature of the checkpoint, at which all probabilities are computed.
-        loss: Mean cross-entropy in nats.
-        accuracy: Share of images whose most probable class is right, in 0..1.
-        top5_accuracy: Share of images whose class is among the five most probable, in 0..1.
-        per_class: Scores of each class.
-        confusion_matrix: int64 (classes, classes); rows are true classes, columns predicted ones.
-        calibration: Reliability of the probabilities.
-        coverage: Coverage at several minimum probabilities.
-        answers: Predicted class of each image, int64 (count,), indices of classes.
-        probabilities: Probability of each class for each image, float64 (count, classes).
-    """
-
-    count: int
-    temperature: float
-    loss: float
+    count: int  # number of images
+    temperature: float  # of the checkpoint; loss and probabilities are computed at it
+    loss: float  # mean cross-entropy in nats
     accuracy: float
-    top5_accuracy: float
+    top5_accuracy: float  # share of images whose class is among the five most probable
     per_class: tuple[ClassScore, ...]
-    confusion_matrix: npt.NDArray[np.int64]
+    confusion_matrix: npt.NDArray[np.int64]  # (true classes, predicted classes)
     calibration: Calibration
     coverage: tuple[Coverage, ...]
-    answers: npt.NDArray[np.int64] = field(repr=False)
-    probabilities: npt.NDArray[np.float64] = field(repr=False)
+    answers: npt.NDArray[np.int64] = field(repr=False)  # (count,), predicted classes
+    probabilities: npt.NDArray[np.float64] = field(repr=False)  # (count, classes)
 
 
 def evaluate(

@@ -6,9 +6,9 @@ import pytest
 from digitcli.core.evaluation.calibration import (
     MIN_FIT_IMAGES,
     calibration,
+    choose_temperature,
     coverage,
     fit_temperature,
-    choose_temperature,
 )
 from digitcli.core.recipes import TEMPERATURES
 from digitcli.core.softmax import log_softmax, softmax
