@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -29,12 +28,10 @@ BROKEN_PIPE = 128 + 13
 class CommandGroup(TyperGroup):
     """The subcommands, and the one place that decides the exit code and message of each.
 
-    0: success. 1: the command ran and returned it, as ``eval --min-accuracy`` does, or raised a
-    ``DigitcliError`` with it. 2: wrong usage, any other ``DigitcliError``, a full disk. 128 + the
-    number of a signal: stopped by it (``StoppedError``), interrupted, or a broken pipe.
-
-    Expected errors are one line on standard error; any other exception is a bug and keeps its
-    traceback.
+    0: success. 1: returned by the command, as by ``eval --min-accuracy``, or the exit code of a
+    ``DigitcliError``. 2: wrong usage, any other ``DigitcliError``, a full disk. 128 + a signal:
+    stopped by it (``StoppedError``), interrupted, or a broken pipe. Errors are one line on
+    standard error; any other exception is a bug and keeps its traceback.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -52,21 +49,13 @@ class CommandGroup(TyperGroup):
         except BrokenPipeError:
             return BROKEN_PIPE
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,  # noqa: ARG002  Typer's own, and always on here
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> NoReturn:
+    def main(self, *args: Any, **options: Any) -> NoReturn:
         """Runs the command line and exits."""
         _prepare_streams()
         if not is_terminal(sys.stdout):
             self._use_plain_help()
         try:
-            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            code = super().main(*args, **options | {"standalone_mode": False})  # returns
         except StoppedError as stopped:  # not an error: the message says how to resume
             print_note(visible(str(stopped)))
             sys.exit(stopped.exit_code)
@@ -154,27 +143,15 @@ def _options(
     """Train, measure, use and explain a handwritten-digit classifier."""
 
 
-for _name, _command, _help, _examples in (
-    ("download", download.download, "Download a data set, and check it.", download.EXAMPLES),
-    ("train", train.train, "Train the five-layer network of the lesson.", train.EXAMPLES),
+for _name, _module, _command, _help in (
+    ("download", download, download.download, "Download a data set, and check it."),
+    ("train", train, train.train, "Train the five-layer network of the lesson."),
+    ("eval", evaluate, evaluate.evaluate, "Measure a checkpoint: loss, accuracy, and each class."),
+    ("predict", predict, predict.predict, "Read the handwritten digits in pictures."),
     (
-        "eval",
-        evaluate.evaluate,
-        "Measure a checkpoint: loss, accuracy, and each class.",
-        evaluate.EXAMPLES,
-    ),
-    ("predict", predict.predict, "Read the handwritten digits in pictures.", predict.EXAMPLES),
-    (
-        "inspect-softmax",
-        inspect_softmax.inspect_softmax,
+        *("inspect-softmax", inspect_softmax, inspect_softmax.inspect_softmax),
         "Show softmax and cross-entropy step by step.",
-        inspect_softmax.EXAMPLES,
     ),
-    (
-        "export",
-        export.export,
-        "Write the network for other programs: ONNX or NumPy.",
-        export.EXAMPLES,
-    ),
+    ("export", export, export.export, "Write the network for other programs: ONNX or NumPy."),
 ):
-    app.command(_name, short_help=_help, epilog=_examples)(_command)
+    app.command(_name, short_help=_help, epilog=_module.EXAMPLES)(_command)

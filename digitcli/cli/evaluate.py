@@ -33,10 +33,7 @@ def evaluate(
     min_accuracy: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            max=1,
-            metavar="SHARE",
-            help="Exit with code 1 if the accuracy is below this, in 0..1.",
+            min=0, max=1, metavar="SHARE", help="Exit with 1 below this accuracy, in 0..1."
         ),
     ] = None,
     report: Annotated[
@@ -44,7 +41,7 @@ def evaluate(
         typer.Option(
             parser=file,
             metavar="FILE",
-            help="Write a page with charts and the worst mistakes, for example report.html.",
+            help="Write an HTML page with charts and the worst mistakes.",
         ),
     ] = None,
     checkpoint: CheckpointFile = None,
@@ -53,13 +50,11 @@ def evaluate(
     data_dir: DataDir,
     json: Json = False,
 ) -> int:
-    """Measure a checkpoint: loss, accuracy, scores of each class, confusion matrix, calibration.
+    """Measure a checkpoint: loss, accuracy, scores of each class, confusions, calibration.
 
     Calibration is how well probabilities match accuracy: the expected calibration error
-    (15 bins), the accuracy of the answers in each bin, and how many pictures
-    predict --min-probability would answer.
-
-    Without --dataset, it uses the data set that the checkpoint was trained on.
+    (15 bins), the accuracy of each bin, and the coverage of predict --min-probability.
+    The default data set is the one that the checkpoint was trained on.
     """
     from digitcli.core.checkpointing.checkpoint import load_named
     from digitcli.data.datasets.registry import DatasetLocation, find_dataset

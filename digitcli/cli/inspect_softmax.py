@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,15 +49,14 @@ def inspect_softmax(
     dataset: Annotated[str | None, DATASET_OPTION] = None,
     split: Annotated[str | None, SPLIT_OPTION] = None,
     target: Annotated[
-        str | None,
-        typer.Option(metavar="CLASS", help="The right class; by default the label of --index."),
+        str | None, typer.Option(metavar="CLASS", help="The right class; --index knows its own.")
     ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
             metavar="T",
             show_default="the checkpoint's, 1 for --logits",
-            help="Temperature that divides the scores before softmax.",
+            help="Divide the scores by T before softmax.",
         ),
     ] = None,
     explain: Annotated[
@@ -84,34 +83,38 @@ def inspect_softmax(
     if (dataset is not None or split is not None) and index is None:
         raise ScoresError("--dataset and --split choose a picture", "give them with --index")
 
+    classifier, picture, label = None, None, None
     if logits is not None:
-        scores = _plain_scores(logits, classes)
-    elif index is not None:
-        source = data_dir, mirror or []
-        scores = _dataset_scores(checkpoint, dataset, split or "test", index, source)
+        scores, names = _parse_scores(logits, classes)
     else:
-        scores = _picture_scores(checkpoint, str(image))
-    right = target if target is not None else scores.label
-    if right is not None and right not in scores.classes:
-        raise ScoresError(
-            f"there is no class {right!r}", f"choose from {', '.join(scores.classes)}"
-        )
+        from digitcli.classifier import Classifier
+
+        classifier = Classifier.load(checkpoint)
+        if index is None:
+            picture = _read(classifier, str(image))
+        else:
+            source = data_dir, mirror or []
+            picture, label = _labelled(classifier, dataset, split or "test", index, source)
+        scores, names = classifier.scores(picture[None])[0].tolist(), classifier.classes
+    right = target if target is not None else label
+    if right is not None and right not in names:
+        raise ScoresError(f"there is no class {right!r}", f"choose from {', '.join(names)}")
     path, divisor, origin = None, 1.0, "default"
-    if (classifier := scores.classifier) is not None:
+    if classifier is not None:
         path, divisor, origin = classifier.path, classifier.metadata.temperature, "checkpoint"
     if temperature is not None:
         divisor, origin = temperature, "option"
     steps = softmax_steps(
-        scores.values,
-        classes=scores.classes,
-        target=None if right is None else scores.classes.index(right),
+        scores,
+        classes=names,
+        target=None if right is None else names.index(right),
         temperature=divisor,
     )
     if classifier is not None:
         print_weights(classifier.path, classifier.metadata)
     show_softmax(
         steps,
-        picture=scores.picture,
+        picture=picture,
         checkpoint=path,
         temperature_from=origin,
         as_json=json,
@@ -119,32 +122,22 @@ def inspect_softmax(
     )
 
 
-class _Scores(NamedTuple):
-    """Scores of a picture, or plain ones, which have no picture and no classifier."""
-
-    values: list[float]
-    classes: tuple[str, ...]
-    label: str | None = None
-    picture: "np.ndarray | None" = None
-    classifier: "Classifier | None" = None
-
-
-def _plain_scores(logits: str, classes: str | None) -> _Scores:
+def _parse_scores(logits: str, classes: str | None) -> tuple[list[float], tuple[str, ...]]:
+    """Parses --logits and --classes, which are indices by default."""
     from digitcli.core.errors import ScoresError
 
     try:
-        values = [float(part) for part in logits.split(",")]
+        scores = [float(part) for part in logits.split(",")]
     except ValueError as error:
         raise ScoresError(
             f"{logits!r} is not a list of numbers", "write scores like --logits 2,1,0.1"
         ) from error
-    names = map(str, range(len(values))) if classes is None else map(str.strip, classes.split(","))
-    return _Scores(values, tuple(names))
+    names = map(str, range(len(scores))) if classes is None else map(str.strip, classes.split(","))
+    return scores, tuple(names)
 
 
-def _picture_scores(checkpoint: str | None, image: str) -> _Scores:
-    """Returns the scores of a picture, and prints the warnings that ``predict`` prints."""
-    from digitcli.classifier import Classifier
+def _read(classifier: "Classifier", image: str) -> "np.ndarray":
+    """Returns the network's input for a picture, and prints the warning that predict prints."""
     from digitcli.console.streams import print_note
     from digitcli.core.errors import PictureError
     from digitcli.data.images.decode import read_stream
@@ -152,43 +145,32 @@ def _picture_scores(checkpoint: str | None, image: str) -> _Scores:
     from digitcli.data.images.pipeline import ImageSource
     from digitcli.text import visible
 
-    classifier = Classifier.load(checkpoint)
     content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
     ((_, answer),) = classifier.predict_sources([ImageSource(image, content)])
     if isinstance(answer, PictureError):
         raise answer.of(image)
     if answer.warning is not None:
         print_note(f"{visible(image)}: {answer.warning}")
-    return _network_scores(classifier, answer.picture)
+    return answer.picture
 
 
-def _dataset_scores(
-    checkpoint: str | None,
+def _labelled(
+    classifier: "Classifier",
     dataset: str | None,
     split: str,
     index: int,
     source: tuple[Path, list[str]],
-) -> _Scores:
-    from digitcli.classifier import Classifier
+) -> "tuple[np.ndarray, str]":
+    """Returns an image of a data set, by default that of the checkpoint, and its class."""
     from digitcli.console.download import DownloadDisplay
     from digitcli.core.errors import DatasetError
     from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
-    classifier = Classifier.load(checkpoint)
     chosen = find_dataset(dataset or classifier.metadata.dataset, classifier.classes)
     with DownloadDisplay() as progress:
         data = chosen.load(split, DatasetLocation(*source, progress))
-    count = len(data.labels)
-    if index >= count:
+    if index >= (count := len(data.labels)):
         raise DatasetError(
             f"there is no picture {index} in {chosen.name} {split}", f"choose 0 to {count - 1}"
         )
-    label = chosen.classes[int(data.labels[index])]
-    return _network_scores(classifier, data.images[index], label)
-
-
-def _network_scores(
-    classifier: "Classifier", picture: "np.ndarray", label: str | None = None
-) -> _Scores:
-    values = classifier.scores(picture[None])[0].tolist()
-    return _Scores(values, classifier.classes, label, picture, classifier)
+    return data.images[index], chosen.classes[int(data.labels[index])]

@@ -95,8 +95,7 @@ Mirrors = Annotated[
         envvar="DIGITCLI_MIRROR",
         metavar="SOURCE",
         show_default="torchvision's list",
-        help="Folder or address with the data set's archives; may be repeated, and each is tried "
-        "in turn.",
+        help="Folder or URL of the data set's archives; several are tried in turn.",
     ),
 ]
 

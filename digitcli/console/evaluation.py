@@ -24,17 +24,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_CELL = 5
-"""Minimum columns of a count in the confusion matrix."""
+_CELL, _EDGES = 5, 2
+"""Minimum columns of a count in the confusion matrix, and columns of its edges."""
 
-_EDGES = 2
-"""Columns of the confusion matrix beside names, counts and one column between each."""
-
-_MIN_BAR, _MAX_BAR = 5, 15
-"""Columns of a bar."""
-
-_BESIDE_BAR = 49
-"""Columns of the reliability table beside the bars."""
+_MIN_BAR, _MAX_BAR, _BESIDE_BAR = 5, 15, 49
+"""Columns of a bar, and of the reliability table beside it."""
 
 
 def show_evaluation(
@@ -42,7 +36,10 @@ def show_evaluation(
 ) -> None:
     """Prints loss, accuracies, a row per class, the confusion matrix and the calibration."""
     if as_json:
-        print_json(_as_json(evaluation, dataset, split, checkpoint))
+        scores = asdict(evaluation)
+        scores["confusion_matrix"] = evaluation.confusion_matrix.tolist()
+        del scores["answers"], scores["probabilities"]
+        print_json({"dataset": dataset, "split": split, **scores, "checkpoint": str(checkpoint)})
     elif is_terminal(sys.stdout):
         console = output_console()
         _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
@@ -58,23 +55,6 @@ def show_evaluation(
         )
     else:
         _print_plain(evaluation, dataset, split, checkpoint)
-
-
-def _as_json(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> dict[str, Any]:
-    return {
-        "dataset": dataset,
-        "split": split,
-        "count": evaluation.count,
-        "temperature": evaluation.temperature,
-        "loss": evaluation.loss,
-        "accuracy": evaluation.accuracy,
-        "top5_accuracy": evaluation.top5_accuracy,
-        "per_class": [asdict(score) for score in evaluation.per_class],
-        "confusion_matrix": evaluation.confusion_matrix.tolist(),
-        "calibration": asdict(evaluation.calibration),
-        "coverage": [asdict(row) for row in evaluation.coverage],
-        "checkpoint": str(checkpoint),
-    }
 
 
 def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> None:
@@ -139,12 +119,9 @@ def _class_table(evaluation: Evaluation) -> "Table":
 
 
 def _confusion_table(evaluation: Evaluation, room: int | None = None) -> "Table":
-    """Draws the confusion matrix; the redder a mistake, the more frequent.
+    """Draws the confusion matrix, without gaps and with broken headings if it must fit ``room``.
 
-    Args:
-        evaluation: Scores of a checkpoint.
-        room: Columns of the terminal if the matrix does not fit: then it has no gaps, and the
-            names above it are broken.
+    The redder a cell, the more frequent the mistake.
     """
     from rich.cells import cell_len
     from rich.text import Text

@@ -19,7 +19,7 @@ from digitcli.console.streams import (
     print_line,
     print_whole,
 )
-from digitcli.core.softmax import FloatArray, LossSteps, SoftmaxSteps, margin
+from digitcli.core.softmax import FloatArray, SoftmaxSteps, margin
 from digitcli.text import visible
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 _BAR_WIDTH = 8
 _PROBABILITY = "probability: p"
 _GRADIENT = "gradient: p - y"
-
-_MAX_GAP = 700
-"""Largest difference of scores whose exponential is printed; e^710 overflows."""
 
 
 def show_softmax(
@@ -42,35 +39,19 @@ def show_softmax(
     as_json: bool,
     explain: bool,
 ) -> None:
-    """Prints every step between scores and loss.
+    """Prints every step between scores and loss, and a sentence about each if ``explain``.
 
-    Args:
-        steps: The steps.
-        picture: Input of the network, uint8 (28, 28), if the scores are those of a picture.
-        checkpoint: Checkpoint that the scores come from, if there is one.
-        temperature_from: Origin of the temperature: "checkpoint", "option" or "default".
-        as_json: Print one JSON object.
-        explain: Add a sentence about each step.
+    Plain scores have no ``picture``, uint8 (28, 28), and no ``checkpoint``. ``temperature_from``
+    is "checkpoint", "option" or "default".
     """
     sentences = _explanation(steps, temperature_from) if explain else []
     if as_json:
         value = {**_as_json(steps, checkpoint), "temperature_from": temperature_from}
         print_json({**value, "explanation": sentences} if explain else value)
     elif is_terminal(sys.stdout):
-        from rich.text import Text
-
-        console = output_console()
-        if picture is not None:
-            print_whole(half_blocks(picture, coloured=has_colour(console)))
-        print_whole(*_tables(steps), _fact_grid(steps, temperature_from))
-        for sentence in sentences:
-            topic, text = sentence.split(": ", 1)
-            console.print()
-            console.print(Text.assemble((f"{topic}: ", "bold cyan"), text))
+        _draw(steps, picture, _facts(steps, temperature_from), sentences)
     else:
-        _print_plain(steps, temperature_from)
-        for sentence in sentences:
-            print_line(sentence)
+        _print_plain(steps, _facts(steps, temperature_from), sentences)
 
 
 def _as_json(steps: SoftmaxSteps, checkpoint: Path | None) -> dict[str, Any]:
@@ -91,6 +72,7 @@ def _as_json(steps: SoftmaxSteps, checkpoint: Path | None) -> dict[str, Any]:
 
 
 _Column = tuple[str, FloatArray, Callable[[float], str]]
+_Fact = tuple[str, str]
 
 
 def _columns(steps: SoftmaxSteps) -> list[_Column]:
@@ -113,7 +95,7 @@ def _columns(steps: SoftmaxSteps) -> list[_Column]:
     return columns
 
 
-def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[tuple[str, str]]:
+def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[_Fact]:
     """Returns the names and values of the lines below the table."""
     hard = ", ".join("1" if i == steps.top else "0" for i in range(len(steps.classes)))
     margins = f"{margin(steps.logits):.4g} in score"
@@ -138,15 +120,38 @@ def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[tuple[str, str]]:
     return facts
 
 
-def _print_plain(steps: SoftmaxSteps, temperature_from: str) -> None:
+def _print_plain(steps: SoftmaxSteps, facts: list[_Fact], sentences: list[str]) -> None:
     columns = _columns(steps)
     print_line("\t".join(["class", *(heading for heading, _, _ in columns)]))
     for i, name in enumerate(steps.classes):
         cells = [form(float(values[i])) for _, values, form in columns]
         print_line("\t".join([visible(name), *cells]))
     print_line("")
-    for name, value in _facts(steps, temperature_from):
+    for name, value in facts:
         print_line(f"{name}\t{value}")
+    for sentence in sentences:
+        print_line(sentence)
+
+
+def _draw(
+    steps: SoftmaxSteps, picture: np.ndarray | None, facts: list[_Fact], sentences: list[str]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = output_console()
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, value in facts:
+        grid.add_row(name, Text(value))
+    if picture is not None:
+        print_whole(half_blocks(picture, coloured=has_colour(console)))
+    print_whole(*_tables(steps), grid)
+    for sentence in sentences:
+        topic, text = sentence.split(": ", 1)
+        console.print()
+        console.print(Text.assemble((f"{topic}: ", "bold cyan"), text))
 
 
 def _tables(steps: SoftmaxSteps) -> list["Table"]:
@@ -189,30 +194,14 @@ def _table(steps: SoftmaxSteps, columns: list[_Column], *, gap: int, bars: bool)
     return table
 
 
-def _fact_grid(steps: SoftmaxSteps, temperature_from: str) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    for name, value in _facts(steps, temperature_from):
-        grid.add_row(name, Text(value))
-    return grid
-
-
 def _explanation(steps: SoftmaxSteps, temperature_from: str) -> list[str]:
     """Returns a sentence about each step, with the numbers at hand."""
     names = [visible(name) for name in steps.classes]
     ranking = np.argsort(-steps.logits, kind="stable").tolist()
-    sentences = _softmax_sentences(steps, names, ranking, temperature_from)
-    if steps.loss is None:
-        return [
-            *sentences,
-            "Loss: it measures how far the probabilities are from the right answer; name that "
-            "with --target to see the loss and its gradient.",
-        ]
-    return sentences + _loss_sentences(steps, steps.loss, names, ranking)
+    return [
+        *_softmax_sentences(steps, names, ranking, temperature_from),
+        *_loss_sentences(steps, names, ranking),
+    ]
 
 
 def _softmax_sentences(
@@ -220,7 +209,7 @@ def _softmax_sentences(
 ) -> list[str]:
     first, second = ranking[:2]
     gap = float(steps.scaled[first] - steps.scaled[second])
-    ratio = f"e^{gap:.4g} = {math.exp(gap):.4g}" if gap < _MAX_GAP else f"e^{gap:.4g}"
+    ratio = f"e^{gap:.4g} = {math.exp(gap):.4g}" if gap < 700 else f"e^{gap:.4g}"  # no overflow
     temperature = []
     if steps.temperature != 1:
         effect = "flattens" if steps.temperature > 1 else "sharpens"
@@ -249,9 +238,12 @@ def _softmax_sentences(
     ]
 
 
-def _loss_sentences(
-    steps: SoftmaxSteps, loss: LossSteps, names: list[str], ranking: list[int]
-) -> list[str]:
+def _loss_sentences(steps: SoftmaxSteps, names: list[str], ranking: list[int]) -> list[str]:
+    if (loss := steps.loss) is None:
+        return [
+            "Loss: it measures how far the probabilities are from the right answer; name that "
+            "with --target to see the loss and its gradient."
+        ]
     target, gradient = loss.target, [_fixed(value, sign="+") for value in loss.gradient]
     others = [i for i in ranking if i != target]
     lowered = ", ".join(f"{names[i]} ({gradient[i]})" for i in others[:3])

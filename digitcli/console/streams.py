@@ -23,19 +23,15 @@ if TYPE_CHECKING:
 _DRAWING = "▀█▏│─"
 """Characters that bars, images and tables consist of."""
 
-_UNLIMITED = 10_000
-"""Columns that are enough for every drawing."""
-
 _COMMAND = re.compile("'digitcli [^']*'")
 _JOINT = "\x1f"
 """Replaces spaces at which a line must not be broken; ``visible`` text never contains it."""
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Returns True if tables and bars can be drawn on a stream: a terminal, or ``FORCE_COLOR``.
+    """Returns True if tables can be drawn on a stream: on a terminal, or with ``FORCE_COLOR``.
 
-    Rich has its own test, but plain output must not spend the time to import rich. A terminal
-    whose encoding lacks the characters, such as ASCII, gets plain lines.
+    Unlike the test in rich, it costs no import. Terminals with an encoding like ASCII get lines.
     """
     return (bool(os.environ.get("FORCE_COLOR")) or stream.isatty()) and _can_encode(stream)
 
@@ -53,17 +49,13 @@ def _can_encode(stream: TextIO) -> bool:
     return True
 
 
-def output_console() -> "Console":
-    """Returns a rich console on standard output that prints text unchanged."""
-    return _console(stderr=False)
-
-
 def error_console() -> "Console":
     """Returns a rich console on standard error that prints text unchanged."""
-    return _console(stderr=True)
+    return output_console(stderr=True)
 
 
-def _console(*, stderr: bool) -> "Console":
+def output_console(*, stderr: bool = False) -> "Console":
+    """Returns a rich console on standard output that prints text unchanged."""
     from rich.console import Console
 
     class PlainConsole(Console):
@@ -79,10 +71,9 @@ def has_colour(console: "Console") -> bool:
 
 
 def print_whole(*drawings: "RenderableType") -> None:
-    """Draws tables and images on standard output without leaving anything out.
+    """Draws tables and images on standard output.
 
-    If the longest word of a drawing does not fit, the drawing is wider than the terminal, which
-    then wraps its lines; rich alone would cut them off.
+    The terminal wraps drawings whose longest words do not fit; rich would cut them off.
     """
     for drawing in drawings:
         console = output_console()
@@ -99,7 +90,8 @@ def fits(*drawings: "RenderableType") -> bool:
 def _measure(console: "Console", drawing: "RenderableType") -> "Measurement":
     from rich.measure import Measurement
 
-    return Measurement.get(console, console.options.update(width=_UNLIMITED), drawing)
+    unlimited = console.options.update(width=10_000)
+    return Measurement.get(console, unlimited, drawing)
 
 
 def print_line(text: str) -> None:
@@ -124,8 +116,8 @@ def unwritable_output(error: OSError) -> DigitcliError:
 def print_json(value: Any) -> None:
     """Prints a value as one line of JSON on standard output.
 
-    Bytes of a file name that are not text are lone surrogates in Python. Some JSON readers refuse
-    those, so they are printed as text: a backslash, ``u`` and their code.
+    File names that are not text contain lone surrogates, which some JSON readers refuse: those
+    are escaped.
     """
     line = json.dumps(value, allow_nan=False)
     if "\\ud" in line:  # lone surrogates, or pairs, which stand for one valid character
@@ -159,11 +151,9 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
 
 
 def print_note(text: str, bar: "Progress | None" = None) -> None:
-    """Prints a diagnostic line on standard error; errors of writing it are ignored.
+    """Prints a diagnostic line on standard error, above ``bar`` if there is a live one.
 
-    Args:
-        text: The line.
-        bar: A live bar that may be on the screen: the line appears above it.
+    Errors of writing are ignored.
     """
     line = at_words(f"{program_name()}: {text}")
     with contextlib.suppress(OSError):

@@ -13,16 +13,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def log_softmax(logits: npt.ArrayLike) -> FloatArray:
-    """Returns the logarithm of softmax over the last axis.
+    """Returns the logarithm of softmax over the last axis, float64 of the shape of ``logits``.
 
     The largest score is subtracted first (the log-sum-exp trick), so scores of any finite size
     neither overflow nor lose the small probabilities.
-
-    Args:
-        logits: Scores, shape (..., classes).
-
-    Returns:
-        float64 of the same shape.
     """
     scores = np.asarray(logits, dtype=np.float64)
     shifted = scores - scores.max(axis=-1, keepdims=True)
@@ -36,15 +30,7 @@ def margin(values: FloatArray) -> float:
 
 
 def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> FloatArray:
-    """Turns scores into probabilities over the last axis.
-
-    Args:
-        logits: Scores, shape (..., classes).
-        temperature: T > 0; softmax is taken of z / T.
-
-    Returns:
-        float64 of the same shape; each row is positive and sums to one.
-    """
+    """Returns the softmax of z / T over the last axis, float64 of the shape of ``logits``."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))

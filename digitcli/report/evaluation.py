@@ -1,6 +1,5 @@
 """The page of ``eval --report``: scores of a checkpoint, and its worst mistakes."""
 
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +45,9 @@ def write_evaluation(
     split: str,
     checkpoint: Path,
 ) -> None:
-    """Writes the page.
+    """Writes the page of a checkpoint evaluated on a split of a data set.
 
-    Args:
-        path: The page.
-        evaluation: Scores of the checkpoint on the images.
-        metadata: Metadata of the checkpoint.
-        images: The images, uint8 (count, 28, 28).
-        labels: Their classes, int64 (count,).
-        dataset: Name of the data set.
-        split: Name of its part.
-        checkpoint: Path of the checkpoint.
+    ``images`` are uint8 (count, 28, 28), ``labels`` their classes, int64 (count,).
 
     Raises:
         DigitcliError: The page cannot be written.
@@ -93,36 +84,22 @@ def write_evaluation(
 
 
 def _confusions(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the table of classes, the confusion matrix, and the most frequent confusions."""
+    """Returns the confusion matrix, its sums over mistakes, and the most frequent mistakes."""
     names = [score.name for score in evaluation.per_class]
-    matrix, hits = evaluation.confusion_matrix, np.diag(evaluation.confusion_matrix)
-    mistakes = matrix - np.diag(hits)
-    heat = mistakes / max(1, mistakes.max())
-    missed, false = mistakes.sum(axis=1).tolist(), mistakes.sum(axis=0).tolist()
-    pairs = sorted(
-        ((i, j) for i, j in product(range(len(names)), repeat=2) if mistakes[i, j]),
-        key=lambda pair: -mistakes[pair],
-    )
+    matrix = evaluation.confusion_matrix
+    mistakes = matrix - np.diag(np.diag(matrix))
+    pairs = sorted(zip(*mistakes.nonzero(), strict=True), key=lambda pair: -mistakes[pair])
     return {
-        "classes": [
-            {"score": score, "missed": missed[i], "false": false[i]}
-            for i, score in enumerate(evaluation.per_class)
-        ],
-        "matrix": [
-            {
-                "name": name,
-                "cells": [
-                    {"count": int(matrix[i, j]), "correct": i == j, "heat": heat[i, j]}
-                    for j in range(len(names))
-                ],
-            }
-            for i, name in enumerate(names)
-        ],
+        "names": names,
+        "matrix": matrix.tolist(),
+        "heat": (mistakes / max(1, mistakes.max())).tolist(),
+        "missed": mistakes.sum(axis=1).tolist(),
+        "wrongly_predicted": mistakes.sum(axis=0).tolist(),
         "confusions": [
             {
                 "target": names[i],
                 "answer": names[j],
-                "count": int(matrix[i, j]),
+                "count": matrix[i, j],
                 "share": matrix[i, j] / matrix[i].sum(),
             }
             for i, j in pairs[:_MAX_CONFUSIONS]

@@ -39,10 +39,7 @@ def check_page(path: Path) -> None:
 def write_page(path: Path, template: str, **values: object) -> None:
     """Fills in a template and writes it atomically: a reader sees the old page or the new one.
 
-    Args:
-        path: The page.
-        template: Name of a file in ``templates``.
-        values: Variables of the template.
+    ``template`` names a file in ``templates``, and ``values`` are its variables.
 
     Raises:
         DigitcliError: The page cannot be written.
@@ -94,13 +91,10 @@ def data_uri(content: bytes) -> str:
 def bars(
     probabilities: dict[str, float], answer: str, target: str | None = None, most: int = 10
 ) -> list[dict[str, Any]]:
-    """Returns the rows of a bar chart of probabilities, in the order of the classes.
+    """Returns the rows of a bar chart of class probabilities, in the order of the classes.
 
-    Args:
-        probabilities: Probability of each class by name, in 0..1.
-        answer: The predicted class.
-        target: The right class, if it is known.
-        most: Maximum number of bars, those of the most probable classes; ``target`` is extra.
+    It has at most ``most`` rows, those of the most probable classes, and one for ``target``, the
+    right class, if that is known.
     """
     shown = {target, *sorted(probabilities, key=lambda name: -probabilities[name])[:most]}
     return [

@@ -73,15 +73,10 @@ def calibration(
     counts = np.bincount(rows, minlength=BINS)
     mass = np.bincount(rows, weights=probabilities, minlength=BINS)
     hits = np.bincount(rows, weights=correct, minlength=BINS)
+    columns = (values.tolist() for values in (edges[:-1], edges[1:], counts, mass, hits))
     bins = tuple(
-        Bin(
-            low=float(edges[i]),
-            high=float(edges[i + 1]),
-            count=int(counts[i]),
-            probability=float(mass[i] / counts[i]) if counts[i] else None,
-            accuracy=float(hits[i] / counts[i]) if counts[i] else None,
-        )
-        for i in range(BINS)
+        Bin(low, high, count, m / count if count else None, h / count if count else None)
+        for low, high, count, m, h in zip(*columns, strict=True)
     )
     return Calibration(float(np.abs(hits - mass).sum() / len(probabilities)), bins)
 
@@ -91,13 +86,7 @@ def coverage(
     correct: npt.NDArray[np.bool_],
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> tuple[Coverage, ...]:
-    """Counts, for each threshold, the answers at or above it and how many of them are right.
-
-    Args:
-        probabilities: Probability of each answer; (count,), not empty.
-        correct: True for each answer that is right; (count,).
-        thresholds: Minimum probabilities in 0..1.
-    """
+    """Computes coverage and accuracy at each threshold; the arrays are those of ``calibration``."""
     rows = []
     for threshold in thresholds:
         kept = probabilities >= threshold  # the comparison of predict --min-probability
@@ -108,14 +97,10 @@ def coverage(
 
 
 def wilson_interval(correct: int, count: int) -> tuple[float, float]:
-    """Returns the 95 % confidence interval of a share, in 0..1.
+    """Returns the 95 % confidence interval of ``correct / count``, in 0..1; ``count`` is not 0.
 
     Wilson's interval ("Probable Inference, the Law of Succession, and Statistical Inference",
     1927) holds for small counts too, and for shares of 0 and 1.
-
-    Args:
-        correct: Number of answers that are right.
-        count: Number of answers, at least one.
     """
     share, spread = correct / count, _Z**2 / count
     middle = (share + spread / 2) / (1 + spread)
@@ -124,15 +109,9 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
 
 
 def choose_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:
-    """Fits a temperature if there are enough images to fit it on.
+    """Returns ``fit_temperature``, or 1 if the images do not determine a temperature.
 
-    Args:
-        logits: As for ``fit_temperature``.
-        labels: As for ``fit_temperature``.
-
-    Returns:
-        The fitted temperature. 1 for fewer than ``MIN_FIT_IMAGES`` images, and if the fit ends at
-        a bound of ``TEMPERATURES``: then the images do not determine a temperature.
+    This is so for fewer than ``MIN_FIT_IMAGES``, and if the fit ends at a bound of its range.
     """
     if len(labels) < MIN_FIT_IMAGES:
         return 1.0

@@ -47,13 +47,9 @@ def evaluate(
     labels: npt.NDArray[np.int64],
     device: torch.device,
 ) -> Evaluation:
-    """Evaluates a checkpoint on labelled images.
+    """Evaluates a checkpoint on images, uint8 (count, 28, 28), at least one.
 
-    Args:
-        checkpoint: Weights and metadata.
-        images: uint8 (count, 28, 28), at least one.
-        labels: int64 (count,), indices of the checkpoint's classes.
-        device: Device that runs the network.
+    ``labels`` are indices of the checkpoint's classes, int64 (count,).
     """
     metadata = checkpoint.metadata
     network = plain_mlp(checkpoint.weights, device)

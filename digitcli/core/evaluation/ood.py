@@ -9,16 +9,12 @@ import numpy.typing as npt
 DIGITS = frozenset("0123456789")
 
 _MIN_PROBABILITY = 0.6
-"""Minimum probability of an answer without a warning.
-
-Measured with the recipe "best": 3 in 1,000 validation digits are below it.
-"""
+"""Minimum probability of an answer without a warning. Measured with the recipe "best": 3 in 1,000
+validation digits are below it."""
 
 _MAX_INK_SHARE = 0.62
-"""Maximum share of the 20x20 box that the ink of a digit fills.
-
-Measured: 1 in 10,000 training digits of MNIST is above 0.6.
-"""
+"""Maximum share of the 20x20 box that the ink of a digit fills. Measured: 1 in 10,000 training
+digits of MNIST is above 0.6."""
 
 _BOX_AREA = 20 * 20
 
@@ -26,10 +22,8 @@ _SURE = 0.99
 """Probability from which on an answer gets no warning of a filled shape."""
 
 _MAX_SQUARE_SHARE = 0.41
-"""Maximum share of all ink that the largest square of ink holds.
-
-Measured with the recipe "best": 9 in 10,000 validation digits are above it and below ``_SURE``.
-"""
+"""Maximum share of all ink that the largest square of ink holds. Measured with the recipe "best":
+9 in 10,000 validation digits are above it and below ``_SURE``."""
 
 _INK_LEVEL = 128
 """Minimum gray level of a pixel of ink, 0 to 255."""
@@ -51,12 +45,9 @@ def ood_warning(
 
     Args:
         image: uint8 (28, 28), in MNIST form.
-        others: Number of further components beside it that are as large as a digit.
+        others: Number of further components in the picture that are as large as a digit.
         probability: Probability of the answer, in 0..1.
         classes: Names of the network's classes.
-
-    Returns:
-        A clause such as "it does not look like one digit", or None.
     """
     if others:
         return f"there are {others + 1} separate shapes, and one of them is read"
