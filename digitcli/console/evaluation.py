@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from digitcli.console.prediction import bar
 from digitcli.console.streams import (
     fits,
@@ -137,10 +139,7 @@ def _confusion_table(evaluation: Evaluation, room: int | None = None) -> "Table"
     table.columns[0].justify = "left"
     for heading in headings:
         table.add_column(Text(heading), justify="right", min_width=min_width)
-    mistakes = matrix.copy()
-    for i in range(len(names)):
-        mistakes[i, i] = 0
-    worst = max(1, int(mistakes.max()))
+    worst = max(1, (matrix - np.diag(np.diag(matrix))).max())
     for i, name in enumerate(names):
         cells = [
             Text(f"{count}{gap}", style=_heat(count, i == j, count / worst))

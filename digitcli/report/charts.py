@@ -8,9 +8,6 @@ WIDTH, HEIGHT = 420, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 46
 """Size and margins in units of the SVG, which are pixels if there is room for all of it."""
 
-_MAX_STEPS = 6
-"""Maximum number of steps between the ticks of an axis."""
-
 
 class Tick(NamedTuple):
     """A number on an axis: its coordinate, and its text."""
@@ -51,10 +48,10 @@ class Chart:
 
 
 def _round_shares(low: float, high: float) -> Iterator[tuple[float, str]]:
-    """Yields three to seven round percentages from ``low`` to ``high``: share and label."""
+    """Yields round percentages from ``low`` to ``high``, at most seven: share and label."""
     power = 10.0 ** math.floor(math.log10((high - low) * 100))
     steps = (factor * scale for scale in (power / 10, power) for factor in (1, 2, 5))
-    step = next(step for step in steps if (high - low) * 100 / step <= _MAX_STEPS)
+    step = next(step for step in steps if (high - low) * 100 / step <= 6)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low * 100 / step - 1e-6), math.floor(high * 100 / step + 1e-6)
     for k in range(first, last + 1):

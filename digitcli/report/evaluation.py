@@ -19,10 +19,7 @@ _MAX_CONFUSIONS = 10
 """Maximum rows of the list of confusions."""
 
 _THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
-"""Minimum probabilities in the table of coverage."""
-
-_MARKED = (0.5, 0.9, 0.99)
-"""Minimum probabilities marked on the curve."""
+"""Minimum probabilities in the table; the curve marks those of ``Evaluation.coverage``."""
 
 _MIN_COVERAGE = 0.05
 """Coverage at which the curve begins: the accuracy of fewer answers is noise."""
@@ -69,7 +66,7 @@ def write_evaluation(
         accuracy_range=wilson_interval(int(correct.sum()), evaluation.count),
         **_confusions(evaluation),
         reliability=_reliability(evaluation),
-        coverage=_coverage(p.max(axis=1), correct),
+        coverage=_coverage(evaluation, correct),
         mistakes=[
             {
                 "number": i,
@@ -119,16 +116,12 @@ def _reliability(evaluation: Evaluation) -> dict[str, Any]:
     return {"chart": chart, "rows": rows, "ideal": chart.path([(0, 0), (1, 1)])}
 
 
-def _coverage(
-    confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Returns the curve of accuracy over coverage, and the table below it."""
-    count = len(confidences)
+def _coverage(evaluation: Evaluation, correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Returns the curve of accuracy over coverage, and the table beside it."""
+    count, confidences = evaluation.count, evaluation.probabilities.max(axis=1)
     order = np.argsort(-confidences, kind="stable")
     accuracies = np.cumsum(correct[order]) / np.arange(1, count + 1)
-    marks = [
-        row for row in coverage(confidences, correct, _MARKED) if row.coverage >= _MIN_COVERAGE
-    ]
+    marks = [row for row in evaluation.coverage if row.coverage >= _MIN_COVERAGE]
     least = min((row.coverage for row in marks), default=0.0)
     start = next(share for share in _AXIS_STARTS if share <= 0.99 * least or share == 0)
     first = max(1, round(max(start, _MIN_COVERAGE) * count))
