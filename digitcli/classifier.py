@@ -12,7 +12,7 @@ from digitcli.core.checkpointing.checkpoint import Checkpoint, find_and_load
 from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
-from digitcli.core.evaluation.ood import doubt
+from digitcli.core.evaluation.ood import ood_warning
 from digitcli.core.inference import forward, probabilities
 from digitcli.data.arrays import Gray
 from digitcli.data.images.inputs import PictureLike, as_source
@@ -215,7 +215,7 @@ class Classifier:
             label=self.classes[row.index(probability)],
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
-            warning=doubt(digit.picture, digit.others, probability, self.classes),
+            warning=ood_warning(digit.picture, digit.others, probability, self.classes),
             others=digit.others,
             picture=digit.picture,
         )

@@ -1,4 +1,4 @@
-"""``digitcli eval``: measure a checkpoint on labelled pictures."""
+"""``digitcli eval``: evaluate a checkpoint on labelled images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,10 +33,7 @@ def evaluate(
     min_accuracy: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            max=1,
-            metavar="SHARE",
-            help="Exit with 1 if the accuracy is below this, in 0..1.",
+            min=0, max=1, metavar="SHARE", help="Exit with 1 below this accuracy, in 0..1."
         ),
     ] = None,
     report: Annotated[
@@ -44,7 +41,7 @@ def evaluate(
         typer.Option(
             parser=file,
             metavar="FILE",
-            help="Write a page with charts and the worst mistakes, report.html say.",
+            help="Write an HTML page with charts and the worst mistakes.",
         ),
     ] = None,
     checkpoint: CheckpointFile = None,
@@ -53,25 +50,23 @@ def evaluate(
     data_dir: DataDir,
     json: Json = False,
 ) -> int:
-    """Measure a checkpoint: loss, accuracy, each class, and what is taken for what.
+    """Measure a checkpoint: loss, accuracy, scores of each class, confusions, calibration.
 
-    How far its probabilities can be trusted stands below: the expected calibration error
-    (15 bins), how often answers of each probability are right, and what --min-probability
-    of predict would leave.
-
-    Without --dataset, on the data set that it was trained on.
+    Calibration is how well probabilities match accuracy: the expected calibration error
+    (15 bins), the accuracy of each bin, and the coverage of predict --min-probability.
+    The default data set is the one that the checkpoint was trained on.
     """
+    from digitcli.core.checkpointing.checkpoint import find_and_load
+    from digitcli.data.datasets.registry import DatasetLocation, find_dataset
+
     if report is not None:
         from digitcli.report.page import check_page
 
         check_page(report)
-
-    from digitcli.core.checkpointing.checkpoint import find_and_load
-    from digitcli.data.datasets.registry import DatasetLocation, find_dataset
-
     path, loaded = find_and_load(checkpoint)
     chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
 
+    # torch is imported here, after what can be wrong with the options
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
     from digitcli.console.streams import print_note, print_weights
@@ -81,10 +76,10 @@ def evaluate(
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:
-        pictures = chosen.load(
+        data = chosen.load(
             split, DatasetLocation(data_dir, mirror or [], progress), loaded.metadata.classes
         )
-    result = evaluation.evaluate(loaded, pictures.images, pictures.labels, torch_device)
+    result = evaluation.evaluate(loaded, data.images, data.labels, torch_device)
     print_weights(path, loaded.metadata)
     show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
     if report is not None:
@@ -94,8 +89,8 @@ def evaluate(
             report,
             result,
             loaded.metadata,
-            images=pictures.images,
-            labels=pictures.labels,
+            images=data.images,
+            labels=data.labels,
             dataset=chosen.name,
             split=split,
             checkpoint=path,

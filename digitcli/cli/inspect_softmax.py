@@ -1,4 +1,4 @@
-"""``digitcli inspect-softmax``: the way from scores to probabilities to loss."""
+"""``digitcli inspect-softmax``: the steps from scores to probabilities to loss."""
 
 import sys
 from pathlib import Path
@@ -19,8 +19,7 @@ from digitcli.cli.options import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from digitcli.classifier import Classifier, Prediction
-    from digitcli.data.datasets.registry import Dataset
+    from digitcli.classifier import Classifier
 
 EXAMPLES = examples(
     "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person --target cat --explain",
@@ -39,10 +38,10 @@ def inspect_softmax(
     ] = None,
     *,
     logits: Annotated[
-        str | None, typer.Option(metavar="Z,Z,...", help="Plain scores in place of a picture.")
+        str | None, typer.Option(metavar="Z,Z,...", help="Scores instead of a picture.")
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME,...", help="Names for the plain scores.")
+        str | None, typer.Option(metavar="NAME,NAME,...", help="Names of the classes of --logits.")
     ] = None,
     index: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Picture N of a data set, from 0.")
@@ -50,19 +49,18 @@ def inspect_softmax(
     dataset: Annotated[str | None, DATASET_OPTION] = None,
     split: Annotated[str | None, SPLIT_OPTION] = None,
     target: Annotated[
-        str | None,
-        typer.Option(metavar="CLASS", help="The right class; known by itself with --index."),
+        str | None, typer.Option(metavar="CLASS", help="The right class; --index knows its own.")
     ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
             metavar="T",
-            show_default="the checkpoint's, 1 for plain scores",
-            help="Divide the scores by T first.",
+            show_default="the checkpoint's, 1 for --logits",
+            help="Divide the scores by T before softmax.",
         ),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", metavar="", help="Say in a sentence what each step does.")
+        bool, typer.Option("--explain", metavar="", help="Explain each step in a sentence.")
     ] = False,
     checkpoint: CheckpointFile = None,
     mirror: Mirrors = None,
@@ -77,50 +75,43 @@ def inspect_softmax(
 
     if sum(given is not None for given in (image, logits, index)) != 1:
         raise ScoresError(
-            "give just one of these: a picture, --logits, --index",
+            "give exactly one of a picture, --logits and --index",
             "try 'digitcli inspect-softmax --logits 2,1,0.1'",
         )
     if classes is not None and logits is None:
-        raise ScoresError("--classes names plain scores", "give it together with --logits")
+        raise ScoresError("--classes names the scores of --logits", "give both or neither")
     if (dataset is not None or split is not None) and index is None:
         raise ScoresError("--dataset and --split choose a picture", "give them with --index")
 
-    picture: np.ndarray | None = None
-    path: Path | None = None
-    divisor, origin = 1.0, "default"
+    classifier, picture, label = None, None, None
     if logits is not None:
-        scores = _numbers(logits)
-        names = tuple(_listed(classes)) if classes is not None else None
-        right = target
+        scores, names = _parse_scores(logits, classes)
     else:
         from digitcli.classifier import Classifier
 
         classifier = Classifier.load(checkpoint)
-        path, names = classifier.path, classifier.classes
-        if index is not None:
-            from digitcli.data.datasets.registry import find_dataset
-
-            chosen = find_dataset(dataset or classifier.metadata.dataset, names)
-            picture, label = _labelled(chosen, split or "test", index, data_dir, mirror or [])
-            right = target if target is not None else label
+        if index is None:
+            picture = _read(classifier, str(image))
         else:
-            picture, right = _read(classifier, str(image)).picture, target
-        scores = classifier.scores(picture[None])[0].tolist()
-        divisor, origin = classifier.metadata.temperature, "checkpoint"
+            source = data_dir, mirror or []
+            picture, label = _labelled(classifier, dataset, split or "test", index, source)
+        scores, names = classifier.scores(picture[None])[0].tolist(), classifier.classes
+    right = target if target is not None else label
+    if right is not None and right not in names:
+        raise ScoresError(f"there is no class {right!r}", f"choose from {', '.join(names)}")
+    path, divisor, origin = None, 1.0, "default"
+    if classifier is not None:
+        path, divisor, origin = classifier.path, classifier.metadata.temperature, "checkpoint"
     if temperature is not None:
         divisor, origin = temperature, "option"
-
-    shown = names or tuple(map(str, range(len(scores))))
-    if right is not None and right not in shown:
-        raise ScoresError(f"there is no class {right!r}", f"choose from {', '.join(shown)}")
     steps = softmax_steps(
         scores,
         classes=names,
-        target=None if right is None else shown.index(right),
+        target=None if right is None else names.index(right),
         temperature=divisor,
     )
-    if path is not None:
-        print_weights(path, classifier.metadata)
+    if classifier is not None:
+        print_weights(classifier.path, classifier.metadata)
     show_softmax(
         steps,
         picture=picture,
@@ -131,23 +122,22 @@ def inspect_softmax(
     )
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
-
-
-def _numbers(text: str) -> list[float]:
+def _parse_scores(logits: str, classes: str | None) -> tuple[list[float], tuple[str, ...]]:
+    """Parses --logits and --classes, which are indices by default."""
     from digitcli.core.errors import ScoresError
 
     try:
-        return [float(part) for part in _listed(text)]
+        scores = [float(part) for part in logits.split(",")]
     except ValueError as error:
         raise ScoresError(
-            f"{text!r} is not a list of numbers", "write scores like --logits 2,1,0.1"
+            f"{logits!r} is not a list of numbers", "write scores like --logits 2,1,0.1"
         ) from error
+    names = map(str, range(len(scores))) if classes is None else map(str.strip, classes.split(","))
+    return scores, tuple(names)
 
 
-def _read(classifier: "Classifier", image: str) -> "Prediction":
-    """Reads a picture, and says as ``predict`` does where it is perhaps not of one digit."""
+def _read(classifier: "Classifier", image: str) -> "np.ndarray":
+    """Returns the network's input for a picture, and prints the warning that predict prints."""
     from digitcli.console.streams import print_note
     from digitcli.core.errors import PictureError
     from digitcli.data.images.decode import read_stream
@@ -156,27 +146,31 @@ def _read(classifier: "Classifier", image: str) -> "Prediction":
     from digitcli.text import visible
 
     content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
-    source = ImageSource(image, content)
-    ((_, answer),) = classifier.predict_sources([source])
+    ((_, answer),) = classifier.predict_sources([ImageSource(image, content)])
     if isinstance(answer, PictureError):
         raise answer.with_name(image)
     if answer.warning is not None:
         print_note(f"{visible(image)}: {answer.warning}")
-    return answer
+    return answer.picture
 
 
 def _labelled(
-    chosen: "Dataset", split: str, index: int, data_dir: Path, mirrors: list[str]
+    classifier: "Classifier",
+    dataset: str | None,
+    split: str,
+    index: int,
+    source: tuple[Path, list[str]],
 ) -> "tuple[np.ndarray, str]":
+    """Returns an image of a data set, by default that of the checkpoint, and its class."""
     from digitcli.console.download import DownloadDisplay
     from digitcli.core.errors import DatasetError
-    from digitcli.data.datasets.registry import DatasetLocation
+    from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
+    chosen = find_dataset(dataset or classifier.metadata.dataset, classifier.classes)
     with DownloadDisplay() as progress:
-        pictures = chosen.load(split, DatasetLocation(data_dir, mirrors, progress))
-    count = len(pictures.labels)
-    if index >= count:
+        data = chosen.load(split, DatasetLocation(*source, progress))
+    if index >= (count := len(data.labels)):
         raise DatasetError(
             f"there is no picture {index} in {chosen.name} {split}", f"choose 0 to {count - 1}"
         )
-    return pictures.images[index], chosen.classes[int(pictures.labels[index])]
+    return data.images[index], chosen.classes[int(data.labels[index])]

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the examples under every help page."""
+"""Options that several commands share, and the layout of examples in help pages."""
 
 import os
 from pathlib import Path
@@ -8,36 +8,48 @@ import typer
 
 from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE, LATEST, PRETRAINED
 
+_HEADING = "[bold]Examples[/bold]\n\n"
+
+
+def examples(*lines: str) -> str:
+    """Returns example commands for the end of a help page that rich draws, one per line."""
+    return _HEADING + "\n".join(f"  $ {line}" for line in lines)
+
+
+def plain_examples(epilog: str) -> str:
+    r"""Returns the same examples for a plain help page; \b keeps their line breaks."""
+    return "\b\nExamples:\n" + epilog.removeprefix(_HEADING)
+
 
 def default_data_dir() -> Path:
-    """Returns the folder for data sets in the user's cache, as the operating system has it."""
+    """Returns the folder for data sets in the cache folder of the user."""
     from platformdirs import user_cache_path
 
     return user_cache_path("digitcli", appauthor=False)
 
 
 def file(name: str | Path) -> Path:
-    """Reads an option that names a file."""
+    """Parses an option that names a file."""
     if not name or str(name).endswith(("/", os.sep)):
         raise typer.BadParameter("name a file")
     return Path(name)
 
 
 def folder(name: str | Path) -> Path:
-    """Reads an option that names a folder."""
+    """Parses an option that names a folder."""
     if not name:
         raise typer.BadParameter("name a folder")
     return Path(name)
 
 
 def file_name(name: str) -> str:
-    """Reads an option that names a file, as it is written: "./-" is none of what "-" stands for."""
+    """Parses an option that names a file, unchanged: a ``Path`` would turn "./-" into "-"."""
     file(name)
     return name
 
 
 def _checkpoint_names(incomplete: str) -> list[str]:
-    return [PRETRAINED] if incomplete else []  # before anything is typed, the shell offers files
+    return [PRETRAINED] if incomplete else []  # for an empty word the shell offers files
 
 
 def _dataset_names() -> list[str]:
@@ -54,14 +66,10 @@ def _split_names() -> list[str]:
 
 
 def recipe_names() -> list[str]:
-    """Lists what ``--recipe`` takes, for completion."""
+    """Returns the values of ``--recipe``, for completion."""
     from digitcli.core.recipes import RECIPES
 
     return list(RECIPES)
-
-
-def _device_names() -> list[str]:
-    return ["auto", "cpu", "cuda", "mps"]
 
 
 Json = Annotated[
@@ -76,7 +84,7 @@ DataDir = Annotated[
         show_default="the user's cache folder",
         envvar="DIGITCLI_DATA_DIR",
         metavar="FOLDER",
-        help="Where data sets are kept.",
+        help="Folder of downloaded data sets.",
     ),
 ]
 
@@ -87,7 +95,7 @@ Mirrors = Annotated[
         envvar="DIGITCLI_MIRROR",
         metavar="SOURCE",
         show_default="torchvision's list",
-        help="A folder or address with the data set's archives; several are tried in turn.",
+        help="Folder or URL of the data set's archives; several are tried in turn.",
     ),
 ]
 
@@ -99,8 +107,8 @@ CheckpointFile = Annotated[
         autocompletion=_checkpoint_names,
         envvar=CHECKPOINT_VARIABLE,
         metavar="FILE",
-        show_default=f"{LATEST} if there, else digitcli's own",
-        help=f"The weights to use; '{PRETRAINED}' are digitcli's own.",
+        show_default=f"{LATEST} if there, else {PRETRAINED}",
+        help=f"Checkpoint to use; '{PRETRAINED}' names the bundled weights.",
     ),
 ]
 
@@ -108,7 +116,7 @@ Device = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        autocompletion=_device_names,
+        autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
         help="auto, cpu, cuda, cuda:N or mps; auto takes CUDA, else MPS, else the CPU.",
     ),
 ]
@@ -125,18 +133,5 @@ SPLIT_OPTION = typer.Option(
     "--split",
     metavar="NAME",
     autocompletion=_split_names,
-    help="train or test: which part of the data set.",
+    help="Part of the data set: train or test.",
 )
-
-
-_HEADING = "[bold]Examples[/bold]\n\n"
-
-
-def examples(*lines: str) -> str:
-    """Lays out example commands for the end of a help page that rich draws, a line each."""
-    return _HEADING + "\n".join(f"  $ {line}" for line in lines)
-
-
-def plain_examples(epilog: str) -> str:
-    """Lays out the same for a help page of plain lines."""
-    return "\b\nExamples:\n" + epilog.removeprefix(_HEADING)  # \b: the lines are kept as they are

@@ -1,8 +1,8 @@
-"""Tells a fault in one line on standard error."""
+"""Prints an error as one line on standard error."""
 
 import sys
 
-from digitcli.console.streams import at_words, error_console, is_terminal, speaker
+from digitcli.console.streams import at_words, error_console, is_terminal, program_name
 from digitcli.text import visible
 
 
@@ -16,4 +16,4 @@ def print_error(error: Exception | str) -> None:
         line.stylize("bold red", end=len("error:"))
         error_console().print(line, soft_wrap=True)
     else:
-        print(f"{speaker()}: error: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{program_name()}: error: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,10 +1,12 @@
-"""Shows what a checkpoint scores: tables on a terminal, tab-separated lines elsewhere."""
+"""Prints an evaluation: tables on a terminal, tab-separated lines elsewhere."""
 
 import sys
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from digitcli.console.prediction import bar
 from digitcli.console.streams import (
@@ -19,22 +21,16 @@ from digitcli.core.evaluation.calibration import Calibration, Coverage
 from digitcli.core.evaluation.evaluate import Evaluation
 from digitcli.text import visible
 
-_CELL = 5
-"""Columns that a count in the confusion matrix takes at least."""
-
-_EDGES = 2
-"""Columns that it takes beside names, counts and one between each."""
-
-_BAR_WIDTH, _LEAST_BAR = 15, 5
-"""Columns of a bar, and in little room."""
-
-_BESIDE_BAR = 50
-"""Columns of what stands beside the bars."""
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+_CELL, _EDGES = 5, 2
+"""Minimum columns of a count in the confusion matrix, and columns of its edges."""
+
+_MIN_BAR, _MAX_BAR, _BESIDE_BAR = 5, 15, 49
+"""Columns of a bar, and of the reliability table beside it."""
 
 
 def show_evaluation(
@@ -42,22 +38,10 @@ def show_evaluation(
 ) -> None:
     """Prints loss, accuracies, a row per class, the confusion matrix and the calibration."""
     if as_json:
-        print_json(
-            {
-                "dataset": dataset,
-                "split": split,
-                "count": evaluation.count,
-                "temperature": evaluation.temperature,
-                "loss": evaluation.loss,
-                "accuracy": evaluation.accuracy,
-                "top5_accuracy": evaluation.top5_accuracy,
-                "per_class": [asdict(score) for score in evaluation.per_class],
-                "confusion_matrix": evaluation.confusion_matrix.tolist(),
-                "calibration": asdict(evaluation.calibration),
-                "coverage": [asdict(row) for row in evaluation.coverage],
-                "checkpoint": str(checkpoint),
-            }
-        )
+        scores = asdict(evaluation)
+        scores["confusion_matrix"] = evaluation.confusion_matrix.tolist()
+        del scores["answers"], scores["probabilities"]
+        print_json({"dataset": dataset, "split": split, **scores, "checkpoint": str(checkpoint)})
     elif is_terminal(sys.stdout):
         console = output_console()
         _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
@@ -65,7 +49,10 @@ def show_evaluation(
         print_whole(
             _class_table(evaluation),
             matrix if fits(matrix) else _confusion_table(evaluation, console.width),
-            _reliability_table(evaluation.calibration, _bar_width(console.width)),
+            _reliability_table(
+                evaluation.calibration,
+                width=min(max(console.width - _BESIDE_BAR, _MIN_BAR), _MAX_BAR),
+            ),
             _coverage_table(evaluation.coverage),
         )
     else:
@@ -73,49 +60,46 @@ def show_evaluation(
 
 
 def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> None:
-    print_line(f"checkpoint\t{visible(str(checkpoint))}")
-    print_line(f"dataset\t{visible(dataset)}\nsplit\t{split}\ncount\t{evaluation.count}")
-    print_line(f"temperature\t{evaluation.temperature:g}")
-    print_line(f"loss\t{evaluation.loss:.4f}")
-    print_line(f"accuracy\t{evaluation.accuracy:.4f}")
-    print_line(f"top5_accuracy\t{evaluation.top5_accuracy:.4f}")
-    print_line(f"ece\t{evaluation.calibration.ece:.4f}")
-    print_line("\nclass\tprecision\trecall\tf1\tsupport")
-    for score in evaluation.per_class:
-        print_line(
-            f"{visible(score.name)}\t{score.precision:.4f}\t{score.recall:.4f}\t{score.f1:.4f}"
-            f"\t{score.support}"
-        )
+    def print_cells(*cells: object) -> None:
+        print_line("\t".join(f"{c:.4f}" if isinstance(c, float) else str(c) for c in cells))
+
+    print_cells("checkpoint", visible(str(checkpoint)))
+    print_cells("dataset", visible(dataset))
+    print_cells("split", split)
+    print_cells("count", evaluation.count)
+    print_cells("temperature", f"{evaluation.temperature:g}")
+    print_cells("loss", evaluation.loss)
+    print_cells("accuracy", evaluation.accuracy)
+    print_cells("top5_accuracy", evaluation.top5_accuracy)
+    print_cells("ece", evaluation.calibration.ece)
+    print_cells("\nclass", "precision", "recall", "f1", "support")
     names = [visible(score.name) for score in evaluation.per_class]
-    print_line("\t".join(["\ntrue\\predicted", *names]))
-    for name, row in zip(names, evaluation.confusion_matrix.tolist(), strict=True):
-        print_line("\t".join([name, *map(str, row)]))
-    print_line("\nabove\tup_to\tcount\tprobability\taccuracy")
+    for name, score in zip(names, evaluation.per_class, strict=True):
+        print_cells(name, score.precision, score.recall, score.f1, score.support)
+    print_cells("\ntrue\\predicted", *names)
+    for name, counts in zip(names, evaluation.confusion_matrix.tolist(), strict=True):
+        print_cells(name, *counts)
+    print_cells("\nabove", "up_to", "count", "probability", "accuracy")
     for b in evaluation.calibration.bins:
-        print_line(
-            f"{b.low:.4f}\t{b.high:.4f}\t{b.count}\t{_known(b.probability)}\t{_known(b.accuracy)}"
-        )
-    print_line("\nmin_probability\tcount\tcoverage\taccuracy")
+        print_cells(b.low, b.high, b.count, _known(b.probability), _known(b.accuracy))
+    print_cells("\nmin_probability", "count", "coverage", "accuracy")
     for row in evaluation.coverage:
-        print_line(
-            f"{row.min_probability:g}\t{row.count}\t{row.coverage:.4f}\t{_known(row.accuracy)}"
-        )
+        print_cells(f"{row.min_probability:g}", row.count, row.coverage, _known(row.accuracy))
 
 
-def _known(share: float | None) -> str:
-    return "-" if share is None else f"{share:.4f}"
+def _known(share: float | None) -> float | str:
+    return "-" if share is None else share
 
 
-def _print_summary(console: "Console", evaluation: Evaluation, what: str, checkpoint: Path) -> None:
+def _print_summary(console: "Console", evaluation: Evaluation, data: str, checkpoint: Path) -> None:
     from rich.text import Text
 
-    text = f"{visible(str(checkpoint))} on {visible(what)}"
-    console.print(Text(text, style="dim"))
-    right = round(evaluation.accuracy * evaluation.count)
+    console.print(Text(f"{visible(str(checkpoint))} on {visible(data)}", style="dim"))
+    correct = round(evaluation.accuracy * evaluation.count)
     console.print(
         Text.assemble(
             (f"accuracy {evaluation.accuracy:.2%}", "bold green"),
-            f"  ({right:,} of {evaluation.count:,})   top-5 {evaluation.top5_accuracy:.2%}   "
+            f"  ({correct:,} of {evaluation.count:,})   top-5 {evaluation.top5_accuracy:.2%}   "
             f"loss {evaluation.loss:.4f}",
         )
     )
@@ -126,60 +110,36 @@ def _print_summary(console: "Console", evaluation: Evaluation, what: str, checkp
 
 
 def _class_table(evaluation: Evaluation) -> "Table":
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold cyan", title_justify="left")
-    table.add_column("class")
-    for name in ("precision", "recall", "F1", "support"):
-        table.add_column(name, justify="right")
+    table = _table("class", "precision", "recall", "F1", "support")
+    table.columns[0].justify = "left"
     for score in evaluation.per_class:
-        table.add_row(
-            Text(visible(score.name)),
-            f"{score.precision:.2%}",
-            f"{score.recall:.2%}",
-            f"{score.f1:.2%}",
-            f"{score.support:,}",
-        )
+        shares = (f"{share:.2%}" for share in (score.precision, score.recall, score.f1))
+        table.add_row(Text(visible(score.name)), *shares, f"{score.support:,}")
     return table
 
 
 def _confusion_table(evaluation: Evaluation, room: int | None = None) -> "Table":
-    """Rows are what a picture is, columns what it was taken for; mistakes glow by their share.
+    """Draws the confusion matrix, without gaps and with broken headings if it must fit ``room``.
 
-    Args:
-        evaluation: What is shown.
-        room: Columns that there are, if few: there are no gaps then, and names above are broken.
+    The redder a cell, the more frequent the mistake.
     """
-    from rich import box
     from rich.cells import cell_len
-    from rich.table import Table
     from rich.text import Text
 
     names = [visible(score.name) for score in evaluation.per_class]
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        header_style="bold cyan",
-        title="rows: what it is, columns: what it was taken for",
-        title_style="dim",
-        title_justify="left",
-        padding=0,
-    )
     matrix = evaluation.confusion_matrix
-    table.add_column("")
-    if room is None:
-        gap, least, headings = " ", _CELL, names
-    else:
+    gap, min_width, headings = " ", _CELL, names
+    if room is not None:
         share = (room - max(map(cell_len, names)) - _EDGES) // len(names) - 1
         cell = max(share, len(str(matrix.max())))
-        gap, least, headings = "", 0, ["\n".join(textwrap.wrap(name, cell)) for name in names]
+        gap, min_width, headings = "", 0, ["\n".join(textwrap.wrap(n, cell)) for n in names]
+    table = _table("", title="rows: true class, columns: predicted class", padding=0)
+    table.columns[0].justify = "left"
     for heading in headings:
-        table.add_column(Text(heading), justify="right", min_width=least)
-    mistakes = matrix.copy()
-    for i in range(len(names)):
-        mistakes[i, i] = 0
-    worst = max(1, int(mistakes.max()))
+        table.add_column(Text(heading), justify="right", min_width=min_width)
+    worst = max(1, (matrix - np.diag(np.diag(matrix))).max())
     for i, name in enumerate(names):
         cells = [
             Text(f"{count}{gap}", style=_heat(count, i == j, count / worst))
@@ -189,32 +149,21 @@ def _confusion_table(evaluation: Evaluation, room: int | None = None) -> "Table"
     return table
 
 
-def _bar_width(room: int) -> int:
-    """Returns the columns that bars have on a terminal of so many."""
-    return min(max(room - _BESIDE_BAR, _LEAST_BAR), _BAR_WIDTH)
+def _heat(count: int, correct: bool, share: float) -> str:
+    if count == 0:
+        return "bright_black"
+    if correct:
+        return "black on rgb(120,190,120)"
+    # from a pale to a deep red; dark cells take white figures
+    green = round(220 - 170 * share)
+    return f"{'white' if share > 0.6 else 'black'} on rgb(235,{green},{green})"
 
 
 def _reliability_table(calibration: Calibration, width: int) -> "Table":
-    """Bars end at how often answers are right, and the mark is how often they claim to be.
-
-    Args:
-        calibration: What is shown.
-        width: Columns of a bar.
-    """
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        header_style="bold cyan",
-        title="how many such answers are right, and how many should be (│)",
-        title_style="dim",
-        title_justify="left",
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("probability", justify="right", min_width=len("93.3% to 100.0%"))
-    for name in ("pictures", "mean", "right"):
-        table.add_column(name, justify="right")
+    """Draws a bar of ``width`` columns for the accuracy of each bin, and marks its probability."""
+    title = "bar: accuracy, │: mean probability of the answers"
+    table = _table("probability", "images", "mean", "accuracy", title=title, padding=(0, 1, 0, 0))
+    table.columns[0].min_width = len("93.3% to 100.0%")
     table.add_column("", min_width=width)
     for b in calibration.bins:
         if b.probability is None or b.accuracy is None:
@@ -230,7 +179,6 @@ def _reliability_table(calibration: Calibration, width: int) -> "Table":
 
 
 def _marked_bar(share: float, mark: float, width: int) -> "Text":
-    """Draws a bar with a mark in the cell where it should end."""
     from rich.text import Text
 
     cells = f"{bar(share, width):{width}}"
@@ -239,24 +187,25 @@ def _marked_bar(share: float, mark: float, width: int) -> "Text":
 
 
 def _coverage_table(rows: tuple[Coverage, ...]) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, 1, 0, 0))
-    table.add_column("--min-probability", justify="right")
-    for name in ("answered", "share", "right"):
-        table.add_column(name, justify="right")
+    table = _table("--min-probability", "answered", "coverage", "accuracy", padding=(0, 1, 0, 0))
     for row in rows:
-        right = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
-        table.add_row(f"{row.min_probability:g}", f"{row.count:,}", f"{row.coverage:.2%}", right)
+        accuracy = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
+        table.add_row(f"{row.min_probability:g}", f"{row.count:,}", f"{row.coverage:.2%}", accuracy)
     return table
 
 
-def _heat(count: int, right: bool, share: float) -> str:
-    if count == 0:
-        return "bright_black"
-    if right:
-        return "black on rgb(120,190,120)"
-    # from a pale to a deep red; dark cells take white figures
-    green = round(220 - 170 * share)
-    return f"{'white' if share > 0.6 else 'black'} on rgb(235,{green},{green})"
+def _table(*headings: str, **style: Any) -> "Table":
+    """Returns an empty table with headings and columns aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold cyan",
+        title_style="dim",
+        title_justify="left",
+        **style,
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table

@@ -1,4 +1,4 @@
-"""Standard output and standard error: what they are, and putting text on them safely."""
+"""Writing text safely to standard output and standard error, on terminals and elsewhere."""
 
 import contextlib
 import json
@@ -15,96 +15,90 @@ from digitcli.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.measure import Measurement
+    from rich.progress import Progress
 
     from digitcli.core.checkpointing.metadata import Metadata
 
+_DRAWING = "▀█▏│─"
+"""Characters that bars, images and tables consist of."""
+
+_COMMAND = re.compile("'digitcli [^']*'")
+_JOINT = "\x1f"
+"""Replaces spaces at which a line must not be broken; ``visible`` text never contains it."""
+
 
 def is_terminal(stream: TextIO) -> bool:
-    """Says whether a person watches a stream; ``FORCE_COLOR`` says so too, as rich has it.
+    """Returns True if tables can be drawn on a stream: on a terminal, or with ``FORCE_COLOR``.
 
-    Asked before rich is imported, which a command in a shell loop has no need of. A terminal that
-    is written to in ASCII, say, counts as none, for nothing can be drawn there.
+    Unlike the test in rich, it costs no import. Terminals with an encoding like ASCII get lines.
     """
-    return (bool(os.environ.get("FORCE_COLOR")) or stream.isatty()) and _takes_drawings(stream)
+    return (bool(os.environ.get("FORCE_COLOR")) or stream.isatty()) and _can_encode(stream)
 
 
 def is_animated(stream: TextIO) -> bool:
-    """Says whether what is drawn on a stream can be drawn over: on a real terminal only."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb" and _takes_drawings(stream)
+    """Returns True if drawings on a stream can be updated in place: on a real terminal only."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and _can_encode(stream)
 
 
-def _takes_drawings(stream: TextIO) -> bool:
+def _can_encode(stream: TextIO) -> bool:
     try:
-        _DRAWN.encode(stream.encoding or "utf-8")  # a stream in memory has none, and takes all
+        _DRAWING.encode(stream.encoding or "utf-8")  # streams in memory have no encoding
     except UnicodeEncodeError:
         return False
     return True
 
 
-_DRAWN = "▀█▏│─"
-"""What bars, pictures and tables are made of."""
-
-
-def output_console() -> "Console":
-    """Makes a rich console on standard output; it draws what it is given, word for word."""
-    return _console(stderr=False)
-
-
-def print_whole(*drawings: "RenderableType") -> None:
-    """Draws tables and pictures on standard output, each as wide as the terminal at most.
-
-    One whose longest words need more is drawn that wide: the terminal wraps its lines, where rich
-    would leave out what has no room.
-    """
-    from rich.measure import Measurement
-
-    for drawing in drawings:
-        console = output_console()
-        endless = console.options.update(width=_ANY_WIDTH)
-        console.width = max(console.width, Measurement.get(console, endless, drawing).minimum)
-        console.print(drawing)
-
-
-def fits(*drawings: "RenderableType") -> bool:
-    """Says whether drawings have room on standard output without wrapping a cell."""
-    from rich.measure import Measurement
-
-    console = output_console()
-    endless = console.options.update(width=_ANY_WIDTH)
-    return all(
-        Measurement.get(console, endless, drawing).maximum <= console.width for drawing in drawings
-    )
-
-
-_ANY_WIDTH = 10_000
-"""Columns enough for every drawing."""
-
-
 def error_console() -> "Console":
-    """Makes a rich console on standard error."""
-    return _console(stderr=True)
+    """Returns a rich console on standard error that prints text unchanged."""
+    return output_console(stderr=True)
 
 
-def _console(*, stderr: bool) -> "Console":
+def output_console(*, stderr: bool = False) -> "Console":
+    """Returns a rich console on standard output that prints text unchanged."""
     from rich.console import Console
 
     class PlainConsole(Console):
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # which the command line answers for every kind of output
+            raise BrokenPipeError  # handled by the command group, as for plain output
 
     return PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def has_colour(console: "Console") -> bool:
-    """Says whether a console shows colours: a terminal that can, and ``NO_COLOR`` not set."""
+    """Returns True if a console shows colours: the terminal can, and ``NO_COLOR`` is not set."""
     return console.color_system is not None and not console.no_color
 
 
+def print_whole(*drawings: "RenderableType") -> None:
+    """Draws tables and images on standard output.
+
+    The terminal wraps drawings whose longest words do not fit; rich would cut them off.
+    """
+    for drawing in drawings:
+        console = output_console()
+        console.width = max(console.width, _measure(console, drawing).minimum)
+        console.print(drawing)
+
+
+def fits(*drawings: "RenderableType") -> bool:
+    """Returns True if drawings fit on standard output without wrapping a cell."""
+    console = output_console()
+    return all(_measure(console, drawing).maximum <= console.width for drawing in drawings)
+
+
+def _measure(console: "Console", drawing: "RenderableType") -> "Measurement":
+    from rich.measure import Measurement
+
+    unlimited = console.options.update(width=10_000)
+    return Measurement.get(console, unlimited, drawing)
+
+
 def print_line(text: str) -> None:
-    """Prints a line on standard output at once, so that a pipe sees it when it happens.
+    """Prints a line on standard output and flushes it, so that a pipe gets it at once.
 
     Raises:
-        DigitcliError: The line cannot be written, because the disk is full, say.
+        DigitcliError: The line cannot be written, for example because the disk is full.
     """
     try:
         print(text, flush=True)  # noqa: T201  the one place that prints results
@@ -115,7 +109,7 @@ def print_line(text: str) -> None:
 
 
 def unwritable_output(error: OSError) -> DigitcliError:
-    """Makes the fault that standard output cannot be written."""
+    """Returns the error that standard output cannot be written."""
     return DigitcliError(
         f"cannot write to standard output: {error_reason(error)}", "send it elsewhere"
     )
@@ -124,71 +118,74 @@ def unwritable_output(error: OSError) -> DigitcliError:
 def print_json(value: Any) -> None:
     """Prints a value as one line of JSON on standard output.
 
-    Bytes of a name that are no text are spelled out: JSON has a form for them, halves of
-    characters, that not every reader accepts.
+    File names that are not text contain lone surrogates, which some JSON readers refuse: those
+    are escaped.
     """
     line = json.dumps(value, allow_nan=False)
-    if "\\ud" in line:  # a half, or two that make a whole
-        line = json.dumps(_in_whole_characters(value), allow_nan=False)
+    if "\\ud" in line:  # lone surrogates, or pairs, which stand for one valid character
+        line = json.dumps(_without_surrogates(value), allow_nan=False)
     print_line(line)
 
 
-def _in_whole_characters(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, dict):
-        return {key: _in_whole_characters(item) for key, item in value.items()}
+        return {key: _without_surrogates(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_in_whole_characters(item) for item in value]
+        return [_without_surrogates(item) for item in value]
     return value
 
 
 def print_weights(path: Path, metadata: "Metadata") -> None:
-    """Says on standard error which checkpoint the results that follow come from, and its worth.
-
-    Args:
-        path: Where it is.
-        metadata: What it says of itself.
-    """
+    """Prints on standard error which checkpoint is used, and how it was trained."""
     if is_bundled(path):
-        print_note("using digitcli's own weights")
+        print_note("using the bundled weights")
         return
     done, planned = metadata.epochs, metadata.recipe.epochs
     epochs = f"{done} epoch{'' if done == 1 else 's'}"
     if done < planned:
         epochs = f"{done} of {planned} epochs"
-    worth = f"{visible(metadata.dataset)}, {epochs}"
+    facts = f"{visible(metadata.dataset)}, {epochs}"
     if metadata.accuracies:
-        worth += f", {metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
-    print_note(f"using the weights {visible(str(path))} ({worth})")
+        facts += f", {metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
+    print_note(f"using the weights {visible(str(path))} ({facts})")
 
 
-def print_note(text: str) -> None:
-    """Prints a diagnostic line on standard error; results do not wait for somebody to read it."""
+def print_note(text: str, bar: "Progress | None" = None) -> None:
+    """Prints a diagnostic line on standard error, above ``bar`` if there is a live one.
+
+    Errors of writing are ignored.
+    """
+    line = at_words(f"{program_name()}: {text}")
     with contextlib.suppress(OSError):
-        print(at_words(f"{speaker()}: {text}"), file=sys.stderr, flush=True)  # noqa: T201
+        if bar is None:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+        elif bar.console.stderr:
+            bar.console.print(line, soft_wrap=True)
+        else:  # on standard output and transient: stop() clears it
+            bar.stop()
+            print_note(text)
+            bar.start()
 
 
 def at_words(line: str) -> str:
-    """Breaks a line for standard error at spaces, where that is a terminal and has no room.
+    """Breaks a line for standard error at spaces if that is a terminal and the line is too long.
 
-    A command in quotes stays whole, to be copied: a terminal's own break is no part of a text.
+    A command in quotes is never broken: the line break would be part of the copied text.
     """
     try:
         width = os.get_terminal_size(sys.stderr.fileno()).columns
-    except (OSError, ValueError):  # it is none, or a stream in memory
+    except (OSError, ValueError):  # not a terminal, or a stream in memory
         return line
-    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINT), line)
-    lines = textwrap.wrap(whole, width or len(line), break_long_words=False, break_on_hyphens=False)
+    joined = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINT), line)
+    lines = textwrap.wrap(
+        joined, width or len(line), break_long_words=False, break_on_hyphens=False
+    )
     return "\n".join(lines).replace(_JOINT, " ")
 
 
-_COMMAND = re.compile("'digitcli [^']*'")
-_JOINT = "\x1f"
-"""Stands for a space that is not to be broken at; in a line there is none of its own."""
-
-
-def speaker() -> str:
-    """Names the program, and which of several processes it is, for lines on standard error."""
-    number = os.environ.get("RANK", "0")
-    return "digitcli" if number == "0" else f"digitcli [rank {visible(number)}]"
+def program_name() -> str:
+    """Returns the name that begins lines on standard error, with the rank if it is not 0."""
+    rank = os.environ.get("RANK", "0")
+    return "digitcli" if rank == "0" else f"digitcli [rank {visible(rank)}]"

@@ -1,8 +1,6 @@
 """Displays a training run: a bar below a growing table on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -38,16 +36,19 @@ class TrainingDisplay(Callback):
     def __exit__(self, *_: object) -> None:
         pass
 
+    def _print_note(self, text: str) -> None:
+        print_note(text)
+
     @override
     def on_capture_failed(self, reason: str) -> None:
-        print_note(
+        self._print_note(
             "the steps cannot be captured in a CUDA graph, so each kernel is launched by itself: "
             f"{visible(reason)}"
         )
 
     def on_contention(self, threads: int) -> None:
         """Called when other programs use the cores that ``threads`` threads compute on."""
-        print_note(
+        self._print_note(
             "other programs use the CPU: until they end, training is faster with "
             f"OMP_NUM_THREADS={threads // 2} in front of the command"
         )
@@ -207,13 +208,6 @@ class _Bar:
     def _done(self, epoch: int, batch: int) -> int:
         return (epoch - 1) * self._batches + batch
 
-    @contextmanager
-    def cleared(self) -> Iterator[None]:
-        """Removes the bar within the block, for a note that then stands above it."""
-        self.progress.stop()
-        yield
-        self.progress.start()
-
 
 class _WithBar(TrainingDisplay):
     """Shows the results of another display, and the bar."""
@@ -233,14 +227,8 @@ class _WithBar(TrainingDisplay):
         self.bar.start(resumed)
 
     @override
-    def on_capture_failed(self, reason: str) -> None:
-        with self.bar.cleared():
-            super().on_capture_failed(reason)
-
-    @override
-    def on_contention(self, threads: int) -> None:
-        with self.bar.cleared():
-            super().on_contention(threads)
+    def _print_note(self, text: str) -> None:
+        print_note(text, self.bar.progress)
 
     @override
     def on_batches(self, epoch: int, batch: int) -> None:

@@ -43,7 +43,7 @@ from wild_pictures import CONDITIONS, MNIST_VARIANTS
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.errors import PictureError
-from digitcli.core.evaluation.ood import doubt
+from digitcli.core.evaluation.ood import ood_warning
 from digitcli.core.inference import probabilities
 from digitcli.data.arrays import Image28
 from digitcli.data.datasets.readers import read_split
@@ -77,7 +77,7 @@ def answer(checkpoint: Checkpoint, content: bytes) -> Answer:
     shares = probabilities(checkpoint, prepared.picture[None])[0]
     digit = int(shares.argmax())
     probability = float(shares[digit])
-    warning = doubt(prepared.picture, prepared.others, probability)
+    warning = ood_warning(prepared.picture, prepared.others, probability)
     return Answer(prepared.picture, digit, probability, warning)
 
 

@@ -160,8 +160,8 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ([], "give just one of these: a picture, --logits, --index"),
-        (["a.png", "--logits", "1,2"], "give just one of these: a picture, --logits, --index"),
+        ([], "give exactly one of a picture, --logits and --index"),
+        (["a.png", "--logits", "1,2"], "give exactly one of a picture, --logits and --index"),
         (["--logits", "1,two"], "'1,two' is not a list of numbers"),
         (["--logits", ""], "'' is not a list of numbers"),
         (["--logits", "5"], "two scores or more, not 1"),
@@ -169,13 +169,19 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["--logits", "1,2", "--classes", "a,b,c"], "2 scores but 3 classes"),
         (["--logits", "1,2", "--target", "cat"], "there is no class 'cat'; choose from 0, 1"),
         (["--logits", "1,2", "--temperature", "0"], "temperature 0.0"),
-        (["--index", "0", "--classes", "a,b"], "--classes names plain scores"),
+        (["--index", "0", "--classes", "a,b"], "--classes names the scores of --logits"),
         (["missing.png"], "missing.png: cannot read it: No such file"),
         (["--index", "-1"], "--index"),
         (["--logits", "1,2", "--split", "test"], "--dataset and --split choose a picture"),
-        (["--logits", "1e308,-1e308"], "overflow"),
-        (["--logits", "1,2", "--temperature", "1e-320"], "overflow; raise --temperature"),
-        (["--logits", "1,2", "--temperature", "1e-320", "--json"], "overflow; raise --tempera"),
+        (["--logits", "1e308,-1e308"], "overflow at temperature 1.0"),
+        (
+            ["--logits", "1,2", "--temperature", "1e-320"],
+            "overflow at temperature 1e-320; give smaller scores, or raise --temp",
+        ),
+        (
+            ["--logits", "1,2", "--temperature", "1e-320", "--json"],
+            "overflow at temperature 1e-320; give smaller scores, or raise --temp",
+        ),
     ],
 )
 @pytest.mark.usefixtures("checkpoint")

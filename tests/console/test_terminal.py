@@ -141,8 +141,8 @@ def test_evaluation(look: Look, small_mnist: SmallMnist) -> None:
     assert "checkpoints/latest.safetensors on mnist test" in text
     assert " of 200)   top-5 100.00%   loss 0." in text
     assert ["class", "precision", "recall", "F1", "support"] in map(str.split, screen.lines)
-    assert "rows: what it is, columns: what it was taken for" in text
-    title = screen.lines.index(next(line for line in screen.lines if "rows: what it is" in line))
+    assert "rows: true class, columns: predicted class" in text
+    title = screen.lines.index(next(line for line in screen.lines if "rows: true class" in line))
     rows = [line.split() for line in screen.lines[title + 4 : title + 14]]
     assert [row[0] for row in rows] == list("0123456789")
     assert sum(int(cell) for row in rows for cell in row[1:]) == 200

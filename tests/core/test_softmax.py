@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy: their laws, and torch's word for the same."""
+"""Softmax and cross-entropy: their properties, and the values that torch computes."""
 
 import math
 
@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from digitcli.core.errors import ScoresError
-from digitcli.core.softmax import log_softmax, softmax, softmax_steps
+from digitcli.core.softmax import FloatArray, LossSteps, log_softmax, margin, softmax, softmax_steps
 
 scores = st.lists(st.floats(-1e4, 1e4, allow_subnormal=False), min_size=2, max_size=12)
+
+
+def loss_steps(
+    logits: list[float] | FloatArray, target: int, temperature: float = 1.0
+) -> LossSteps:
+    steps = softmax_steps(logits, target=target, temperature=temperature).loss
+    assert steps is not None
+    return steps
 
 
 @given(scores)
@@ -34,11 +42,12 @@ def test_equals_torch(logits: list[float], data: st.DataObject) -> None:
     tensor = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
     loss = functional.cross_entropy(tensor[None], torch.tensor([target]))
     (gradient,) = torch.autograd.grad(loss, tensor)
-    steps = softmax_steps(logits, target=target)
-    assert steps.probabilities == pytest.approx(torch.softmax(tensor, 0).detach().numpy())
+    steps = loss_steps(logits, target)
+    probabilities = torch.softmax(tensor, 0).detach().numpy()
+    assert softmax_steps(logits).probabilities == pytest.approx(probabilities)
     assert log_softmax(logits) == pytest.approx(torch.log_softmax(tensor, 0).detach().numpy())
-    assert steps.loss == pytest.approx(loss.item(), abs=1e-9)
-    assert steps.nll_loss == pytest.approx(loss.item(), abs=1e-9)
+    assert steps.cross_entropy == pytest.approx(loss.item(), abs=1e-9)
+    assert steps.nll == pytest.approx(loss.item(), abs=1e-9)
     assert steps.gradient == pytest.approx(gradient.numpy(), abs=1e-9)
 
 
@@ -47,10 +56,11 @@ def test_temperature_divides_the_scores(
     logits: list[float], temperature: float, data: st.DataObject
 ) -> None:
     target = data.draw(st.integers(0, len(logits) - 1))
+    scaled = np.array(logits) / temperature
     warm = softmax_steps(logits, target=target, temperature=temperature)
-    scaled = softmax_steps(np.array(logits) / temperature, target=target)
-    assert warm.probabilities == pytest.approx(scaled.probabilities)
-    assert warm.loss == pytest.approx(scaled.loss)
+    assert warm.probabilities == pytest.approx(softmax_steps(scaled).probabilities)
+    loss = loss_steps(logits, target, temperature).cross_entropy
+    assert loss == pytest.approx(loss_steps(scaled, target).cross_entropy)
     assert list(warm.logits) == logits
 
 
@@ -58,24 +68,24 @@ def test_the_lessons_example() -> None:
     steps = softmax_steps([2, 1, 0.1], classes=["cat", "dog", "person"], target=0)
     assert [f"{p:.3f}" for p in steps.probabilities] == ["0.659", "0.242", "0.099"]
     assert steps.classes[steps.top] == "cat"
-    assert steps.score_margin == 1
+    assert margin(steps.logits) == 1
 
 
-def test_softmax_twice_is_what_torch_makes_of_probabilities() -> None:
-    steps = softmax_steps([2, 1, 0.1], target=0)
-    twice = functional.cross_entropy(torch.tensor(steps.probabilities)[None], torch.tensor([0]))
-    assert steps.double_softmax_loss == pytest.approx(twice.item())
+def test_softmax_twice_is_the_loss_that_torch_computes_from_probabilities() -> None:
+    probabilities = torch.tensor(softmax([2, 1, 0.1]))
+    twice = functional.cross_entropy(probabilities[None], torch.tensor([0]))
+    assert loss_steps([2, 1, 0.1], 0).double_softmax == pytest.approx(twice.item())
 
 
 @pytest.mark.parametrize("size", [1000, 1e6, 1e300])
-def test_huge_scores_stay_numbers(size: float) -> None:
-    steps = softmax_steps([size, 0, -size], target=2)
-    assert list(steps.probabilities) == [1, 0, 0]
-    assert steps.loss == pytest.approx(2 * size)
+def test_huge_scores_do_not_overflow(size: float) -> None:
+    scores = [size, 0, -size]
+    assert list(softmax_steps(scores).probabilities) == [1, 0, 0]
+    assert loss_steps(scores, 2).cross_entropy == pytest.approx(2 * size)
 
 
-def test_a_sure_and_right_answer_costs_nothing() -> None:
-    assert softmax_steps([1000, 0], target=0).loss == 0
+def test_a_certain_and_correct_answer_has_no_loss() -> None:
+    assert loss_steps([1000, 0], 0).cross_entropy == 0
 
 
 @pytest.mark.parametrize(
@@ -87,18 +97,16 @@ def test_a_sure_and_right_answer_costs_nothing() -> None:
         ([1, 2], {"classes": ["a"]}, "2 scores but 1 classes"),
         ([1, 2], {"temperature": 0.0}, "temperature 0.0"),
         ([1, 2], {"temperature": math.nan}, "temperature nan"),
-        ([1e300, 0], {"temperature": 1e-300}, "divided by the temperature 1e-300 .* overflow"),
-        ([1, 2], {"temperature": 1e-320}, "divided by the temperature 1e-320 .* overflow"),
-        ([-1, -2, 0], {"temperature": 5e-324}, "divided by the temperature 5e-324 .* overflow"),
-        ([1e308, -1e308], {"target": 1}, "differences overflow"),
-        ([1e308, -1e308], {"temperature": 2.0}, "differences overflow"),
-        ([1, -1], {"temperature": 1e-308}, "differences overflow"),
-        ([1, 2], {"classes": ["a", "a"]}, "name of another"),
-        ([1, 2], {"classes": ["a", ""]}, "no name"),
+        ([1e300, 0], {"temperature": 1e-300}, "overflow at temperature 1e-300"),
+        ([1, 2], {"temperature": 1e-320}, "overflow at temperature 1e-320"),
+        ([-1, -2, 0], {"temperature": 5e-324}, "overflow at temperature 5e-324"),
+        ([1e308, -1e308], {"target": 1}, "overflow at temperature 1.0"),
+        ([1e308, -1e308], {"temperature": 2.0}, "overflow at temperature 2.0"),
+        ([1, -1], {"temperature": 1e-308}, "overflow at temperature 1e-308"),
+        ([1, 2], {"classes": ["a", "a"]}, "names must be unique"),
+        ([1, 2], {"classes": ["a", ""]}, "and not empty"),
     ],
 )
-def test_what_softmax_cannot_work_with(
-    logits: list[float], options: dict[str, float], problem: str
-) -> None:
+def test_invalid_input(logits: list[float], options: dict[str, float], problem: str) -> None:
     with pytest.raises(ScoresError, match=problem):
         softmax_steps(logits, **options)  # type: ignore[arg-type]

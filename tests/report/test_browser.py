@@ -44,7 +44,7 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture(params=["eval", "predict"])
 def report(run: Run, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A page of each kind."""
-    monkeypatch.setattr(evaluation, "GALLERY", 24)
+    monkeypatch.setattr(evaluation, "MAX_MISTAKES", 24)
     path = Path("report.html").resolve()
     if request.param == "eval":
         assert run("eval", "--dataset", "optdigits", "--report", path).exit_code == 0
@@ -180,7 +180,7 @@ def test_bars_of_all_pictures_are_of_one_length(
     page = open_page(browser, report, "light", width).page
     lengths = page.evaluate(
         "['100.00', '99.98', '0.00'].flatMap(shown => {"
-        "document.querySelectorAll('.said td:nth-child(3)').forEach(e => e.textContent = shown);"
+        "document.querySelectorAll('.answer td:nth-child(3)').forEach(e => e.textContent = shown);"
         "return [...document.querySelectorAll('.track')].map(e => e.getBoundingClientRect().width)"
         "})"
     )

@@ -17,7 +17,7 @@ from PIL import Image
 from read_page import Element, check_page, read_page
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
-from digitcli.core.evaluation.calibration import likely_range
+from digitcli.core.evaluation.calibration import wilson_interval
 from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.split import Split
@@ -78,10 +78,10 @@ def test_every_number_is_on_the_page(value: dict[str, Any]) -> None:
     ):
         shares = [percent(score[name]) for name in ("precision", "recall", "f1")]
         assert row == [str(i), *shares, str(score["support"]), str(missed[i]), str(taken[i])]
-    rows = page.table("Confusion matrix: rows are what a picture is, columns what it was taken for")
+    rows = page.table("Confusion matrix: rows are true classes, columns predicted classes")
     assert [row[0] for row in rows] == list("0123456789")
     assert np.array_equal(np.array([row[1:] for row in rows], dtype=int), matrix)
-    commonest = page.table("The commonest mistakes")
+    commonest = page.table("Most frequent mistakes")
     np.fill_diagonal(matrix, 0)
     assert [int(row[2]) for row in commonest] == sorted(matrix.ravel().tolist())[:-11:-1]
     for target, answer, count, share in commonest:
@@ -89,12 +89,12 @@ def test_every_number_is_on_the_page(value: dict[str, Any]) -> None:
         assert share == percent(int(count) / value["per_class"][int(target)]["support"])
 
     bins = [row for row in value["calibration"]["bins"] if row["count"]]
-    shown = page.table("Answers by their probability; empty bins are left out")
+    shown = page.table("Answers by probability; empty bins are left out")
     assert [row[1:4] for row in shown] == [
         [str(row["count"]), percent(row["probability"]), percent(row["accuracy"])] for row in bins
     ]
     assert len(page.all("figure")[0].all("circle")) == len(bins)
-    kept = {row[0]: row[1:] for row in page.table("What each minimum probability leaves")}
+    kept = {row[0]: row[1:] for row in page.table("Answers at each minimum probability")}
     for row in value["coverage"]:
         right = percent(row["accuracy"])
         answered = [str(row["count"]), percent(row["coverage"]), right]
@@ -116,14 +116,14 @@ def test_mistakes_are_shown_as_they_are_the_worst_first(
     result = evaluate(trained, handwriting.images, handwriting.labels, torch.device("cpu"))
     mistakes = np.flatnonzero(result.answers != handwriting.labels)
     cards = cards_of(read_page(REPORT))
-    assert len(cards) == min(len(mistakes), evaluation.GALLERY)
+    assert len(cards) == min(len(mistakes), evaluation.MAX_MISTAKES)
     assert len(mistakes) == round(360 * (1 - value["accuracy"]))
     left = []
     for card in cards:
         number = int(card.one("h3").text.rpartition(" ")[2])
         label, answer = int(handwriting.labels[number]), int(result.answers[number])
         assert label != answer
-        assert card.one("h3").text == f"Taken for {answer}, is {label} · picture {number}"
+        assert card.one("h3").text == f"{answer} instead of {label} · image {number}"
         assert np.array_equal(card.one("img").picture(), handwriting.images[number])
         rows = [
             [cell.text for cell in row.inside if isinstance(cell, Element)]
@@ -137,7 +137,7 @@ def test_mistakes_are_shown_as_they_are_the_worst_first(
         left.append(result.probabilities[number, label])
     assert left == sorted(left)
 
-    monkeypatch.setattr(evaluation, "GALLERY", 3)
+    monkeypatch.setattr(evaluation, "MAX_MISTAKES", 3)
     run(*OPTDIGITS)
     page = read_page(REPORT)
     assert [card.one("h3").text for card in cards_of(page)] == [
@@ -169,8 +169,8 @@ def test_names_from_outside_are_text_and_nothing_else(
     check_page(page)
     assert not page.all("i")
     assert not page.all("b")
-    assert page.one("h1").text == "How right c\\n is"
-    assert "<h1>, &amp;. The weights are a<b>\\udcff/c\\n." in page.one("header").text
+    assert page.one("h1").text == "Evaluation of c\\n"
+    assert "<h1>, &amp;. Checkpoint: a<b>\\udcff/c\\n." in page.one("header").text
     named = [row[0] for row in page.table("Scores by class")]
     assert named[:3] == [SHOWN, "</style><b>", "{{ version }}"]
     assert SHOWN in [code.text for code in page.all("code")]
@@ -191,7 +191,7 @@ def test_a_network_without_mistakes_and_one_that_is_never_right(
         page = read_page(REPORT)
         check_page(page)
         assert bool(page.all("li", "card")) is (result.accuracy == 0)
-        assert ("There are none." in page.one("main").text) is (result.accuracy == 1)
+        assert ("No mistakes." in page.one("main").text) is (result.accuracy == 1)
 
 
 def test_predict_shows_each_picture_what_was_seen_and_the_answer(run: Run) -> None:
@@ -297,8 +297,8 @@ def test_quiet_says_nothing_of_the_report(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("7.png", "a report is no file named 7.png; name it report.html"),
-        ("report", "a report is no file named report; name it report.html"),
+        ("7.png", "7.png is not the name of an HTML page; name it report.html"),
+        ("report", "report is not the name of an HTML page; name it report.html"),
         ("folder.html", "cannot write folder.html: it is not a plain file; choose another place"),
         ("7.png/report.html", "cannot write 7.png/report.html: "),
     ],
@@ -384,7 +384,7 @@ def test_no_thumbnail_of_what_is_no_picture() -> None:
 )
 def test_wilsons_interval(right: int, count: int, expected: tuple[float, float]) -> None:
     """Where none is right, its upper end is z² / (count + z²)."""
-    assert likely_range(right, count) == pytest.approx(expected, abs=1e-4)
+    assert wilson_interval(right, count) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("low", [0, 0.3, 0.9, 0.97, 0.9952, 0.99885])

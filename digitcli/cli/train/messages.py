@@ -12,7 +12,7 @@ from digitcli.console.streams import print_note
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.errors import DivergedError, StoppedError
-from digitcli.core.evaluation.calibration import FEWEST
+from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
 from digitcli.core.training.callbacks.callback import Callback
 from digitcli.core.training.data import TrainingData
 from digitcli.text import visible
@@ -68,8 +68,10 @@ class StartNotes(Callback):
     def on_start(
         self, data: TrainingData, settings: Settings, resumed: TrainingState | None
     ) -> None:
-        if settings.validation is not None and settings.validation < FEWEST:
-            print_note(f"fewer than {FEWEST} images held out: the temperature is not fitted")
+        if settings.validation is not None and settings.validation < MIN_FIT_IMAGES:
+            print_note(
+                f"fewer than {MIN_FIT_IMAGES} images held out: the temperature is not fitted"
+            )
         if (size := settings.recipe.batch_size) < self._batch_size:
             print_note(
                 f"batch size reduced from {self._batch_size} to {size}: only "

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: calibration, coverage, and the temperature for both."""
+"""Calibration of probabilities: reliability, coverage, and temperature scaling."""
 
 import math
 from collections.abc import Sequence
@@ -10,155 +10,110 @@ import numpy.typing as npt
 from digitcli.core.recipes import TEMPERATURES
 
 BINS = 15
-"""Bins of equal width over 0..1, as Guo and others have them."""
+"""Number of bins of equal width over 0..1, as in Guo et al. (2017)."""
 
-MINIMUMS = (0.5, 0.9, 0.99)
-"""The probabilities at which coverage is reported."""
+THRESHOLDS = (0.5, 0.9, 0.99)
+"""Minimum probabilities at which coverage is reported."""
+
+MIN_FIT_IMAGES = 500
+"""Minimum number of images to fit a temperature on.
+
+Measured with a network of 98.2 % accuracy on the 10,000 test images of MNIST, where all images
+give 0.72: of 200 random subsets, nine in ten gave 0.57 to 0.81 with 500 images and anything from
+0.05 up with 100. Two in three subsets of 20 held no mistake, which fits the lowest temperature.
+"""
+
+_Z = 1.96
+"""Standard deviations on each side that hold 95 % of a normal distribution."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The answers whose probability is above ``low`` and at most ``high``; all but count in 0..1.
-
-    Attributes:
-        low: Lower edge.
-        high: Upper edge.
-        count: Answers in the bin.
-        probability: Their mean probability; None where there are none.
-        accuracy: Share of them that is right; None where there are none.
-    """
+    """The answers whose probability is above ``low`` and at most ``high``; shares are in 0..1."""
 
     low: float
     high: float
     count: int
-    probability: float | None
-    accuracy: float | None
+    probability: float | None  # mean of the answers; None in an empty bin
+    accuracy: float | None  # share of right answers; None in an empty bin
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far the probabilities of answers are from how often the answers are right.
+    """How well the probabilities of answers match how often the answers are right."""
 
-    Attributes:
-        ece: Expected calibration error in 0..1: the distance between mean probability and
-            accuracy of each bin, averaged over the answers.
-        bins: The reliability table, ``BINS`` rows from 0 to 1.
-    """
-
-    ece: float
-    bins: tuple[Bin, ...]
+    ece: float  # expected calibration error: mean over answers of |probability - accuracy| of bins
+    bins: tuple[Bin, ...]  # the reliability table, from 0 to 1
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is left where an answer must have a minimum probability.
-
-    Attributes:
-        min_probability: The minimum.
-        count: Answers that reach it.
-        coverage: Share of all answers that reaches it, in 0..1.
-        accuracy: Share of those that is right, in 0..1; None where there are none.
-    """
+    """The answers that reach a minimum probability; shares are in 0..1."""
 
     min_probability: float
     count: int
-    coverage: float
-    accuracy: float | None
+    coverage: float  # share of all answers
+    accuracy: float | None  # share of right answers; None if ``count`` is 0
 
 
 def calibration(
-    probabilities: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]
 ) -> Calibration:
-    """Compares the probabilities of answers with how often they are right.
+    """Computes the reliability table and the expected calibration error.
 
-    The measure is that of Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural
-    Networks", 2017, with 15 bins that are open below and closed above.
+    Both are those of Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks",
+    2017, with bins that are open below and closed above.
 
     Args:
-        probabilities: The probability of each answer, the most probable class; (count,), at
-            least one.
-        right: Whether the answer was right; (count,).
+        probabilities: Probability of each answer, the most probable class; (count,), not empty.
+        correct: True for each answer that is right; (count,).
     """
     edges = np.arange(BINS + 1) / BINS
     rows = np.searchsorted(edges[1:-1], probabilities, side="left")
     counts = np.bincount(rows, minlength=BINS)
     mass = np.bincount(rows, weights=probabilities, minlength=BINS)
-    hits = np.bincount(rows, weights=right, minlength=BINS)
+    hits = np.bincount(rows, weights=correct, minlength=BINS)
+    columns = (values.tolist() for values in (edges[:-1], edges[1:], counts, mass, hits))
     bins = tuple(
-        Bin(
-            low=float(edges[i]),
-            high=float(edges[i + 1]),
-            count=int(counts[i]),
-            probability=float(mass[i] / counts[i]) if counts[i] else None,
-            accuracy=float(hits[i] / counts[i]) if counts[i] else None,
-        )
-        for i in range(BINS)
+        Bin(low, high, count, m / count if count else None, h / count if count else None)
+        for low, high, count, m, h in zip(*columns, strict=True)
     )
     return Calibration(float(np.abs(hits - mass).sum() / len(probabilities)), bins)
 
 
 def coverage(
     probabilities: npt.NDArray[np.float64],
-    right: npt.NDArray[np.bool_],
-    minimums: Sequence[float] = MINIMUMS,
+    correct: npt.NDArray[np.bool_],
+    thresholds: Sequence[float] = THRESHOLDS,
 ) -> tuple[Coverage, ...]:
-    """Counts, for each minimum probability, the answers that reach it and how many are right.
-
-    Args:
-        probabilities: The probability of each answer; (count,), at least one.
-        right: Whether the answer was right; (count,).
-        minimums: Probabilities in 0..1.
-    """
+    """Computes coverage and accuracy at each threshold; the arrays are those of ``calibration``."""
     rows = []
-    for minimum in minimums:
-        kept = probabilities >= minimum  # as --min-probability has it
+    for threshold in thresholds:
+        kept = probabilities >= threshold  # the comparison of predict --min-probability
         count = int(kept.sum())
-        accuracy = float(right[kept].mean()) if count else None
-        rows.append(Coverage(minimum, count, count / len(probabilities), accuracy))
+        accuracy = float(correct[kept].mean()) if count else None
+        rows.append(Coverage(threshold, count, count / len(probabilities), accuracy))
     return tuple(rows)
 
 
-_Z = 1.96
-"""Standard deviations to either side that hold 95 % of a normal distribution."""
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of ``correct / count``, in 0..1; ``count`` is not 0.
 
-
-def likely_range(right: int, count: int) -> tuple[float, float]:
-    """Returns how far chance may have moved a share: its interval of 95 % confidence, in 0..1.
-
-    The interval is Wilson's ("Probable Inference, the Law of Succession, and Statistical
-    Inference", 1927), which holds for few answers too, and where all are right.
-
-    Args:
-        right: Answers that are right.
-        count: Answers, at least one.
+    Wilson's interval ("Probable Inference, the Law of Succession, and Statistical Inference",
+    1927) holds for small counts too, and for shares of 0 and 1.
     """
-    share, spread = right / count, _Z**2 / count
+    share, spread = correct / count, _Z**2 / count
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-FEWEST = 500
-"""Pictures that a temperature is fitted on at least.
+def choose_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:
+    """Returns ``fit_temperature``, or 1 if the images do not determine a temperature.
 
-Of a network that read 98.2 % of MNIST's test set, as many of its pictures, drawn 200 times, gave
-0.57 to 0.81 nine times in ten, where all 10,000 gave 0.72; 100 gave anything from 0.05 on, and of
-20 two draws in three had no mistake in them, which asks for the lowest temperature there is.
-"""
-
-
-def temperature_for(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:
-    """Fits a temperature where there is enough to fit it on.
-
-    Args:
-        logits: As for ``fit_temperature``.
-        labels: Likewise.
-
-    Returns:
-        What that finds; 1 for fewer than ``FEWEST`` pictures, and where it comes upon an end of
-        its range: then it is the pictures that say no more, and the true one is not known.
+    This is so for fewer than ``MIN_FIT_IMAGES``, and if the fit ends at a bound of its range.
     """
-    if len(labels) < FEWEST:
+    if len(labels) < MIN_FIT_IMAGES:
         return 1.0
     fitted = fit_temperature(logits, labels)
     return 1.0 if fitted in TEMPERATURES else fitted
@@ -167,59 +122,35 @@ def temperature_for(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> flo
 def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:
     """Finds the temperature T at which softmax(z / T) gives the labels the highest likelihood.
 
-    This is the temperature scaling of Guo and others (2017): it minimises the mean negative
-    log-likelihood. That is convex in 1 / T, so its one stationary point is found by Newton's
-    steps, with bisection where such a step would leave the bracket.
+    This is the temperature scaling of Guo et al. (2017): it minimises the mean negative
+    log-likelihood, which is convex in 1 / T, so that its derivative has one root.
 
     Args:
-        logits: Finite scores, shape (count, classes), at least one row. To say anything of other
-            pictures, they must come from pictures that the network was not trained on.
-        labels: The right classes, shape (count,).
+        logits: Finite scores, shape (count, classes), at least one row. Only those of images that
+            the network was not trained on give a temperature that holds for other images.
+        labels: Indices of the right classes, shape (count,).
 
     Returns:
-        T within ``TEMPERATURES``. Where the likelihood still rises at an end of that range, that
-        end: the lowest T where every answer is right, the highest where the scores are worse
-        than none. 1 where T makes no difference, as where each row's scores are all equal.
+        T within ``TEMPERATURES``. A bound of that range if the likelihood still rises there: the
+        lower one if every answer is right, the upper one if the scores are worse than none. 1 if
+        T makes no difference, for example if the scores of each row are equal.
     """
+    from scipy.optimize import brentq
+
     scores = np.asarray(logits, dtype=np.float64)
     gaps = scores - scores.max(axis=1, keepdims=True)
-    right = gaps[np.arange(len(labels)), labels]
+    target_gaps = gaps[np.arange(len(labels)), labels]
 
-    def slopes(sharpness: float) -> tuple[float, float]:
-        """Returns the first and second derivative of the mean loss by 1 / T."""
+    def slope(sharpness: float) -> float:
+        """Returns the derivative of the mean negative log-likelihood by 1 / T."""
         p = np.exp(sharpness * gaps)
         p /= p.sum(axis=1, keepdims=True)
-        mean = (p * gaps).sum(axis=1)
-        variance = (p * (gaps - mean[:, None]) ** 2).sum(axis=1)
-        return float((mean - right).mean()), float(variance.mean())
+        return float(((p * gaps).sum(axis=1) - target_gaps).mean())
 
     coldest, hottest = TEMPERATURES
-    low, high = 1 / hottest, 1 / coldest
-    slope, _ = slopes(low)
-    if slope >= 0:
-        return hottest if slope > 0 else 1.0
-    if slopes(high)[0] <= 0:  # 0 where all is so right that the loss underflows
+    at_hottest = slope(1 / hottest)
+    if at_hottest >= 0:
+        return hottest if at_hottest > 0 else 1.0
+    if slope(1 / coldest) <= 0:  # 0 if all answers are so sure and right that the loss underflows
         return coldest
-    sharpness = 1.0
-    for _ in range(_MOST_STEPS):
-        slope, curvature = slopes(sharpness)
-        if slope > 0:
-            high = sharpness
-        elif slope < 0:
-            low = sharpness
-        else:
-            break
-        following = sharpness - slope / curvature if curvature > 0 else low
-        if not low < following < high:
-            following = (low + high) / 2
-        if abs(following - sharpness) <= _CLOSE * sharpness:
-            break
-        sharpness = following
-    return 1 / sharpness
-
-
-_CLOSE = 1e-9
-"""Relative step at which the temperature is found, far below its statistical error."""
-
-_MOST_STEPS = 100
-"""More than bisection alone takes from the whole range down to ``_CLOSE``."""
+    return 1 / float(brentq(slope, 1 / hottest, 1 / coldest))

@@ -1,4 +1,4 @@
-"""Measuring a classifier: loss, accuracy, what it takes for what, and what its word is worth."""
+"""Evaluation of a checkpoint on labelled images: loss, accuracy, scores per class, calibration."""
 
 from dataclasses import dataclass, field
 
@@ -15,15 +15,7 @@ from digitcli.core.softmax import log_softmax
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is found; all but the support in 0..1.
-
-    Attributes:
-        name: The class.
-        precision: Of the pictures taken for this class, the share that is of it.
-        recall: Of the pictures of this class, the share taken for it.
-        f1: Harmonic mean of the two.
-        support: Pictures of this class.
-    """
+    """Precision, recall and F1 of a class, in 0..1, and its number of images."""
 
     name: str
     precision: float
@@ -34,34 +26,19 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a checkpoint scores on a data set.
+    """Scores of a checkpoint on a data set; shares are in 0..1."""
 
-    Attributes:
-        count: Pictures measured.
-        temperature: The checkpoint's, which all probabilities here are taken at.
-        loss: Mean cross-entropy in nats.
-        accuracy: Share whose most probable class is right, in 0..1.
-        top5_accuracy: Share whose class is among the five most probable, in 0..1.
-        per_class: A score per class.
-        confusion_matrix: int64 (classes, classes); rows are what a picture is, columns what it
-            was taken for.
-        calibration: How far probabilities are from accuracy.
-        coverage: What minimum probabilities leave.
-        answers: What each picture was taken for, int64 (count,), indices of classes.
-        probabilities: Of every class for each picture, float64 (count, classes).
-    """
-
-    count: int
-    temperature: float
-    loss: float
+    count: int  # number of images
+    temperature: float  # of the checkpoint; loss and probabilities are computed at it
+    loss: float  # mean cross-entropy in nats
     accuracy: float
-    top5_accuracy: float
+    top5_accuracy: float  # share of images whose class is among the five most probable
     per_class: tuple[ClassScore, ...]
-    confusion_matrix: npt.NDArray[np.int64]
+    confusion_matrix: npt.NDArray[np.int64]  # (true classes, predicted classes)
     calibration: Calibration
     coverage: tuple[Coverage, ...]
-    answers: npt.NDArray[np.int64] = field(repr=False)
-    probabilities: npt.NDArray[np.float64] = field(repr=False)
+    answers: npt.NDArray[np.int64] = field(repr=False)  # (count,), predicted classes
+    probabilities: npt.NDArray[np.float64] = field(repr=False)  # (count, classes)
 
 
 def evaluate(
@@ -70,28 +47,22 @@ def evaluate(
     labels: npt.NDArray[np.int64],
     device: torch.device,
 ) -> Evaluation:
-    """Measures a checkpoint on labelled pictures.
+    """Evaluates a checkpoint on images, uint8 (count, 28, 28), at least one.
 
-    Args:
-        checkpoint: Weights and metadata.
-        images: uint8 (count, 28, 28), at least one.
-        labels: int64 (count,), indices into the checkpoint's classes.
-        device: Where the network runs.
+    ``labels`` are indices of the checkpoint's classes, int64 (count,).
     """
     metadata = checkpoint.metadata
     network = load_mlp(checkpoint.weights, device)
     x = normalize(images, metadata.mean, metadata.std, device)
     logits = compute_logits(network, x).cpu()
-    target = torch.from_numpy(labels)
     top = logits.topk(min(5, len(metadata.classes)), dim=1).indices
-    hits = top == target[:, None]
-    right = hits[:, 0].numpy()
+    hits = top == torch.from_numpy(labels)[:, None]
+    predicted, correct = top[:, 0].numpy(), hits[:, 0].numpy()
     log_probabilities = log_softmax(logits.double().numpy() / metadata.temperature)
     probabilities = np.exp(log_probabilities)
-    chosen = probabilities.max(axis=1)
+    confidences = probabilities.max(axis=1)
 
     indices = np.arange(len(metadata.classes))
-    predicted = top[:, 0].numpy()
     scores = precision_recall_fscore_support(
         labels, predicted, labels=indices, average=None, zero_division=0
     )
@@ -99,15 +70,15 @@ def evaluate(
         count=len(labels),
         temperature=metadata.temperature,
         loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        accuracy=float(right.mean()),
+        accuracy=float(correct.mean()),
         top5_accuracy=hits.any(dim=1).double().mean().item(),
         per_class=tuple(
             ClassScore(name, float(precision), float(recall), float(f1), int(support))
             for name, precision, recall, f1, support in zip(metadata.classes, *scores, strict=True)
         ),
         confusion_matrix=confusion_matrix(labels, predicted, labels=indices),
-        calibration=calibration(chosen, right),
-        coverage=coverage(chosen, right),
+        calibration=calibration(confidences, correct),
+        coverage=coverage(confidences, correct),
         answers=predicted,
         probabilities=probabilities,
     )

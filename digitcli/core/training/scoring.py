@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from digitcli.core.checkpointing.checkpoint import Weights
-from digitcli.core.evaluation.calibration import temperature_for
+from digitcli.core.evaluation.calibration import choose_temperature
 from digitcli.core.model import (
     MLP,
     compute_logits,
@@ -67,5 +67,5 @@ class Scorer:
         accuracy = float((logits.argmax(axis=1) == data.scored_labels).mean())
         temperature = self._recipe.temperature  # nothing is fitted on a test set
         if data.scored_on == "validation":
-            temperature = temperature_for(logits, data.scored_labels)
+            temperature = choose_temperature(logits, data.scored_labels)
         return Score(weights, accuracy, temperature)

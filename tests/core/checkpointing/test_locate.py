@@ -24,7 +24,7 @@ from digitcli.core.checkpointing.metadata import EpochPoint
 LATEST = Path("checkpoints/latest.safetensors")
 
 
-OWN_NOTE = "digitcli: using digitcli's own weights\n"
+OWN_NOTE = "digitcli: using the bundled weights\n"
 
 
 def always(digit: int, network: Checkpoint, path: Path) -> Path:

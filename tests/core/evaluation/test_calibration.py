@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from digitcli.core.evaluation.calibration import (
-    FEWEST,
+    MIN_FIT_IMAGES,
     calibration,
+    choose_temperature,
     coverage,
     fit_temperature,
-    temperature_for,
 )
 from digitcli.core.recipes import TEMPERATURES
 from digitcli.core.softmax import log_softmax, softmax
@@ -96,9 +96,9 @@ def test_the_ends_of_the_range() -> None:
 
 
 def test_what_says_too_little_is_not_fitted() -> None:
-    logits = some_logits(FEWEST)
+    logits = some_logits(MIN_FIT_IMAGES)
     labels = drawn(logits, 2)
-    assert temperature_for(logits, labels) == fit_temperature(logits, labels) != 1
-    assert temperature_for(logits[1:], labels[1:]) == 1
-    assert temperature_for(logits, logits.argmax(axis=1)) == 1  # all are right
-    assert temperature_for(logits, logits.argmin(axis=1)) == 1
+    assert choose_temperature(logits, labels) == fit_temperature(logits, labels) != 1
+    assert choose_temperature(logits[1:], labels[1:]) == 1
+    assert choose_temperature(logits, logits.argmax(axis=1)) == 1  # all are right
+    assert choose_temperature(logits, logits.argmin(axis=1)) == 1

@@ -10,7 +10,7 @@ from drawn_digits import draw_digit, drawn_pictures, save_digit
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError, NotAPictureError, PictureError
-from digitcli.core.evaluation.ood import doubt
+from digitcli.core.evaluation.ood import ood_warning
 
 DIGITS, _ = drawn_pictures(10, 1)
 
@@ -24,40 +24,40 @@ def side_by_side(path: str, *digits: int) -> None:
 
 def test_a_sure_answer_to_one_digit_is_not_doubted() -> None:
     for digit in DIGITS:
-        assert doubt(digit, 0, 0.9) is None
-        assert doubt(digit, 0, 0.6) is None
+        assert ood_warning(digit, 0, 0.9) is None
+        assert ood_warning(digit, 0, 0.6) is None
 
 
 def test_what_is_doubted() -> None:
     block = np.zeros((28, 28), np.uint8)
     block[4:24, 4:24] = 255
-    assert "2 separate shapes" in (doubt(DIGITS[3], 1, 0.99) or "")
-    assert "5 separate shapes" in (doubt(DIGITS[3], 4, 0.99) or "")
-    assert "too full of ink" in (doubt(block, 0, 0.99) or "")
-    assert "does not look like one digit" in (doubt(DIGITS[3], 0, 0.59) or "")
-    assert doubt(block // 2, 0, 0.99) is None  # faint ink does not fill
+    assert "2 separate shapes" in (ood_warning(DIGITS[3], 1, 0.99) or "")
+    assert "5 separate shapes" in (ood_warning(DIGITS[3], 4, 0.99) or "")
+    assert "too full of ink" in (ood_warning(block, 0, 0.99) or "")
+    assert "does not look like one digit" in (ood_warning(DIGITS[3], 0, 0.59) or "")
+    assert ood_warning(block // 2, 0, 0.99) is None  # faint ink does not fill
     block[4:24, 4:14] = 0
-    assert doubt(block, 0, 0.99) is None
+    assert ood_warning(block, 0, 0.99) is None
 
 
 def test_other_classes_than_digits_are_doubted_by_their_probability_alone() -> None:
     full = np.full((28, 28), 255, np.uint8)
-    assert doubt(full, 0, 0.99, ("Bag", "Coat")) is None
-    assert doubt(full, 0, 0.59, ("Bag", "Coat")) == "the answer is unsure"
-    assert "2 separate shapes" in (doubt(full, 1, 0.99, ("A", "B")) or "")
-    assert "too full of ink" in (doubt(full, 0, 0.99, ("3", "5")) or "")
+    assert ood_warning(full, 0, 0.99, ("Bag", "Coat")) is None
+    assert ood_warning(full, 0, 0.59, ("Bag", "Coat")) == "the answer is unsure"
+    assert "2 separate shapes" in (ood_warning(full, 1, 0.99, ("A", "B")) or "")
+    assert "too full of ink" in (ood_warning(full, 0, 0.99, ("3", "5")) or "")
 
 
 def test_a_filled_shape_is_doubted_unless_the_answer_is_sure() -> None:
     y, x = np.mgrid[:28, :28] - 13.5
     ellipse = (255 * ((x / 5) ** 2 + (y / 10) ** 2 < 1)).astype(np.uint8)  # which looks like a 1
-    assert doubt(ellipse, 0, 0.9) == "it is a filled shape rather than strokes"
-    assert doubt(ellipse, 0, 0.995) is None
+    assert ood_warning(ellipse, 0, 0.9) == "it is a filled shape rather than strokes"
+    assert ood_warning(ellipse, 0, 0.995) is None
     stroke = (255 * ((np.abs(x) < 3) & (np.abs(y) < 10))).astype(np.uint8)
-    assert doubt(stroke, 0, 0.9) is None
+    assert ood_warning(stroke, 0, 0.9) is None
     ring = (255 * (np.abs(np.hypot(x, y) - 7) < 2.5)).astype(np.uint8)
-    assert doubt(ring, 0, 0.9) is None
-    assert doubt(np.zeros((28, 28), np.uint8), 0, 0.9) is None
+    assert ood_warning(ring, 0, 0.9) is None
+    assert ood_warning(np.zeros((28, 28), np.uint8), 0, 0.9) is None
 
 
 @pytest.mark.usefixtures("checkpoint")

@@ -15,7 +15,7 @@ from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint, layer_si
 from digitcli.core.device import choose_device
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DigitcliError
-from digitcli.core.evaluation.calibration import FEWEST, calibration, fit_temperature
+from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES, calibration, fit_temperature
 from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward, probabilities
 from digitcli.core.model import (
@@ -313,7 +313,7 @@ def test_only_validation_fits_the_temperature(data: TrainingData) -> None:
     tested = run_training(data, recipe, log_every=300, command="a b")
     assert tested.checkpoint.metadata.temperature == 1.5
     assert tested.checkpoint.metadata.command == "a b"
-    images, labels = drawn_pictures(FEWEST, 8)
+    images, labels = drawn_pictures(MIN_FIT_IMAGES, 8)
     labels[::10] = 0  # so that there is something to fit
     held = replace(
         data,
