@@ -56,7 +56,7 @@ class CommandGroup(TyperGroup):
             self._use_plain_help()
         try:
             code = super().main(*args, **options | {"standalone_mode": False})  # returns
-        except StoppedError as stopped:  # not an error: the message says how to resume
+        except StoppedError as stopped:  # not an error; the message is how to resume
             print_note(visible(str(stopped)))
             sys.exit(stopped.exit_code)
         except DigitcliError as error:

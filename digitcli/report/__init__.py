@@ -1,1 +1,1 @@
-"""What is looked at afterwards: pages for a browser, and the curve of a run."""
+"""Files to look at: pages for a browser, the curve of a run, drawings of the preparation."""
