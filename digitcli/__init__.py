@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from digitcli.classifier import Classifier
+    from digitcli.classifier import Box, Classifier, PlacedDigit, Prediction, Reading
     from digitcli.core.errors import (
         BlankPictureError,
         CheckpointError,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         NotAPictureError,
         PictureError,
     )
-    from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
 else:
 
     def __getattr__(name: str) -> object:

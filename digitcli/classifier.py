@@ -14,7 +14,7 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.evaluation.ood import doubt
 from digitcli.core.inference import forward, probabilities
-from digitcli.data.arrays import Gray
+from digitcli.data.arrays import Box, Gray
 from digitcli.data.images.inputs import PictureLike, as_source
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.pipeline import ImageSource, prepare_all
@@ -22,7 +22,7 @@ from digitcli.data.preprocessing.full_frame import WHOLE, prepare_whole
 from digitcli.data.preprocessing.mnist_form import Digit, Prepare, prepare
 from digitcli.data.segmentation.oversegment import find_parts
 from digitcli.data.segmentation.viterbi import SegmentedDigit, read_page
-from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
+from digitcli.predictions import PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
 

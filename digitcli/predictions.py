@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.evaluation.ood import DIGITS
+from digitcli.data.arrays import Box
 
 UNSURE = "?"
 """Stands for a class that is not sure enough."""
@@ -55,15 +55,6 @@ class Prediction:
     def sure_text(self, minimum: float) -> str:
         """Returns the label, or ``?`` where the answer is not sure enough."""
         return self.label if self.reaches(minimum) else UNSURE
-
-
-class Box(NamedTuple):
-    """A place in a picture, in its pixels, as it is seen upright; the last two are exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 @dataclass(frozen=True)
