@@ -29,7 +29,7 @@ EXAMPLES = examples(
     "digitcli predict scans/ --json | jq .digit",
     "curl -s https://example.org/7.png | digitcli predict --quiet -",
     "digitcli predict *.jpg --min-probability 0.9",
-    "digitcli predict --split postcode.jpg --json | jq .text",
+    "digitcli predict --multi postcode.jpg --json | jq .text",
     "digitcli predict photo.jpg --show-steps steps.png",
     "digitcli predict scans/ --report report.html",
     "find . -name '*.png' -print0 | digitcli predict --files-from -",
@@ -54,10 +54,10 @@ def predict(
             help="Take names from a file (- for standard input), parted by newlines or NULs.",
         ),
     ] = None,
-    split: Annotated[
+    multi: Annotated[
         bool,
         typer.Option(
-            "--split",
+            "--multi",
             metavar="",
             help="Read all digits of a picture, as a string with their places.",
         ),
@@ -79,7 +79,7 @@ def predict(
         typer.Option(
             parser=file,
             metavar="FILE",
-            help="Draw how the one picture was prepared, or where --split found its digits.",
+            help="Draw how the one picture was prepared, or where --multi found its digits.",
         ),
     ] = None,
     max_pixels: Annotated[
@@ -105,7 +105,7 @@ def predict(
     checkpoint: CheckpointFile = None,
     json: Json = False,
 ) -> int:
-    """Read the handwritten digit in each picture, or with --split all its digits.
+    """Read the handwritten digit in each picture, or with --multi all its digits.
 
     A picture is prepared as MNIST was: ink made light on black, cropped,
     fitted into 20x20 pixels, and centred by mass in 28x28.
@@ -118,7 +118,7 @@ def predict(
     from digitcli.data.images.pipeline import ImageSource
     from digitcli.text import visible
 
-    _check_forms(json=json, quiet=quiet, split=split, top=top)
+    _check_forms(json=json, quiet=quiet, multi=multi, top=top)
     _check_sources(images or [], files_from)
     if show_steps is not None:
         _check_steps(images or [], files_from, show_steps)
@@ -135,11 +135,11 @@ def predict(
         blank += isinstance(error, BlankPictureError)
 
     read: Callable[..., Iterator[tuple[ImageSource, Answer]]] = (
-        classifier.read_sources if split else classifier.predict_sources
+        classifier.read_sources if multi else classifier.predict_sources
     )
     latest: tuple[ImageSource, Answer] | None = None
     display = _display(
-        classifier, split=split, as_json=json, quiet=quiet, minimum=min_probability, top=top
+        classifier, multi=multi, as_json=json, quiet=quiet, minimum=min_probability, top=top
     )
     with display:
         sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
@@ -166,22 +166,22 @@ def predict(
     if show_steps is not None and latest is not None:
         from digitcli.cli.show_steps import draw_answer
 
-        draw_answer(classifier, *latest, show_steps, max_pixels, split=split)
+        draw_answer(classifier, *latest, show_steps, max_pixels, multi=multi)
     if failed and not answered and not blank:
         return 2
     return 1 if failed or doubtful else 0
 
 
-def _check_forms(*, json: bool, quiet: bool, split: bool, top: int | None) -> None:
+def _check_forms(*, json: bool, quiet: bool, multi: bool, top: int | None) -> None:
     from digitcli.core.errors import DigitcliError
 
     if json and quiet:
         raise DigitcliError("--json and --quiet exclude each other", "give one of them")
     if quiet and top is not None:
         raise DigitcliError("--quiet and --top exclude each other", "give one of them")
-    if split and top is not None:
+    if multi and top is not None:
         raise DigitcliError(
-            "--split and --top exclude each other", "--json tells every probability of each digit"
+            "--multi and --top exclude each other", "--json tells every probability of each digit"
         )
 
 
@@ -214,7 +214,7 @@ def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
 def _display(
     classifier: "Classifier",
     *,
-    split: bool,
+    multi: bool,
     as_json: bool,
     quiet: bool,
     minimum: float,
@@ -223,7 +223,7 @@ def _display(
     from digitcli.console.prediction import PredictionDisplay
     from digitcli.console.reading import ReadingDisplay
 
-    if split:
+    if multi:
         return ReadingDisplay(classifier, as_json=as_json, quiet=quiet, minimum=minimum)
     return PredictionDisplay(classifier, as_json=as_json, quiet=quiet, minimum=minimum, top=top)
 

@@ -20,7 +20,7 @@ def draw_answer(
     path: Path,
     max_pixels: int,
     *,
-    split: bool,
+    multi: bool,
 ) -> None:
     """Draws how a picture was prepared, as far as that went, or where its digits were found.
 
@@ -30,7 +30,7 @@ def draw_answer(
         answer: What it was read as. Of a fault nothing more is told here than was with the answer.
         path: The drawing's file.
         max_pixels: Pixels that may be decoded of the picture.
-        split: Whether several digits were looked for in it.
+        multi: Whether several digits were looked for in it.
 
     Raises:
         PictureError: It was read, and cannot be any more.
@@ -40,7 +40,7 @@ def draw_answer(
         return  # it could not be decoded
     try:
         grey = read_picture(Path(source.name), max_pixels)
-        if split:
+        if multi:
             _draw_places(grey, source, answer, path)
         else:
             _draw_steps(classifier, grey, path)

@@ -142,7 +142,7 @@ class PredictionDisplay(AnswerDisplay["Prediction"]):
 
     def _warning(self, answer: "Prediction") -> str | None:
         warning = answer.warning
-        return f"{warning}; --split reads them all" if warning and answer.others else warning
+        return f"{warning}; --multi reads them all" if warning and answer.others else warning
 
     def _print(self, path: str, answer: "Prediction") -> None:
         label = answer.sure_text(self._minimum)

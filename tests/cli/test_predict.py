@@ -175,7 +175,7 @@ def test_what_is_less_than_one_is_never_rounded_to_it(run: Run) -> None:
     assert 0.99995 < probability < 1
     assert run("predict", *flags).stdout == "7.png\t7\t0.9999\n"
     assert run("predict", *flags, "--min-probability", "1").stdout == "7.png\t?\t0.9999\n"
-    assert run("predict", *flags, "--split").stdout == "7.png\t7\t0.9999\t0.9999\n"
+    assert run("predict", *flags, "--multi").stdout == "7.png\t7\t0.9999\t0.9999\n"
     assert [below_one(p) for p in (0.5, 0.99992, 1 - 1e-12, 1)] == [0.5, 0.9999, 0.9999, 1]
 
 
