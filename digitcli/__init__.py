@@ -7,7 +7,7 @@
 
 from typing import TYPE_CHECKING
 
-from digitcli._version import __version__
+from digitcli._version import __version__ as __version__
 
 __all__ = [
     "BlankPictureError",
@@ -20,7 +20,6 @@ __all__ = [
     "PlacedDigit",
     "Prediction",
     "Reading",
-    "__version__",
 ]
 
 if TYPE_CHECKING:

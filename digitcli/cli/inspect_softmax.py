@@ -152,12 +152,12 @@ def _read(classifier: "Classifier", image: str) -> "Prediction":
     from digitcli.core.errors import PictureError
     from digitcli.data.images.decode import read_stream
     from digitcli.data.images.limits import MAX_PIXELS
-    from digitcli.data.images.pipeline import ImageSource
+    from digitcli.data.images.source import ImageSource
     from digitcli.text import visible
 
     content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
     source = ImageSource(image, content)
-    ((_, answer),) = classifier.predict_sources([source])
+    ((_, answer),) = classifier.predict_sources([[source]])
     if isinstance(answer, PictureError):
         raise answer.of(image)
     if answer.warning is not None:

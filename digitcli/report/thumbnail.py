@@ -1,4 +1,4 @@
-"""A user's picture as a person would know it again: small, upright, in its own colours."""
+"""A small version of a user's image: upright, in its own colours."""
 
 import io
 from pathlib import Path
@@ -7,42 +7,39 @@ import numpy as np
 from PIL import Image
 
 from digitcli.core.errors import PictureError
-from digitcli.data.images.grayscale import as_grey, read_upright
+from digitcli.data.images.decode import OpenImage
+from digitcli.data.images.grayscale import to_gray
+from digitcli.data.images.limits import MAX_PIXELS
 
 SIDE = 256
-"""Pixels of the longer side at most: sharp where it is shown half as large."""
-
-_QUALITY = 80
+"""Maximum pixels of the longer side; the page shows it half as large, so it is sharp."""
 
 
 def thumbnail(source: Path | bytes) -> bytes | None:
-    """Makes a small picture of a picture.
+    """Returns a PNG of a small image, or a JPEG of one that was reduced; None if unreadable.
 
     Args:
-        source: A file, or a file's content.
-
-    Returns:
-        The content of a PNG file, where nothing had to be reduced, or of a JPEG file; None where
-        the picture cannot be read.
+        source: A file, or the content of a file.
     """
     try:
-        image = _plain(read_upright(source))
+        with OpenImage(source, MAX_PIXELS) as opened:
+            image = _displayable(opened.decode())
     except PictureError:
         return None
     small = max(image.size) <= SIDE
     if not small:
         image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     file = io.BytesIO()
-    image.save(file, "PNG" if small else "JPEG", quality=_QUALITY, optimize=True)
+    image.save(file, "PNG" if small else "JPEG", quality=80, optimize=True)
     return file.getvalue()
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Brings a picture to a mode that browsers show.
+def _displayable(image: Image.Image) -> Image.Image:
+    """Converts an image to a mode that browsers show.
 
-    Where that takes a decision, it is the one that ``predict`` takes: what 16 bits mean, and what
-    paper is under a transparent picture. Such are grey.
+    16-bit and transparent images become grayscale as in ``predict``, so that values and background
+    are interpreted the same way.
     """
     if image.mode.startswith(("I", "F")) or image.has_transparency_data:
-        return Image.fromarray(np.rint(as_grey(image) * 255).astype(np.uint8))
+        return Image.fromarray(np.rint(to_gray(image) * 255).astype(np.uint8))
     return image.convert("L" if image.mode in ("1", "L") else "RGB")

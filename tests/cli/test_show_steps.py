@@ -9,7 +9,7 @@ from drawn_digits import as_grey, draw_digit, save_digit
 from PIL import Image
 
 from digitcli.data.preprocessing.mnist_form import prepare
-from digitcli.report.step_drawing import Steps
+from digitcli.report.drawings import Steps
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

@@ -248,7 +248,7 @@ def test_predict_shows_each_picture_what_was_seen_and_the_answer(run: Run) -> No
 def test_of_many_pictures_those_are_shown_that_need_to_be_looked_at(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gallery, "MOST", 4)
+    monkeypatch.setattr(gallery, "MAX_SHOWN", 4)
     for i in range(10):
         save_digit(Path(f"in/{i}.png"), i)
     Image.new("L", (40, 40), 200).save("in/5b.png")

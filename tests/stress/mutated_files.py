@@ -40,7 +40,7 @@ from digitcli.classifier import Classifier, Prediction  # noqa: E402
 from digitcli.console.prediction import PredictionDisplay  # noqa: E402
 from digitcli.core.errors import CheckpointError, PictureError  # noqa: E402
 from digitcli.data.images.limits import MAX_PIXELS  # noqa: E402
-from digitcli.data.images.pipeline import ImageSource  # noqa: E402
+from digitcli.data.images.source import ImageSource  # noqa: E402
 
 SECONDS, MEGABYTES = 5.0, 512
 GIVEN_UP = 60.0
@@ -88,7 +88,7 @@ def feed_picture(data: bytes, folder: Path, classifier: Classifier) -> str:
     """Does with a picture what the command does; returns what came of it."""
     path = folder / "picture"
     path.write_bytes(data)
-    ((_, answer),) = classifier.predict_sources([ImageSource(str(path), path)])
+    ((_, answer),) = classifier.predict_sources([[ImageSource(str(path), path)]])
     if isinstance(answer, PictureError):
         _check_words(str(answer.of(str(path))))
         return "refused"

@@ -1,4 +1,4 @@
-"""What a program may hand over as a picture: a file, its content, a Pillow picture, an array."""
+"""Images that a program passes in: a path, the content of a file, a Pillow image, an array."""
 
 import os
 from pathlib import Path
@@ -10,15 +10,15 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError, reason
 from digitcli.data.arrays import Gray
-from digitcli.data.images.grayscale import grey_of
-from digitcli.data.images.pipeline import ImageSource
+from digitcli.data.images.grayscale import gray_and_size
+from digitcli.data.images.source import ImageSource
 
 
 class Readable(Protocol):
-    """A file that is open in binary mode, or anything else that ``read`` empties."""
+    """A file open in binary mode, or any object with such a ``read``."""
 
     def read(self) -> bytes:
-        """Returns all that is left in it."""
+        """Returns all remaining bytes."""
         ...
 
 
@@ -32,20 +32,17 @@ PictureLike = (
     | Image.Image
     | npt.NDArray[Any]
 )
-"""A path, a file's content, an open file, a Pillow picture, or an array as ``grey_array`` takes."""
+"""A path, the content of a file, an open file, a Pillow image, or an array (``array_to_gray``)."""
 
 
 def as_source(picture: PictureLike) -> ImageSource:
-    """Takes a picture in, so that it can be prepared later whatever becomes of the caller's object.
-
-    Open files are read and Pillow pictures decoded here. What is wrong with the picture is put in
-    its place.
+    """Converts an image at once, so that the caller may reuse its file or its buffer.
 
     Returns:
-        A source, named by the path where there is one, else "".
+        A source named by the path, or "" if there is none; with its error if it cannot be read.
 
     Raises:
-        TypeError: This is nothing that a picture can be in.
+        TypeError: ``picture`` has none of the types of an image.
     """
     if isinstance(picture, str | os.PathLike):
         path = os.fspath(picture)
@@ -54,29 +51,29 @@ def as_source(picture: PictureLike) -> ImageSource:
         return ImageSource("", bytes(picture))
     try:
         if isinstance(picture, Image.Image):
-            grey, size = grey_of(picture)
-            return ImageSource("", grey, size=size)
+            gray, size = gray_and_size(picture)
+            return ImageSource("", gray, size=size)
         if isinstance(picture, np.ndarray):
-            return ImageSource("", grey_array(picture), size=picture.shape[1::-1])
+            return ImageSource("", array_to_gray(picture), size=picture.shape[1::-1])
         if hasattr(picture, "read"):
             return ImageSource("", _read(picture))
     except PictureError as error:
-        return ImageSource("", error)
+        return ImageSource("", b"", error=error)
     raise TypeError(
         "a picture is a path, bytes, an open file, a Pillow picture or a NumPy array, "
         f"not {type(picture).__name__}"
     )
 
 
-def grey_array(array: npt.NDArray[Any]) -> Gray:
-    """Makes an array's picture grey, as ``read_picture`` does with a file.
+def array_to_gray(array: npt.NDArray[Any]) -> Gray:
+    """Converts an array to grayscale, as ``read_gray`` does a file.
 
     Args:
-        array: (height, width) or (height, width, channels), of grey (1), grey and alpha (2), RGB
+        array: (height, width) or (height, width, channels), of gray (1), gray and alpha (2), RGB
             (3) or RGBA (4). uint8; bool, True for white; or floats in 0..1, rounded to 8 bits.
 
     Raises:
-        PictureError: The shape, the type or a value is another.
+        PictureError: The array has another shape or type, or a value out of range.
     """
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -97,8 +94,8 @@ def grey_array(array: npt.NDArray[Any]) -> Gray:
         raise PictureError(
             f"an array of {array.dtype} is no picture", "give uint8, bool, or floats in 0..1"
         )
-    grey, _ = grey_of(Image.fromarray(levels))
-    return grey
+    gray, _ = gray_and_size(Image.fromarray(levels))
+    return gray
 
 
 def _read(file: Readable) -> bytes:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError
 from digitcli.data.images.discover import find_files
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 
 
 def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
@@ -24,7 +24,7 @@ EXPECTED = prepared(as_grey(SEVEN)).astype(float)
 
 
 def difference(data: bytes) -> float:
-    return float(np.abs(prepared(read_picture(data)) - EXPECTED).mean())
+    return float(np.abs(prepared(read_gray(data)) - EXPECTED).mean())
 
 
 @pytest.mark.parametrize("format_", ["PNG", "GIF", "BMP", "PPM", "TIFF", "JPEG2000", "ICO"])
@@ -105,13 +105,13 @@ def test_mnist_form_passes_unchanged_through_a_file() -> None:
     for picture in drawn_pictures(20, 5)[0]:
         for mode in ("L", "RGB", "RGBA", "P"):
             data = encoded(Image.fromarray(picture).convert(mode), "PNG")
-            assert np.array_equal(prepared(read_picture(data)), picture)
+            assert np.array_equal(prepared(read_gray(data)), picture)
 
 
 def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
     path = tmp_path / "seven.txt"
     path.write_bytes(encoded(SEVEN, "PNG"))
-    assert np.array_equal(prepared(read_picture(path)), EXPECTED)
+    assert np.array_equal(prepared(read_gray(path)), EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
 )
 def test_what_is_no_sound_picture(data: bytes, problem: str) -> None:
     with pytest.raises(PictureError, match=problem):
-        read_picture(data)
+        read_gray(data)
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="No such file"):
-        read_picture(tmp_path / "missing.png")
+        read_gray(tmp_path / "missing.png")
     with pytest.raises(PictureError, match="not a file"):
-        read_picture(tmp_path)
+        read_gray(tmp_path)
 
 
 def test_folders_are_searched_in_order(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_values_that_are_no_numbers(value: float) -> None:
     grey = np.full((50, 50), 1.0, np.float32)
     grey[10:40, 20:30] = value
     with pytest.raises(PictureError, match="no numbers"):
-        read_picture(encoded(Image.fromarray(grey), "TIFF"))
+        read_gray(encoded(Image.fromarray(grey), "TIFF"))
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "I;16", "RGBA", "LA"])
@@ -163,7 +163,7 @@ def test_large_pictures_of_every_mode(mode: str) -> None:
         if mode == "I;16"
         else large.convert(mode)
     )
-    grey = read_picture(encoded(image, "PNG"))
+    grey = read_gray(encoded(image, "PNG"))
     assert max(grey.shape) <= 1000
     assert np.abs(prepared(grey) - EXPECTED).mean() < 6
 

@@ -18,10 +18,11 @@ from mutations import mutated, real_pictures
 from PIL import Image
 
 from digitcli.core.errors import PictureError
-from digitcli.data.images.decode import OpenPicture
+from digitcli.data.images.decode import OpenImage
 from digitcli.data.images.discover import find_files
-from digitcli.data.images.grayscale import read_picture
-from digitcli.data.images.pipeline import ImageSource, prepare_all
+from digitcli.data.images.grayscale import read_gray
+from digitcli.data.images.pipeline import prepare_all
+from digitcli.data.images.source import ImageSource
 from digitcli.data.preprocessing.mnist_form import prepare
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
@@ -54,7 +55,7 @@ def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
 def problem(data: bytes, max_pixels: int = 100_000_000) -> str:
     """Returns what is told of a picture that cannot be read."""
     with pytest.raises(PictureError) as caught:
-        read_picture(data, max_pixels)
+        read_gray(data, max_pixels)
     assert len(str(caught.value)) < 300
     return str(caught.value)
 
@@ -93,13 +94,13 @@ def test_formats_that_cost_more_have_a_share_of_the_pixels(format_: str, share: 
     assert "its 3,000,000 pixels cost as much memory or time as" in told
     wanted = int(told.split()[-1])
     assert wanted == pytest.approx(3_000_000 * share, rel=0.1)
-    with OpenPicture(data, wanted) as picture:
+    with OpenImage(data, wanted) as picture:
         assert picture.cost <= 4 * wanted + 2**20
 
 
 def test_of_a_large_jpeg_what_is_decoded_counts() -> None:
     data = encoded(Image.new("RGB", (8000, 6000)), "JPEG")
-    with OpenPicture(data, 48_000_000) as picture:  # 2000x1500 of them, and half of that in the end
+    with OpenImage(data, 48_000_000) as picture:  # 2000x1500 of them, and half of that in the end
         assert picture.cost < 50_000_000  # so that several are read at once
         picture.decode()
         assert picture.size == (8000, 6000)
@@ -125,14 +126,14 @@ def test_truncated_pictures_do_not_stay_in_memory(tmp_path: Path) -> None:
 def test_a_jpeg_of_a_thousand_passes_is_refused() -> None:
     whole = encoded(Image.new("L", (4000, 4000), 200), "JPEG", progressive=True)
     last = whole[whole.rfind(b"\xff\xda") : -2]
-    assert read_picture(whole).shape == (1000, 1000)
+    assert read_gray(whole).shape == (1000, 1000)
     assert "it is drawn in 1,006 passes or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
 
 
 def test_passes_of_a_preview_or_of_what_follows_are_not_counted() -> None:
     photo = encoded(draw_digit(7, size=900), "JPEG")
     preview = b"\xff\xe5" + struct.pack(">H", 2 + 40_000) + b"\xff\xda\0\2" * 10_000
-    assert read_picture(photo[:2] + preview + photo[2:] + b"\xff\xda\0\2" * 10_000).shape
+    assert read_gray(photo[:2] + preview + photo[2:] + b"\xff\xda\0\2" * 10_000).shape
 
 
 @pytest.mark.parametrize("part", [b"\xff\xec\0\2", b"\0"])
@@ -169,7 +170,7 @@ def test_a_gif_whose_frame_is_larger_than_it(frame: tuple[int, int]) -> None:
 def test_broken_exif_does_not_spoil_a_picture() -> None:
     for exif in (b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 500, b"", b"\0"):
         photo = encoded(draw_digit(7, size=200), "JPEG", exif=b"Exif\0\0" + exif)
-        assert read_picture(photo).shape == (200, 200)
+        assert read_gray(photo).shape == (200, 200)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (100_000, 1), (1, 100_000), (100_000, 3), (2, 30_000)])
@@ -188,11 +189,11 @@ def test_pictures_of_extreme_shapes(run: Run, size: tuple[int, int], inked: bool
 def test_values_whose_range_float32_does_not_hold() -> None:
     values = np.full((60, 60), 3e38, np.float32)
     values[10:50, 25:35] = -3e38
-    grey = read_picture(encoded(Image.fromarray(values), "TIFF"))
+    grey = read_gray(encoded(Image.fromarray(values), "TIFF"))
     assert (grey.min(), grey.max()) == (0, 1)
     assert prepare(grey).picture.any()
     almost_even = encoded(Image.fromarray(values * np.float32(1e-38) * np.float32(1e-7)), "TIFF")
-    assert read_picture(almost_even).shape == (60, 60)
+    assert read_gray(almost_even).shape == (60, 60)
 
 
 def test_a_picture_without_pixels() -> None:
@@ -331,7 +332,7 @@ def test_mutated_pictures_are_refused_or_answered(capfd: pytest.CaptureFixture[s
         for number in range(6)
     )
     refused = answered = 0
-    for batch in prepare_all(sources, prepare):
+    for batch in prepare_all([sources], prepare):
         for _, result in batch:
             if isinstance(result, PictureError):
                 assert len(str(result)) < 400
@@ -345,6 +346,6 @@ def test_mutated_pictures_are_refused_or_answered(capfd: pytest.CaptureFixture[s
 
 def test_every_real_picture_of_the_storm_is_read() -> None:
     for name, data in real_pictures().items():
-        grey = read_picture(data)
+        grey = read_gray(data)
         assert grey.shape in ((96, 96), (64, 64), (32, 32)), name
         assert np.isfinite(grey).all()

@@ -28,13 +28,13 @@ from digitcli import (
     Prediction,
     Reading,
 )
-from digitcli.console.reading import ReadingDisplay
+from digitcli.console.prediction import ReadingDisplay
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 from digitcli.data.segmentation.cut_candidates import find_cuts
 from digitcli.data.segmentation.oversegment import find_parts
 from digitcli.data.segmentation.viterbi import read_page as join_parts
-from digitcli.report.box_drawing import Mark, draw_marks
+from digitcli.report.drawings import Mark, draw_marks
 
 SIDE = 64
 
@@ -534,7 +534,7 @@ def test_what_is_below_one_is_so_wherever_it_is_shown(
         Mark(digit.box, f"{text} 99.99%", digit.prediction.picture)
         for text, digit in zip("64", reading.digits, strict=True)
     ]
-    expected = draw_marks(read_picture(Path("strip.png")), strip_of("64").size, marks)
+    expected = draw_marks(read_gray(Path("strip.png")), strip_of("64").size, marks)
     with Image.open("s.png") as drawing:
         assert np.array_equal(np.asarray(drawing), np.asarray(expected))
 
