@@ -15,10 +15,9 @@ from digitcli.core.errors import BlankPictureError, CheckpointError, PictureErro
 from digitcli.core.evaluation.ood import doubt
 from digitcli.core.inference import forward, probabilities
 from digitcli.data.arrays import Box, Gray
-from digitcli.data.images.inputs import PictureLike, as_source
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.pipeline import prepare_all
-from digitcli.data.images.source import ImageSource
+from digitcli.data.images.source import ImageSource, PictureLike, as_source
 from digitcli.data.preprocessing.full_frame import WHOLE, prepare_whole
 from digitcli.data.preprocessing.mnist_form import Digit, Prepare, prepare
 from digitcli.data.segmentation.oversegment import find_parts
@@ -89,7 +88,7 @@ class Classifier:
 
         Args:
             picture: A path, the content of a file, a file open in binary mode, a Pillow image, or
-                an array as ``digitcli.data.images.inputs.array_to_gray`` takes.
+                an array as ``digitcli.data.images.source.array_to_gray`` takes.
 
         Raises:
             PictureError: The image cannot be read. ``NotAPictureError``: the content is not an

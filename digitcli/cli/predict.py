@@ -57,12 +57,7 @@ def predict(
         ),
     ] = None,
     multi: Annotated[
-        bool,
-        typer.Option(
-            "--multi",
-            metavar="",
-            help="Read all digits of a picture, as a string with their positions.",
-        ),
+        bool, typer.Option("--multi", metavar="", help="Read all digits, with their positions.")
     ] = False,
     top: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable digits.")
@@ -70,10 +65,7 @@ def predict(
     min_probability: Annotated[
         float,
         typer.Option(
-            min=0,
-            max=1,
-            metavar="P",
-            help="Answer ? if less probable, or if there are other shapes, and exit with 1.",
+            min=0, max=1, metavar="P", help="Answer ? below this or with other shapes; exit with 1."
         ),
     ] = 0.0,
     show_steps: Annotated[
@@ -96,13 +88,11 @@ def predict(
     report: Annotated[
         Path | None,
         typer.Option(
-            parser=file,
-            metavar="FILE",
-            help="Write a page of the pictures and their answers, for example report.html.",
+            parser=file, metavar="FILE", help="Write a page of all answers, such as report.html."
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="Print only the answer.")
+        bool, typer.Option("--quiet", "-q", metavar="", help="Print only the answers.")
     ] = False,
     checkpoint: CheckpointFile = None,
     json: Json = False,
@@ -122,7 +112,11 @@ def predict(
     _check_names(names, files_from)
     if show_steps is not None:
         _check_show_steps(names, files_from, show_steps)
-    gallery = None if report is None else _gallery(report, min_probability)
+    gallery = None
+    if report is not None:
+        from digitcli.report.gallery import Gallery  # slow to import
+
+        gallery = Gallery(report, min_probability)
     classifier = Classifier.load(checkpoint)
 
     folders: dict[str, int] = {}  # number of images found in each
@@ -155,18 +149,16 @@ def _check_output(*, json: bool, quiet: bool, multi: bool, top: int | None) -> N
     if quiet and top is not None:
         raise DigitcliError("--quiet and --top exclude each other", "give one of them")
     if multi and top is not None:
-        raise DigitcliError(
-            "--multi and --top exclude each other", "--json has every probability of each digit"
-        )
+        next_step = "--json has every probability of each digit"
+        raise DigitcliError("--multi and --top exclude each other", next_step)
 
 
 def _check_names(names: list[str], files_from: str | None) -> None:
     if not names and files_from is None:
         raise DigitcliError("there is no picture to read", "name one, or a list by --files-from")
     if files_from == "-" and "-" in names:
-        raise DigitcliError(
-            "standard input cannot be a picture and a list at once", "give one of them a file"
-        )
+        problem = "standard input cannot be a picture and a list at once"
+        raise DigitcliError(problem, "give one of them a file")
 
 
 def _check_show_steps(names: list[str], files_from: str | None, path: Path) -> None:
@@ -176,22 +168,13 @@ def _check_show_steps(names: list[str], files_from: str | None, path: Path) -> N
     if not one or os.path.isdir(names[0]):  # noqa: PTH112  Path's raises on a name too long
         raise DigitcliError("--show-steps draws one picture", "name one file")
     if real(path) == real(Path(names[0])):
-        raise DigitcliError(
-            f"--show-steps {path} is the picture itself", "give the steps another name"
-        )
+        problem = f"--show-steps {path} is the picture itself"
+        raise DigitcliError(problem, "give the steps another name")
     check_drawing(path)
 
 
-def _gallery(path: Path, minimum: float) -> "Gallery":
-    from digitcli.report.gallery import Gallery  # slow to import
-
-    return Gallery(path, minimum)
-
-
 def _groups(
-    names: list[str],
-    files_from: str | None,
-    find: "Callable[[list[str]], Iterator[ImageSource]]",
+    names: list[str], files_from: str | None, find: "Callable[[list[str]], Iterator[ImageSource]]"
 ) -> "Iterator[Iterator[ImageSource]]":
     """Yields the images named on the command line, then those of each block of the list."""
     from digitcli.data.images.source import read_names
@@ -202,36 +185,26 @@ def _groups(
         empty = empty and not listed
         yield find(listed)
     if empty:
-        raise DigitcliError(
-            f"there is no picture to read, the list {files_from} is empty", "put names in it"
-        )
+        problem = f"there is no picture to read, the list {files_from} is empty"
+        raise DigitcliError(problem, "put names in it")
 
 
 def _read_blocks(path: str) -> "Iterator[bytes]":
     """Reads a list of names block by block, as it arrives in a pipe."""
     try:
-        with open(
-            sys.stdin.fileno() if path == "-" else path, "rb", 0, closefd=path != "-"
-        ) as file:
-            while block := file.read(65536):
+        file = sys.stdin.fileno() if path == "-" else path
+        with open(file, "rb", 0, closefd=path != "-") as stream:
+            while block := stream.read(65536):
                 yield block
     except OSError as error:
-        raise DigitcliError(
-            f"cannot read the list {path}: {reason(error)}", "name a file by --files-from"
-        ) from error
+        problem = f"cannot read the list {path}: {reason(error)}"
+        raise DigitcliError(problem, "name a file by --files-from") from error
 
 
 def _find_images(
     names: "Iterable[str]", folders: dict[str, int], gallery: "Gallery | None", max_pixels: int
 ) -> "Iterator[ImageSource]":
-    """Yields the images of these names: files, files in folders, and standard input.
-
-    Args:
-        names: Names from the user.
-        folders: Gets an entry for each folder that is searched.
-        gallery: The report, which keeps a thumbnail of standard input.
-        max_pixels: Maximum number of pixels of an image.
-    """
+    """Yields the images of these names, and adds to ``folders`` those that are searched."""
     from digitcli.data.images.decode import read_stream
     from digitcli.data.images.source import ImageSource
 
@@ -254,12 +227,6 @@ class _Results:
 
     Attributes:
         latest: The last image and its result.
-
-    Args:
-        display: Prints the results.
-        gallery: The report.
-        folders: Number of images found in each folder, counted here.
-        minimum: Minimum probability; see ``Prediction.reaches``.
     """
 
     def __init__(

@@ -1,19 +1,22 @@
 """The report of ``predict``: each image, what the network saw of it, and the answer."""
 
 import heapq
+import io
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from digitcli._version import __version__
 from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Image28
+from digitcli.data.images.decode import OpenImage
+from digitcli.data.images.grayscale import to_gray
+from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.predictions import Prediction, Reading
 from digitcli.report.page import bars, check_page, data_uri, picture_uri, write_page
-from digitcli.report.thumbnail import thumbnail
 
 if TYPE_CHECKING:
     from digitcli.data.images.source import ImageSource
@@ -21,25 +24,14 @@ if TYPE_CHECKING:
 MAX_SHOWN = 1000
 """Maximum number of images on the page: 10 MB, which a browser opens in a second."""
 
+SIDE = 256
+"""Maximum pixels of the longer side of an image: sharp, as it is shown half as large."""
+
 _MAX_BARS = 10
 """Maximum number of digits of one image whose probabilities are shown: the least sure ones."""
 
-
-@dataclass(frozen=True)
-class _Card:
-    """An image on the page.
-
-    Attributes:
-        urgency: The need to look at the image: 2 for an error, 1 for doubt, else 0; then how low
-            the probability is; then the order.
-        values: Values for the template.
-    """
-
-    urgency: tuple[int, float, int]
-    values: dict[str, Any]
-
-    def __lt__(self, other: "_Card") -> bool:
-        return self.urgency < other.urgency
+_Urgency = tuple[int, float, int]
+"""2 for an error, 1 for a doubtful answer, else 0; minus the probability; minus the number."""
 
 
 class Gallery:
@@ -59,7 +51,7 @@ class Gallery:
     def __init__(self, path: Path, minimum: float) -> None:
         check_page(path)
         self._path, self._minimum = path, minimum
-        self._cards: list[_Card] = []
+        self._cards: list[tuple[_Urgency, dict[str, Any]]] = []  # a heap, the least urgent first
         self._originals: dict[str, bytes | None] = {}
         self._count = self._failed = self._doubtful = 0
 
@@ -79,13 +71,10 @@ class Gallery:
             self._keep((int(doubtful), -answer.probability, -self._count), source, answer)
 
     def _keep(
-        self,
-        urgency: tuple[int, float, int],
-        source: "ImageSource",
-        answer: Prediction | Reading | PictureError,
+        self, urgency: _Urgency, source: "ImageSource", answer: Prediction | Reading | PictureError
     ) -> None:
         original = self._originals.pop(source.name, None)
-        if len(self._cards) == MAX_SHOWN and urgency < self._cards[0].urgency:
+        if len(self._cards) == MAX_SHOWN and urgency < self._cards[0][0]:
             return
         if isinstance(source.content, Path):
             original = thumbnail(source.content)
@@ -98,18 +87,15 @@ class Gallery:
             values["unsure"] = not answer.reaches(self._minimum)
             values["label"] = answer.sure_text(self._minimum)
         add = heapq.heappush if len(self._cards) < MAX_SHOWN else heapq.heapreplace
-        add(self._cards, _Card(urgency, values))
+        add(self._cards, (urgency, values))
 
     def write(self, checkpoint: Path) -> None:
-        """Writes the page.
-
-        Args:
-            checkpoint: The file that the weights come from.
+        """Writes the page, which names the checkpoint.
 
         Raises:
             DigitcliError: The page cannot be written.
         """
-        in_order = sorted(self._cards, key=lambda card: -card.urgency[2])
+        in_order = sorted(self._cards, key=lambda card: -card[0][2])
         write_page(
             self._path,
             "gallery.html",
@@ -120,7 +106,7 @@ class Gallery:
             failed=self._failed,
             doubtful=self._doubtful,
             shown=len(in_order),
-            cards=(card.values for card in in_order),
+            cards=(values for _, values in in_order),
         )
 
 
@@ -137,6 +123,7 @@ def _answer_values(answer: Prediction | Reading) -> dict[str, Any]:
         }
     digits = [digit.prediction for digit in answer.digits]
     least_sure = sorted(range(len(digits)), key=lambda i: digits[i].probability)[:_MAX_BARS]
+    shown = [digits[i] for i in sorted(least_sure)]
     return {
         "answer": answer.text,
         "warning": answer.warning,
@@ -144,15 +131,7 @@ def _answer_values(answer: Prediction | Reading) -> dict[str, Any]:
         "digits": len(digits),
         "seen": picture_uri(_tiled([digit.picture for digit in digits])),
         "seen_alt": f"What the network saw of its {len(digits)} digits",
-        "bars": [
-            {
-                "name": digits[i].label,
-                "probability": digits[i].probability,
-                "answer": True,
-                "target": False,
-            }
-            for i in sorted(least_sure)
-        ],
+        "bars": [bar for each in shown for bar in bars({each.label: each.probability}, each.label)],
     }
 
 
@@ -161,3 +140,33 @@ def _tiled(images: list[Image28]) -> Image28:
     columns = math.ceil(math.sqrt(len(images)))
     filled = [*images, *[np.zeros_like(images[0])] * (-len(images) % columns)]
     return np.vstack([np.hstack(filled[i : i + columns]) for i in range(0, len(filled), columns)])
+
+
+def thumbnail(source: Path | bytes) -> bytes | None:
+    """Returns a PNG of a small image, or a JPEG of one that was reduced; None if unreadable.
+
+    Args:
+        source: A file, or the content of a file.
+    """
+    try:
+        with OpenImage(source, MAX_PIXELS) as opened:
+            image = _displayable(opened.decode())
+    except PictureError:
+        return None
+    small = max(image.size) <= SIDE
+    if not small:
+        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    file = io.BytesIO()
+    image.save(file, "PNG" if small else "JPEG", quality=80, optimize=True)
+    return file.getvalue()
+
+
+def _displayable(image: Image.Image) -> Image.Image:
+    """Converts an image to a mode that browsers show.
+
+    16-bit and transparent images become grayscale as in ``predict``, so that their values and their
+    background are interpreted in the same way.
+    """
+    if image.mode.startswith(("I", "F")) or image.has_transparency_data:
+        return Image.fromarray(np.rint(to_gray(image) * 255).astype(np.uint8))
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")

@@ -23,7 +23,7 @@ from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.split import Split
 from digitcli.report import evaluation, gallery
 from digitcli.report.charts import Chart
-from digitcli.report.thumbnail import SIDE, thumbnail
+from digitcli.report.gallery import SIDE, thumbnail
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 

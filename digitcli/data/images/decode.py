@@ -40,17 +40,11 @@ _PREPARATION_BYTES = 45
 _FREE_BYTES = 2**20
 """Bytes that any image may cost: a small one in a costly format, with its metadata."""
 
-_MAX_ADVISED = 2**34
-"""Bytes (16 GB) above which no message suggests to raise the limit."""
+_MAX_HEADER, _MAX_JPEG_HEADER = 32 * 2**20, 8 * 2**20
+"""Maximum bytes read before the size of an image is known: previews, profiles, texts. Pillow joins
+the segments of a JPEG in quadratic time."""
 
-_MAX_HEADER = 32 * 2**20
-"""Maximum bytes read before the size of an image is known: previews, profiles, texts."""
-
-_MAX_JPEG_HEADER = 8 * 2**20
-"""The same for JPEG, whose segments of one kind Pillow joins in quadratic time."""
-
-_CHUNK = 2**20
-"""Bytes read from a stream at once."""
+_ANOTHER = "save it again, or take another"
 
 _MAX_READS = 400_000
 """Maximum number of reads of a decoder, which takes 64 kB of pixels at a time: more are a file made
@@ -118,17 +112,13 @@ def read_stream(stream: BinaryIO, max_pixels: int) -> bytes:
     """Reads an image from a pipe, up to one byte more than an image file may have."""
     left, content = max_file_size(max_pixels) + 1, io.BytesIO()
     # In chunks: a read allocates all the bytes it may return, and the limit may exceed memory.
-    while left and (chunk := stream.read(min(left, _CHUNK))):
+    while left and (chunk := stream.read(min(left, 2**20))):
         left -= content.write(chunk)
     return content.getvalue()
 
 
 class _LimitedReader(io.BufferedReader):
-    """A file that limits the number of reads and of bytes read.
-
-    The file descriptor is hidden, or some decoders would map the file into memory and crash if the
-    file is truncated meanwhile.
-    """
+    """A file that limits the number of reads and of bytes read."""
 
     def __init__(self, raw: io.RawIOBase | io.BytesIO) -> None:
         self.size = raw.seek(0, os.SEEK_END)
@@ -148,7 +138,7 @@ class _LimitedReader(io.BufferedReader):
         return data
 
     def fileno(self) -> int:
-        """Raises an error, as there is no descriptor to use."""
+        """Raises an error: decoders that map a file into memory crash if it is truncated."""
         raise io.UnsupportedOperation("fileno")
 
 
@@ -165,9 +155,7 @@ def _decoding_errors(file: _LimitedReader) -> Iterator[None]:
         raise PictureError("there is not enough memory for it", "scale it down first") from error
     except Exception as error:
         why = str(error) or type(error).__name__
-        raise PictureError(
-            f"it is damaged ({why:.100})", "save it again, or take another"
-        ) from error
+        raise PictureError(f"it is damaged ({why:.100})", _ANOTHER) from error
 
 
 def _not_an_image(file: _LimitedReader) -> NotAPictureError:
@@ -202,11 +190,10 @@ def _read_header(
     file.left = math.inf
     pixels = count_pixels(image)
     if not pixels:
-        raise PictureError("it has no pixels", "save it again, or take another")
+        raise PictureError("it has no pixels", _ANOTHER)
     if pixels > max_pixels:
-        raise _too_large(
-            f"it has {pixels:,} pixels, more than {max_pixels:,}", max_file_size(pixels)
-        )
+        problem = f"it has {pixels:,} pixels, more than {max_pixels:,}"
+        raise _too_large(problem, max_file_size(pixels))
     full_size = image.size
     cost = file.size + decoding_cost(image, file, max_pixels)
     if cost > limit:
@@ -218,6 +205,11 @@ def _read_header(
     reduced_pixels = count_pixels(image) // reduction_factor(image.size) ** 2
     cost = max(cost, _PREPARATION_BYTES * reduced_pixels)
     return image, cost, full_size if image.size != full_size else None
+
+
+def _too_large(problem: str, cost: int) -> PictureError:
+    option = f", or give 'digitcli predict' --max-pixels {_pixels_for(cost)}"
+    return PictureError(problem, f"scale it down{option if cost < 2**34 else ''}")  # 16 GB
 
 
 def _pixels_for(cost: int) -> int:
@@ -234,9 +226,3 @@ def _silence_libtiff() -> None:
         library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)
         library.TIFFSetWarningHandler(None)
-
-
-def _too_large(problem: str, cost: int) -> PictureError:
-    option = f"--max-pixels {_pixels_for(cost)}"
-    more = f", or give 'digitcli predict' {option}" if cost < _MAX_ADVISED else ""
-    return PictureError(problem, f"scale it down{more}")

@@ -52,7 +52,7 @@ def prepare_all(
         is removed from its source, to free memory.
     """
     _tune_malloc()
-    read = partial(_prepare_one, prepare, max_pixels)
+    read = partial(_read, prepare, max_pixels)
     # Threads are enough: decoding and scaling, which take the time, release Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     room = Semaphore(2 * (os.cpu_count() or 1))
@@ -64,7 +64,7 @@ def prepare_all(
 
 
 def _batches(futures: Iterable[Future[T]]) -> Iterator[list[T]]:
-    """Collects results in order, each yielded ``_MAX_DELAY`` after it is ready at the latest."""
+    """Collects results in order; one that is ready is yielded within ``_MAX_DELAY``."""
     waiting: deque[Future[T]] = deque()
     due = time.monotonic() + _MAX_DELAY
     for future in futures:
@@ -87,18 +87,11 @@ def _take_ready(waiting: deque[Future[T]]) -> list[T]:
 def _start(
     source: ImageSource, read: Callable[[ImageSource], T], pool: ThreadPoolExecutor, room: Semaphore
 ) -> Future[T]:
-    """Reads a small image at once, and a large one in the pool.
-
-    Args:
-        source: The image.
-        read: Reads and prepares an image.
-        pool: Threads for large images.
-        room: Limits the number of images whose content waits in memory.
-    """
+    """Reads a small image at once, and a large one in the pool, where few may hold content."""
     if _size(source) <= _SMALL_FILE:
-        done: Future[T] = Future()
-        done.set_result(read(source))
-        return done
+        future: Future[T] = Future()
+        future.set_result(read(source))
+        return future
     if isinstance(source.content, Path):
         return pool.submit(read, source)
     room.acquire()
@@ -121,7 +114,7 @@ def _size(source: ImageSource) -> int:
         return 0  # reading the file will raise the error
 
 
-def _prepare_one(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) -> Outcome[T]:
+def _read(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) -> Outcome[T]:
     content = source.content
     if not isinstance(content, Path):
         source = replace(source, content=b"")
@@ -141,11 +134,7 @@ def _prepare_one(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSou
 
 
 class _MemoryBudget:
-    """Makes threads wait until there is memory for the images they decode.
-
-    Args:
-        size: Bytes that all images may take together.
-    """
+    """Makes threads wait until there is memory for the images they decode."""
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
@@ -153,8 +142,8 @@ class _MemoryBudget:
 
     @contextlib.contextmanager
     def reserved(self, cost: int) -> Iterator[None]:
-        """Waits for ``cost`` bytes, or for all if that is less; a small image never waits."""
-        cost = 0 if cost < _NEGLIGIBLE else min(cost, self._size)
+        """Waits for ``cost`` bytes, or for all if that is less; up to 1 MB it does not wait."""
+        cost = 0 if cost < 2**20 else min(cost, self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= cost)
             self._free -= cost
@@ -166,31 +155,18 @@ class _MemoryBudget:
                 self._changed.notify_all()
 
 
-_NEGLIGIBLE = 2**20
-"""Bytes of an image below which waiting for memory does not pay."""
-
 _MEMORY = _MemoryBudget(BYTES_PER_PIXEL * MAX_PIXELS)
-"""Shared by all images being decoded; an image that needs more is decoded alone."""
+"""Bytes that all images being decoded may take together; a larger image is decoded alone."""
 
 
 def _tune_malloc() -> None:
     """Makes glibc return large blocks to the system when they are freed, and keep small ones.
 
     By default each thread keeps freed blocks of up to 32 MB, and memory grows with the number of
-    images. Trimming is turned down, as allocating a photo's many small blocks again would take a
-    quarter of the time. Other C libraries have no such settings.
+    images. It trims the free end of its memory, and allocating a photo's many small blocks again
+    takes a quarter of the time. Other C libraries have no such settings.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
-        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_FREE)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Values from malloc.h; see mallopt(3)."""
-
-_LARGE_BLOCK = 4 * 2**20
-"""Bytes; a photo is reduced to about a million pixels of 4 bytes."""
-
-_KEPT_FREE = 32 * 2**20
-"""Bytes that a thread keeps free: the small blocks that a photo needs."""
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 4 * 2**20)  # M_MMAP_THRESHOLD; a reduced photo has a million pixels of 4 bytes
+        mallopt(-1, 32 * 2**20)  # M_TRIM_THRESHOLD; enough for the small blocks of a photo
