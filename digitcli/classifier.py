@@ -31,7 +31,7 @@ Answer = TypeVar("Answer", Prediction, Reading)
 
 
 class Classifier:
-    """Reads handwritten digits with the weights of a checkpoint; needs NumPy but not torch.
+    """Reads handwritten digits with the weights of a checkpoint; needs NumPy, not torch.
 
     >>> classifier = Classifier.load()
     >>> classifier.predict("image.png").label
@@ -51,12 +51,12 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
-        """Reads a checkpoint, found as the commands find theirs.
+        """Reads a checkpoint.
 
         Args:
-            path: A checkpoint, or ``"pretrained"`` for the bundled weights. Default: the variable
-                ``DIGITCLI_CHECKPOINT``, else ``checkpoints/latest.safetensors`` in the current
-                folder, else the bundled weights.
+            path: A checkpoint, or ``"pretrained"`` for the bundled weights. Default, as for the
+                commands: the variable ``DIGITCLI_CHECKPOINT``, else
+                ``checkpoints/latest.safetensors``, else the bundled weights.
 
         Raises:
             CheckpointError: The file is missing, damaged, or not a checkpoint of digitcli.
@@ -105,7 +105,7 @@ class Classifier:
                 They are drawn as needed, some ahead of the answers.
 
         Yields:
-            An answer for each image, in order; for an image that cannot be read, the error.
+            The answer for each image in order, or the error if it cannot be read.
 
         Raises:
             TypeError: An image has none of the types that ``predict`` takes.
@@ -117,9 +117,7 @@ class Classifier:
     ) -> Iterator[tuple[ImageSource, Prediction | PictureError]]:
         """Reads the digits in named images, as the command line does.
 
-        Args:
-            groups: Images as ``digitcli.data.images.pipeline.prepare_all`` takes them.
-            max_pixels: Maximum number of pixels of an image.
+        ``groups`` and ``max_pixels`` are as in ``digitcli.data.images.pipeline.prepare_all``.
 
         Yields:
             Each source with its answer or its error, in order.
@@ -137,8 +135,7 @@ class Classifier:
         cut where the network recognizes them best; a single digit stays whole.
 
         Raises:
-            PictureError: As for ``predict``.
-            TypeError: As for ``predict``.
+            PictureError, TypeError: As for ``predict``.
             CheckpointError: The network was trained on images that are read as a whole.
         """
         return _only(self.read_many([picture]))

@@ -44,11 +44,9 @@ class Prediction:
         return tuple(sorted(self.probabilities.items(), key=lambda entry: -entry[1]))
 
     def reaches(self, minimum: float) -> bool:
-        """Returns True if the answer is sure enough.
+        """Returns True if the probability is at least ``minimum``.
 
-        Args:
-            minimum: Minimum probability, in 0..1. Above 0, an image of several shapes never reaches
-                it: one of several digits is not the answer.
+        Above 0, an image of several shapes never reaches it: one of several digits is no answer.
         """
         return self.probability >= minimum and not (minimum and self.others)
 
@@ -59,13 +57,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PlacedDigit:
-    """One of the digits in an image.
-
-    Attributes:
-        prediction: The answer for this digit.
-        box: Position of the digit in the image.
-        row: Number of the line of text, from 0.
-    """
+    """One of the digits in an image: the answer, its position, and its row of text, from 0."""
 
     prediction: Prediction
     box: Box
@@ -74,11 +66,7 @@ class PlacedDigit:
 
 @dataclass(frozen=True)
 class Reading:
-    """All digits of an image.
-
-    Attributes:
-        digits: In reading order: rows from top to bottom, each from left to right.
-    """
+    """All digits of an image, in reading order: row by row, each from left to right."""
 
     digits: tuple[PlacedDigit, ...]
 

@@ -55,8 +55,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
         as_json: Print a line of JSON for each answer.
         quiet: Print only the answers.
         minimum: Minimum probability of an answer; see ``Prediction.reaches``.
-        top: Number of the most probable classes to show in place of the best one (lines) or of all
-            (bars), for images of one digit.
+        top: Number of classes to show of one digit. Default: 1 in a line, all on a terminal.
     """
 
     _key: ClassVar[str]
@@ -116,19 +115,26 @@ class AnswerDisplay(ABC, Generic[Answer]):
 
     @abstractmethod
     def _json(self, answer: Answer) -> dict[str, Any]:
-        """Returns the record of an answer, without the path."""
+        """Returns the JSON of an answer, without the path."""
 
     @abstractmethod
     def _cells(self, answer: Answer) -> list[str]:
-        """Returns the cells of the line of an answer, without the path."""
+        """Returns the cells of a line, without the path."""
 
     @abstractmethod
     def _draw(self, console: "Console", answer: Answer) -> None:
-        """Draws an answer on a terminal, below the path."""
+        """Draws an answer, below the path."""
 
     def _warning(self, answer: Answer) -> str | None:
         """Returns the note below an answer, or None."""
         return answer.warning
+
+    def _digit_json(self, answer: Prediction) -> dict[str, Any]:
+        return {
+            "digit": _label_as_json(answer.sure_text(self._minimum)),
+            "probability": answer.probability,
+            "probabilities": list(answer.probabilities.values()),
+        }
 
     def _style(self, answer: Prediction | Reading) -> str:
         return "bold green" if answer.reaches(self._minimum) else "bold yellow"
@@ -160,13 +166,8 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         return f"{warning}; --multi reads them all" if warning and answer.others else warning
 
     def _json(self, answer: Prediction) -> dict[str, Any]:
-        value: dict[str, Any] = {
-            "digit": _label_as_json(answer.sure_text(self._minimum)),
-            "probability": answer.probability,
-            "probabilities": list(answer.probabilities.values()),
-            "warning": answer.warning,
-            "checkpoint": str(self._checkpoint),
-        }
+        value = self._digit_json(answer)
+        value |= {"warning": answer.warning, "checkpoint": str(self._checkpoint)}
         if self._top is not None:
             value["top"] = [
                 {"digit": _label_as_json(label), "probability": probability}
@@ -187,14 +188,12 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         labels = max(cell_len(visible(label)) for label in answer.probabilities)
         room = console.width - labels - _PERCENT - 2
         beside = room - answer.picture.shape[1] - _GAP
-        below = beside < _MIN_BAR
-        bars = self._bars(answer, max(_MIN_BAR, min(_MAX_BAR, room if below else beside)))
         image = half_blocks(answer.picture, coloured=has_colour(console))
-        if below:
-            print_whole(image, bars)
+        if beside < _MIN_BAR:
+            print_whole(image, self._bars(answer, max(_MIN_BAR, min(_MAX_BAR, room))))
             return
         layout = Table.grid(padding=(0, _GAP))
-        layout.add_row(image, bars)
+        layout.add_row(image, self._bars(answer, min(_MAX_BAR, beside)))
         print_whole(layout)
 
     def _bars(self, answer: Prediction, width: int) -> "Table":
@@ -228,14 +227,8 @@ class ReadingDisplay(AnswerDisplay[Reading]):
             "text": answer.sure_text(self._minimum),
             "probability": answer.probability,
             "digits": [
-                {
-                    "digit": _label_as_json(digit.prediction.sure_text(self._minimum)),
-                    "probability": digit.prediction.probability,
-                    "probabilities": list(digit.prediction.probabilities.values()),
-                    "box": list(digit.box),
-                    "row": digit.row,
-                    "warning": digit.prediction.warning,
-                }
+                self._digit_json(digit.prediction)
+                | {"box": list(digit.box), "row": digit.row, "warning": digit.prediction.warning}
                 for digit in answer.digits
             ],
             "warning": answer.warning,
@@ -305,12 +298,7 @@ def bar(share: float, width: int) -> str:
 
 
 def half_blocks(picture: npt.NDArray[np.uint8], *, coloured: bool) -> "RenderableType":
-    """Draws an image, two pixels to a character cell.
-
-    Args:
-        picture: uint8 (height, width), the height even.
-        coloured: Draw gray levels; otherwise full and empty halves.
-    """
+    """Draws uint8 (even height, width), two pixels to a cell: gray levels, or full and empty."""
     from rich.text import Text
 
     drawing: Text = Text(no_wrap=True)

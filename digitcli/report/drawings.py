@@ -1,9 +1,8 @@
 """The drawing of ``predict --show-steps``: the steps of preparation, or a box around each digit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from digitcli.data.arrays import Box, Gray, Image28
 from digitcli.data.images.decode import FORMATS
 from digitcli.data.images.grayscale import read_gray
 from digitcli.data.images.source import ImageSource
-from digitcli.predictions import Prediction, Reading
+from digitcli.predictions import PlacedDigit, Prediction, Reading
 from digitcli.text import below_one
 
 _BACKGROUND, _TEXT, _WHITE, _RED = (64, 64, 72), (235, 235, 235), (255, 255, 255), (255, 64, 64)
@@ -41,15 +40,10 @@ def draw_answer(
     *,
     multi: bool,
 ) -> None:
-    """Draws how an image was prepared, as far as that went, or the boxes of its digits.
+    """Draws how an image was prepared, as far as that went, or with ``multi`` its digits.
 
-    Args:
-        classifier: The classifier that read the image.
-        source: The image, a file; decoded again. Nothing is drawn if it could not be decoded.
-        answer: The answer for the image, or the error, which was already reported.
-        path: The drawing.
-        max_pixels: Maximum number of pixels of the image.
-        multi: Draw boxes.
+    The image, a file, is decoded again; if it could not be decoded, nothing is drawn. An error that
+    is the answer was reported before.
 
     Raises:
         PictureError: The image was read, but cannot be read again.
@@ -60,12 +54,8 @@ def draw_answer(
     try:
         gray = read_gray(Path(source.name), max_pixels)
         if multi:
-            marks = [
-                Mark(digit.box, f"{read.label} {below_one(read.probability):.2%}", read.picture)
-                for digit in (answer.digits if isinstance(answer, Reading) else ())
-                for read in (digit.prediction,)
-            ]
-            _save(draw_marks(gray, source.size, marks), path)
+            digits = answer.digits if isinstance(answer, Reading) else ()
+            _save(draw_marks(gray, source.size, [_mark(digit) for digit in digits]), path)
             return
         steps = Steps()
         try:
@@ -121,11 +111,7 @@ class Steps:
         return len(self._tiles)
 
     def save(self, path: Path) -> None:
-        """Writes the steps side by side, in the format of the extension.
-
-        Raises:
-            DigitcliError: As for ``check_drawing``.
-        """
+        """Writes the steps side by side; raises as ``check_drawing``."""
         width = len(self._tiles) * (_STEP + _GAP) + _GAP
         sheet, draw, font = _canvas(width, _STEP + _STEP_CAPTION + 2 * _GAP)
         for i, (name, tile) in enumerate(self._tiles):
@@ -135,19 +121,17 @@ class Steps:
         _save(sheet, path)
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A digit to mark.
-
-    Attributes:
-        box: Position in the upright image.
-        caption: The answer.
-        picture: The network's input, uint8 (28, 28).
-    """
+class Mark(NamedTuple):
+    """A digit to mark: its box in the upright image, the answer, and the network's input."""
 
     box: Box
     caption: str
     picture: Image28
+
+
+def _mark(digit: PlacedDigit) -> Mark:
+    answer = digit.prediction
+    return Mark(digit.box, f"{answer.label} {below_one(answer.probability):.2%}", answer.picture)
 
 
 def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Image.Image:

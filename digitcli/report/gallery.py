@@ -143,11 +143,7 @@ def _tiled(images: list[Image28]) -> Image28:
 
 
 def thumbnail(source: Path | bytes) -> bytes | None:
-    """Returns a PNG of a small image, or a JPEG of one that was reduced; None if unreadable.
-
-    Args:
-        source: A file, or the content of a file.
-    """
+    """Returns a PNG of a small image, a JPEG of one that was reduced, or None if unreadable."""
     try:
         with OpenImage(source, MAX_PIXELS) as opened:
             image = _displayable(opened.decode())

@@ -171,8 +171,7 @@ def _read_header(
     """Opens an image, which reads its header, and checks its cost against the limit.
 
     Returns:
-        The image, its cost in bytes, and its width and height if it is a JPEG that will be decoded
-        smaller, else None.
+        The image, its cost in bytes, and its full size if it is a JPEG to be decoded smaller.
     """
     limit = max_file_size(max_pixels)
     if not file.size:
@@ -197,11 +196,8 @@ def _read_header(
     full_size = image.size
     cost = file.size + decoding_cost(image, file, max_pixels)
     if cost > limit:
-        raise _too_large(
-            f"its {pixels:,} pixels cost as much memory or time as {_pixels_for(cost):,} others, "
-            f"more than {max_pixels:,}",
-            cost,
-        )
+        same = f"its {pixels:,} pixels cost as much memory or time as {_pixels_for(cost):,} others"
+        raise _too_large(f"{same}, more than {max_pixels:,}", cost)
     reduced_pixels = count_pixels(image) // reduction_factor(image.size) ** 2
     cost = max(cost, _PREPARATION_BYTES * reduced_pixels)
     return image, cost, full_size if image.size != full_size else None

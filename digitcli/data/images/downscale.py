@@ -28,11 +28,11 @@ def upright(
     """Turns a loaded image upright by its EXIF orientation, and reduces a large one.
 
     Args:
-        image: The image; returned as it is if there is nothing to do.
+        image: The image; returned itself if there is nothing to do.
         full_size: Width and height of the image in its file, if it was decoded smaller.
 
     Returns:
-        The image, and the width and height it has upright and not reduced.
+        The image, and the width and height of the upright image, not reduced.
     """
     width, height = full_size or image.size
     orientation, small = _orientation(image), _reduced(image)
@@ -59,12 +59,9 @@ def _reduced(image: Image.Image) -> Image.Image:
     if factor == 1:
         return image
     rows = factor * max(1, _BAND_PIXELS // (factor * image.width))
-    bands = [
-        _averageable(image.crop((0, top, image.width, min(image.height, top + rows)))).reduce(
-            factor
-        )
-        for top in range(0, image.height, rows)
-    ]
+    tops = range(0, image.height, rows)
+    crops = (image.crop((0, top, image.width, min(image.height, top + rows))) for top in tops)
+    bands = [_averageable(crop).reduce(factor) for crop in crops]
     small = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
     small.info = bands[0].info
     for i, band in enumerate(bands):

@@ -32,10 +32,10 @@ def read_gray(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Gray:
 
 
 def gray_and_size(image: Image.Image) -> tuple[Gray, tuple[int, int]]:
-    """Converts an image in memory as ``read_gray`` does a file; the image is not changed.
+    """Converts an image in memory as ``read_gray`` does a file, without changing it.
 
     Returns:
-        The grayscale image, reduced if it is large, and the width and height of the upright image.
+        The grayscale image, and the width and height of the upright image, not reduced.
 
     Raises:
         PictureError: The image has no pixels, or is not loaded yet and its file is damaged.

@@ -1,6 +1,6 @@
 """The cost of decoding an image, estimated from its header.
 
-Help pages show the limit, so Pillow is imported only where it is used.
+Help pages show ``MAX_PIXELS``, so Pillow is imported only where it is used.
 """
 
 import math
@@ -40,10 +40,10 @@ _PYTHON_DECODER = 200
 _MAX_ICON = 2**21
 """Maximum bytes of an ICO file, and pixels of an image in it: Pillow decodes ICO on opening."""
 
+_PNG_SIZE = re.compile(rb"IHDR(.{8})", re.DOTALL)
+
 _MAX_PASSES = 12
 """Maximum passes of a JPEG over the allowed pixels; progressive files have about ten."""
-
-_PNG_SIZE = re.compile(rb"IHDR(.{8})", re.DOTALL)
 
 _MAX_MARKERS = 10_000
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
@@ -55,13 +55,8 @@ _END, _SCAN = b"\xff\xd9", b"\xff\xda"
 def decoding_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
     """Returns the maximum bytes that decoding takes; a large JPEG is set to be decoded smaller.
 
-    Args:
-        image: An image whose header is read.
-        file: Its file, at any position.
-        max_pixels: Maximum number of pixels.
-
     Raises:
-        PictureError: The image is a JPEG of too many passes.
+        PictureError: The image is a JPEG of too many passes for ``max_pixels``.
     """
     from PIL.Image import DECODERS
 
@@ -85,9 +80,8 @@ def _jpeg_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
     file.seek(0)
     passes = _count_passes(file.read())
     if passes * full > _MAX_PASSES * max_pixels:
-        raise PictureError(
-            f"it is drawn in {passes:,} passes or more", "save it again, or take another"
-        )
+        problem = f"it is drawn in {passes:,} passes or more"
+        raise PictureError(problem, "save it again, or take another")
     image.draft("RGB", (MAX_SIDE, MAX_SIDE))
     cost = BYTES_PER_PIXEL * count_pixels(image)
     if passes > 1:  # 2 bytes for every coefficient are kept between passes
@@ -112,11 +106,7 @@ def _count_passes(data: bytes) -> int:
 
 
 def check_icon(file: BinaryIO) -> None:
-    """Checks that an ICO file and every PNG in it are small; the file is left at its start.
-
-    Raises:
-        PictureError: The icon is too large.
-    """
+    """Raises a ``PictureError`` if an ICO file or a PNG in it is large; leaves it at its start."""
     data = file.read(_MAX_ICON + 1)
     file.seek(0)
     sizes = [struct.unpack(">2I", size) for size in _PNG_SIZE.findall(data)]

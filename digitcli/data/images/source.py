@@ -22,8 +22,7 @@ class ImageSource:
     Attributes:
         name: Name of the image in the results.
         content: A file, the content of a file, or a grayscale image.
-        folder: The folder that was searched for images, as the user named it; None if the image
-            itself was named.
+        folder: The folder, as the user named it, in which the image was found.
         size: Width and height of the upright image; (0, 0) until it is decoded.
         error: Why the image cannot be read, if that is already known.
     """
@@ -38,11 +37,8 @@ class ImageSource:
 def read_names(blocks: Iterable[bytes]) -> Iterator[list[str]]:
     """Splits a stream of file names at NULs if its first block has one, else at newlines.
 
-    Empty names are left out, and in a list of lines one CR at the end of a name, for lists written
-    on Windows.
-
-    Args:
-        blocks: The stream, as it arrives.
+    Empty names are left out. In a list of lines, one CR at the end of a name is removed, as Windows
+    writes it.
 
     Yields:
         The names that each block completes.
@@ -136,9 +132,8 @@ def array_to_gray(array: npt.NDArray[Any]) -> Gray:
             raise PictureError("an array of floats has values outside 0..1", "divide it by 255")
         array = np.rint(array * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise PictureError(
-            f"an array of {array.dtype} is no picture", "give uint8, bool, or floats in 0..1"
-        )
+        problem = f"an array of {array.dtype} is no picture"
+        raise PictureError(problem, "give uint8, bool, or floats in 0..1")
     return gray_and_size(Image.fromarray(array))[0]
 
 
@@ -148,7 +143,5 @@ def _content(file: Readable) -> bytes:
     except OSError as error:
         raise PictureError(f"cannot read it: {reason(error)}", "open it again") from error
     if not isinstance(content, bytes):
-        raise TypeError(
-            "a file that is a picture must be open in binary mode, as by open(name, 'rb')"
-        )
+        raise TypeError("a file that is a picture must be open in binary mode: open(name, 'rb')")
     return content
