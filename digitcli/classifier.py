@@ -14,7 +14,7 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.evaluation.ood import doubt
 from digitcli.core.inference import forward, probabilities
-from digitcli.data.arrays import Box, Gray
+from digitcli.data.arrays import Box, Gray, Image28
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.pipeline import prepare_all
 from digitcli.data.images.source import ImageSource, PictureLike, as_source
@@ -26,7 +26,6 @@ from digitcli.predictions import PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
 
-Pictures = npt.NDArray[np.uint8]
 Answer = TypeVar("Answer", Prediction, Reading)
 
 
@@ -36,10 +35,6 @@ class Classifier:
     >>> classifier = Classifier.load()
     >>> classifier.predict("image.png").label
     '7'
-
-    Args:
-        checkpoint: Weights and their metadata.
-        path: The file that the weights come from.
 
     Attributes:
         path: The file that the weights come from.
@@ -163,27 +158,27 @@ class Classifier:
                 if isinstance(found, PictureError):
                     yield source, found
                 else:
-                    digits, reduced = found
-                    placed = (self._placed(digit, reduced, source.size) for digit in digits)
+                    digits, shape = found
+                    placed = (self._placed(digit, shape, source.size) for digit in digits)
                     yield source, Reading(tuple(placed))
 
-    def _segment(self, gray: Gray) -> tuple[list[SegmentedDigit], tuple[int, int]]:
-        """Returns the digits, and the width and height of the image that their boxes refer to."""
+    def _segment(self, gray: Gray) -> tuple[list[SegmentedDigit], tuple[int, ...]]:
+        """Returns the digits, and the shape of the image that their boxes refer to."""
         found = read_page(find_parts(gray), self.probabilities, self.classes)
         if not found:
             raise BlankPictureError
-        return found, (gray.shape[1], gray.shape[0])
+        return found, gray.shape
 
     def _placed(
-        self, digit: SegmentedDigit, reduced: tuple[int, int], size: tuple[int, int]
+        self, digit: SegmentedDigit, shape: tuple[int, ...], size: tuple[int, int]
     ) -> PlacedDigit:
         top, left, bottom, right = digit.box
-        (across, down), (width, height) = reduced, size
+        (rows, columns), (width, height) = shape, size
         box = Box(  # all pixels of the full image that the box touches
-            left * width // across,
-            top * height // down,
-            -(-right * width // across),
-            -(-bottom * height // down),
+            left * width // columns,
+            top * height // rows,
+            -(-right * width // columns),
+            -(-bottom * height // rows),
         )
         prediction = self._prediction(Digit(digit.picture), digit.probabilities.tolist())
         return PlacedDigit(prediction, box, digit.row)
@@ -205,7 +200,7 @@ class Classifier:
             picture=digit.picture,
         )
 
-    def scores(self, pictures: Pictures) -> npt.NDArray[np.float32]:
+    def scores(self, pictures: Image28) -> npt.NDArray[np.float32]:
         """Returns the network's scores (logits), float32 (count, classes).
 
         Args:
@@ -216,7 +211,7 @@ class Classifier:
         """
         return forward(self._checkpoint, _checked(pictures))
 
-    def probabilities(self, pictures: Pictures) -> npt.NDArray[np.float64]:
+    def probabilities(self, pictures: Image28) -> npt.NDArray[np.float64]:
         """Returns the probabilities of the classes, float64 (count, classes).
 
         They are computed at the temperature of the checkpoint; each row sums to 1. ``pictures`` and
@@ -247,7 +242,7 @@ def _each(
             yield answer
 
 
-def _checked(pictures: Pictures) -> Pictures:
+def _checked(pictures: Image28) -> Image28:
     if pictures.dtype != np.uint8 or pictures.ndim != 3 or pictures.shape[1:] != (28, 28):
         raise PictureError(
             f"an array of {pictures.dtype} and shape {pictures.shape} is not in MNIST's form",
