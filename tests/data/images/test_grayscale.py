@@ -1,4 +1,4 @@
-"""Reading pictures in every format and mode that people have."""
+"""Reading images of every common format and mode as grayscale."""
 
 import io
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_modes_of_png(mode: str) -> None:
         if mode == "I;16"
         else SEVEN.convert(mode)
     )
-    # black and white alone has no anti-aliasing
+    # black and white has no anti-aliasing
     assert difference(encoded(image, "PNG")) < (4 if mode == "1" else 1)
 
 
@@ -61,7 +61,7 @@ def test_floating_point_tiff() -> None:
 
 
 @pytest.mark.parametrize("ink", [0, 90, 255])
-def test_ink_on_transparency_is_seen_whatever_its_colour(ink: int) -> None:
+def test_ink_of_any_colour_on_a_transparent_background(ink: int) -> None:
     mask = draw_digit(7, size=120, ink=255, paper=0)
     image = Image.new("RGBA", mask.size, (0, 0, 0, 0))
     image.paste((ink, ink, ink, 255), mask=mask)
@@ -69,7 +69,7 @@ def test_ink_on_transparency_is_seen_whatever_its_colour(ink: int) -> None:
     assert difference(encoded(image, "PNG")) < 1
 
 
-def test_a_mostly_opaque_picture_keeps_its_own_paper() -> None:
+def test_a_mostly_opaque_image_keeps_its_background() -> None:
     image = SEVEN.convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 0, 12, 120))  # a transparent strip, black underneath
     assert difference(encoded(image, "PNG")) < 1
@@ -108,7 +108,7 @@ def test_mnist_form_passes_unchanged_through_a_file() -> None:
             assert np.array_equal(prepared(read_gray(data)), picture)
 
 
-def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
+def test_the_content_decides_not_the_extension(tmp_path: Path) -> None:
     path = tmp_path / "seven.txt"
     path.write_bytes(encoded(SEVEN, "PNG"))
     assert np.array_equal(prepared(read_gray(path)), EXPECTED)
@@ -125,7 +125,7 @@ def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
         (encoded(SEVEN, "JPEG")[:-300], "damaged"),
     ],
 )
-def test_what_is_no_sound_picture(data: bytes, problem: str) -> None:
+def test_invalid_images(data: bytes, problem: str) -> None:
     with pytest.raises(PictureError, match=problem):
         read_gray(data)
 
@@ -137,7 +137,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         read_gray(tmp_path)
 
 
-def test_folders_are_searched_in_order(tmp_path: Path) -> None:
+def test_files_are_found_in_order(tmp_path: Path) -> None:
     for name in ("b.png", "a.dat", "sub/c.png", ".hidden.png", ".git/d.png"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -148,7 +148,7 @@ def test_folders_are_searched_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_no_numbers(value: float) -> None:
+def test_nan_and_infinity(value: float) -> None:
     grey = np.full((50, 50), 1.0, np.float32)
     grey[10:40, 20:30] = value
     with pytest.raises(PictureError, match="no numbers"):
@@ -156,7 +156,7 @@ def test_values_that_are_no_numbers(value: float) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "I;16", "RGBA", "LA"])
-def test_large_pictures_of_every_mode(mode: str) -> None:
+def test_large_images_of_every_mode(mode: str) -> None:
     large = SEVEN.resize((4000, 4000), Image.Resampling.BICUBIC)
     image = (
         Image.fromarray(np.asarray(large).astype(np.uint16) * 257)
