@@ -221,7 +221,7 @@ def storm_command(count: int, seed: int) -> dict[str, Any]:
             )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-            # On a busy machine the start takes long: CPU time counts, and waiting only if very long.
+            # On a busy machine starting takes long: CPU time counts, waiting only if very long.
             busy = usage.ru_utime + usage.ru_stime
             waited = (time.monotonic() - started) * SECONDS / GIVEN_UP
             ended.append(max(busy, waited) / max(1, names))
