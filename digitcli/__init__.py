@@ -7,7 +7,7 @@
 
 from typing import TYPE_CHECKING
 
-from digitcli._version import __version__
+from digitcli._version import __version__ as __version__
 
 __all__ = [
     "BlankPictureError",
@@ -20,11 +20,10 @@ __all__ = [
     "PlacedDigit",
     "Prediction",
     "Reading",
-    "__version__",
 ]
 
 if TYPE_CHECKING:
-    from digitcli.classifier import Classifier
+    from digitcli.classifier import Box, Classifier, PlacedDigit, Prediction, Reading
     from digitcli.core.errors import (
         BlankPictureError,
         CheckpointError,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
         NotAPictureError,
         PictureError,
     )
-    from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
 else:
 
     def __getattr__(name: str) -> object:

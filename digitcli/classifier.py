@@ -1,4 +1,4 @@
-"""The digits in pictures, read by a checkpoint: for programs, and for digitcli's own commands."""
+"""Reading digits with the weights of a checkpoint: the interface for programs and commands."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -14,35 +14,30 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.evaluation.ood import ood_warning
 from digitcli.core.inference import forward, probabilities
-from digitcli.data.arrays import Gray
-from digitcli.data.images.inputs import PictureLike, as_source
+from digitcli.data.arrays import Box, Gray, Image28
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.data.images.pipeline import ImageSource, prepare_all
+from digitcli.data.images.pipeline import prepare_all
+from digitcli.data.images.source import ImageSource, PictureLike, as_source
 from digitcli.data.preprocessing.full_frame import WHOLE, prepare_whole
 from digitcli.data.preprocessing.mnist_form import Digit, Prepare, prepare
 from digitcli.data.segmentation.oversegment import find_parts
 from digitcli.data.segmentation.viterbi import SegmentedDigit, read_page
-from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
+from digitcli.predictions import PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
 
-Pictures = npt.NDArray[np.uint8]
 Answer = TypeVar("Answer", Prediction, Reading)
 
 
 class Classifier:
-    """Reads handwritten digits with the weights of a checkpoint, in NumPy alone.
+    """Reads handwritten digits with the weights of a checkpoint; needs NumPy, not torch.
 
     >>> classifier = Classifier.load()
     >>> classifier.predict("image.png").label
     '7'
 
-    Args:
-        checkpoint: Weights and what belongs to them.
-        path: Where they come from.
-
     Attributes:
-        path: Where the weights come from.
+        path: The file that the weights come from.
     """
 
     def __init__(self, checkpoint: Checkpoint, path: Path) -> None:
@@ -51,15 +46,15 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
-        """Reads a checkpoint, looked for as the commands look for theirs.
+        """Reads a checkpoint.
 
         Args:
-            path: A checkpoint, or the text ``"pretrained"`` for digitcli's own. None for that of
-                the variable ``DIGITCLI_CHECKPOINT``, else ``checkpoints/latest.safetensors`` in
-                the current folder, else digitcli's own.
+            path: A checkpoint, or ``"pretrained"`` for the bundled weights. Default, as for the
+                commands: the variable ``DIGITCLI_CHECKPOINT``, else
+                ``checkpoints/latest.safetensors``, else the bundled weights.
 
         Raises:
-            CheckpointError: It is missing, damaged, or not a checkpoint of digitcli's.
+            CheckpointError: The file is missing, damaged, or not a checkpoint of digitcli.
         """
         named = path if path is not None else os.environ.get(CHECKPOINT_VARIABLE) or None
         found, checkpoint = find_and_load(named)
@@ -72,98 +67,85 @@ class Classifier:
 
     @property
     def metadata(self) -> Metadata:
-        """What the checkpoint says of itself."""
+        """The metadata of the checkpoint."""
         return self._checkpoint.metadata
 
     @property
     def prepare(self) -> Prepare:
-        """How pictures are brought to the form of those that the network was trained on."""
+        """The preparation that brings images to the form of the training images."""
         return prepare_whole if self.metadata.dataset in WHOLE else prepare
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.load({str(self.path)!r})"
 
     def predict(self, picture: PictureLike) -> Prediction:
-        """Reads the digit in one picture, which is prepared as MNIST's digits were.
+        """Reads the digit in one image, which is prepared as MNIST's digits were.
 
         Args:
-            picture: A path, a file's content, a file open in binary mode, a Pillow picture, or an
-                array as ``digitcli.data.images.inputs.grey_array`` takes.
+            picture: A path, the content of a file, a file open in binary mode, a Pillow image, or
+                an array as ``digitcli.data.images.source.array_to_gray`` takes.
 
         Raises:
-            PictureError: It cannot be read; ``NotAPictureError`` and ``BlankPictureError`` where
-                the content is no picture, and where the picture shows nothing.
-            TypeError: ``picture`` is of none of these types.
+            PictureError: The image cannot be read. ``NotAPictureError``: the content is not an
+                image. ``BlankPictureError``: the image shows nothing.
+            TypeError: ``picture`` has none of these types.
         """
-        (answer,) = self.predict_many([picture])
-        if isinstance(answer, PictureError):
-            raise answer
-        return answer
+        return _only(self.predict_many([picture]))
 
     def predict_many(self, pictures: Iterable[PictureLike]) -> Iterator[Prediction | PictureError]:
-        """Reads the digits in many pictures, large ones on several cores, at even memory.
+        """Reads the digits in many images, large ones on several cores, in constant memory.
 
         Args:
-            pictures: As for ``predict``; an array of uint8 (count, 28, 28) is such, for one. They
-                are drawn as they are needed, some of them ahead of the answers.
+            pictures: Images as for ``predict``, for example an array of uint8 (count, 28, 28).
+                They are drawn as needed, some ahead of the answers.
 
         Yields:
-            An answer for each, in the order of the pictures. Where a picture cannot be read, its
-            fault is in its place, and the others go on.
+            The answer for each image in order, or the error if it cannot be read.
 
         Raises:
-            TypeError: One of them is of no type that a picture can be in.
+            TypeError: An image has none of the types that ``predict`` takes.
         """
-        return _of_many(self.predict_sources, pictures)
+        return _each(self.predict_sources, pictures)
 
     def predict_sources(
-        self, sources: Iterable[ImageSource | None], max_pixels: int = MAX_PIXELS
+        self, groups: Iterable[Iterable[ImageSource]], max_pixels: int = MAX_PIXELS
     ) -> Iterator[tuple[ImageSource, Prediction | PictureError]]:
-        """Reads the digits in pictures with names, as the command line does.
+        """Reads the digits in named images, as the command line does.
 
-        Args:
-            sources: As ``digitcli.data.images.pipeline.prepare_all`` takes them.
-            max_pixels: Pixels that may be decoded of a picture.
+        ``groups`` and ``max_pixels`` are as in ``digitcli.data.images.pipeline.prepare_all``.
 
         Yields:
-            Each source with its answer or its fault, in their order.
+            Each source with its answer or its error, in order.
         """
-        for batch in prepare_all(sources, self.prepare, max_pixels):
+        for batch in prepare_all(groups, self.prepare, max_pixels):
             digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
-            answers = iter(self._answer(digits))
+            answers = iter(self._predictions(digits))
             for source, digit in batch:
                 yield source, digit if isinstance(digit, PictureError) else next(answers)
 
     def read(self, picture: PictureLike) -> Reading:
-        """Reads all digits in one picture: a postcode, a meter, a page of boxes.
+        """Reads all digits in one image: a postcode, a meter, a form with boxes.
 
-        It is taken apart where digits are, and each is prepared as ``predict`` does. Digits that
-        touch are parted where the network sees them best; a single digit stays one.
-
-        Args:
-            picture: As for ``predict``.
+        The image is segmented into digits, each prepared as in ``predict``. Touching digits are
+        cut where the network recognizes them best; a single digit stays whole.
 
         Raises:
-            PictureError: As ``predict`` does.
-            TypeError: ``picture`` is of no type that a picture can be in.
-            CheckpointError: The network was trained on pictures that are read as a whole.
+            PictureError, TypeError: As for ``predict``.
+            CheckpointError: The network was trained on images that are read as a whole.
         """
-        (answer,) = self.read_many([picture])
-        if isinstance(answer, PictureError):
-            raise answer
-        return answer
+        return _only(self.read_many([picture]))
 
     def read_many(self, pictures: Iterable[PictureLike]) -> Iterator[Reading | PictureError]:
-        """Reads all digits in many pictures, as ``predict_many`` reads one in each."""
-        return _of_many(self.read_sources, pictures)
+        """Reads all digits in many images, as ``predict_many`` reads one in each."""
+        return _each(self.read_sources, pictures)
 
     def read_sources(
-        self, sources: Iterable[ImageSource | None], max_pixels: int = MAX_PIXELS
+        self, groups: Iterable[Iterable[ImageSource]], max_pixels: int = MAX_PIXELS
     ) -> Iterator[tuple[ImageSource, Reading | PictureError]]:
-        """Reads all digits in pictures with names, as ``predict_sources`` reads one in each.
+        """Reads all digits in named images, as ``predict_sources`` reads one in each.
 
         Raises:
-            CheckpointError: The network was trained on pictures that are read as a whole.
+            CheckpointError: The network was trained on images that are read as a whole.
         """
         if self.metadata.dataset in WHOLE:
             raise CheckpointError(
@@ -171,39 +153,37 @@ class Classifier:
                 "cannot be taken apart",
                 "read one thing in each, or give other weights by --checkpoint",
             )
-        for batch in prepare_all(sources, self._find, max_pixels):
+        for batch in prepare_all(groups, self._segment, max_pixels):
             for source, found in batch:
                 if isinstance(found, PictureError):
                     yield source, found
                 else:
-                    digits, reduced = found
-                    yield (
-                        source,
-                        Reading(tuple(self._placed(d, reduced, source.size) for d in digits)),
-                    )
+                    digits, shape = found
+                    placed = (self._placed(digit, shape, source.size) for digit in digits)
+                    yield source, Reading(tuple(placed))
 
-    def _find(self, grey: Gray) -> tuple[list[SegmentedDigit], tuple[int, int]]:
-        """Finds digits, and says how wide and high the picture was that their boxes are of."""
-        found = read_page(find_parts(grey), self.probabilities, self.classes)
+    def _segment(self, gray: Gray) -> tuple[list[SegmentedDigit], tuple[int, ...]]:
+        """Returns the digits, and the shape of the image that their boxes refer to."""
+        found = read_page(find_parts(gray), self.probabilities, self.classes)
         if not found:
             raise BlankPictureError
-        return found, (grey.shape[1], grey.shape[0])
+        return found, gray.shape
 
     def _placed(
-        self, found: SegmentedDigit, reduced: tuple[int, int], size: tuple[int, int]
+        self, digit: SegmentedDigit, shape: tuple[int, ...], size: tuple[int, int]
     ) -> PlacedDigit:
-        top, left, bottom, right = found.box
-        (across, down), (width, height) = reduced, size
-        box = Box(  # whole pixels: those that have any of it
-            left * width // across,
-            top * height // down,
-            -(-right * width // across),
-            -(-bottom * height // down),
+        top, left, bottom, right = digit.box
+        (rows, columns), (width, height) = shape, size
+        box = Box(  # all pixels of the full image that the box touches
+            left * width // columns,
+            top * height // rows,
+            -(-right * width // columns),
+            -(-bottom * height // rows),
         )
-        prediction = self._prediction(Digit(found.picture), found.probabilities.tolist())
-        return PlacedDigit(prediction, box, found.row)
+        prediction = self._prediction(Digit(digit.picture), digit.probabilities.tolist())
+        return PlacedDigit(prediction, box, digit.row)
 
-    def _answer(self, digits: list[Digit]) -> list[Prediction]:
+    def _predictions(self, digits: list[Digit]) -> list[Prediction]:
         if not digits:
             return []
         rows = self.probabilities(np.stack([digit.picture for digit in digits])).tolist()
@@ -220,49 +200,49 @@ class Classifier:
             picture=digit.picture,
         )
 
-    def scores(self, pictures: Pictures) -> npt.NDArray[np.float32]:
-        """Returns the network's scores (logits) for pictures that are in MNIST's form already.
+    def scores(self, pictures: Image28) -> npt.NDArray[np.float32]:
+        """Returns the network's scores (logits), float32 (count, classes).
 
         Args:
-            pictures: uint8 (count, 28, 28), ink light on black.
-
-        Returns:
-            float32 (count, classes).
+            pictures: Images in MNIST form: uint8 (count, 28, 28), light ink on black.
 
         Raises:
-            PictureError: The array is of another shape or type.
+            PictureError: The array has another shape or type.
         """
         return forward(self._checkpoint, _checked(pictures))
 
-    def probabilities(self, pictures: Pictures) -> npt.NDArray[np.float64]:
-        """Returns the classes' probabilities for pictures that are in MNIST's form already.
+    def probabilities(self, pictures: Image28) -> npt.NDArray[np.float64]:
+        """Returns the probabilities of the classes, float64 (count, classes).
 
-        Args:
-            pictures: uint8 (count, 28, 28), ink light on black.
-
-        Returns:
-            float64 (count, classes), at the checkpoint's temperature; each row sums to one.
-
-        Raises:
-            PictureError: The array is of another shape or type.
+        They are computed at the temperature of the checkpoint; each row sums to 1. ``pictures`` and
+        the error are as for ``scores``.
         """
         return probabilities(self._checkpoint, _checked(pictures))
 
 
-def _of_many(
-    read: Callable[[Iterable[ImageSource]], Iterator[tuple[ImageSource, Answer | PictureError]]],
+def _only(answers: Iterator[Answer | PictureError]) -> Answer:
+    (answer,) = answers
+    if isinstance(answer, PictureError):
+        raise answer
+    return answer
+
+
+def _each(
+    read: Callable[
+        [Iterable[Iterable[ImageSource]]], Iterator[tuple[ImageSource, Answer | PictureError]]
+    ],
     pictures: Iterable[PictureLike],
 ) -> Iterator[Answer | PictureError]:
     if isinstance(pictures, str | bytes | os.PathLike):
         raise TypeError("several pictures are read here; give one to predict or to read")
-    for source, answer in read(map(as_source, pictures)):
+    for source, answer in read([map(as_source, pictures)]):
         if isinstance(answer, PictureError) and source.name:
             yield answer.with_name(source.name)
         else:
             yield answer
 
 
-def _checked(pictures: Pictures) -> Pictures:
+def _checked(pictures: Image28) -> Image28:
     if pictures.dtype != np.uint8 or pictures.ndim != 3 or pictures.shape[1:] != (28, 28):
         raise PictureError(
             f"an array of {pictures.dtype} and shape {pictures.shape} is not in MNIST's form",

@@ -1,34 +1,34 @@
-"""What pictures are read as."""
+"""Answers: the digit that an image was read as, or all its digits."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.evaluation.ood import DIGITS
+from digitcli.data.arrays import Box
 
 UNSURE = "?"
-"""Stands for a class that is not sure enough."""
+"""Text in place of a label whose probability is too low."""
 
-_MOST_NAMED = 10
-"""Shapes that a warning names at most; a run of them counts as one."""
+_MAX_NAMED = 10
+"""Maximum number of shapes that a warning names; a run of them counts as one."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a picture was read as.
+    """The digit that an image was read as.
 
     Attributes:
-        label: The name of the most probable class, "7" say.
-        probability: Of that class, in 0..1.
-        probabilities: Of every class by its name, in the order of the checkpoint; their sum is 1.
-        warning: Why this is perhaps not a picture of one digit, or None.
-        others: Further shapes in the picture that are as large as a digit.
-        picture: What the network saw, uint8 (28, 28), ink light on black.
+        label: Name of the most probable class, for example "7".
+        probability: Probability of that class, in 0..1.
+        probabilities: Probability of every class by name, in the checkpoint's order; sums to 1.
+        warning: Why the image may not show one digit, or None.
+        others: Number of further shapes in the image as large as a digit.
+        picture: The network's input, uint8 (28, 28), light ink on black.
     """
 
     label: str
@@ -44,37 +44,20 @@ class Prediction:
         return tuple(sorted(self.probabilities.items(), key=lambda entry: -entry[1]))
 
     def reaches(self, minimum: float) -> bool:
-        """Says whether the answer is sure enough.
+        """Returns True if the probability is at least ``minimum``.
 
-        Args:
-            minimum: The least probability, in 0..1. Above 0, a picture of several shapes never
-                reaches it: one of several digits is not the answer, however sure.
+        Above 0, an image of several shapes never reaches it: one of several digits is no answer.
         """
         return self.probability >= minimum and not (minimum and self.others)
 
     def sure_text(self, minimum: float) -> str:
-        """Returns the label, or ``?`` where the answer is not sure enough."""
+        """Returns the label, or ``?`` if the answer does not reach the minimum."""
         return self.label if self.reaches(minimum) else UNSURE
-
-
-class Box(NamedTuple):
-    """A place in a picture, in its pixels, as it is seen upright; the last two are exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 @dataclass(frozen=True)
 class PlacedDigit:
-    """One of a picture's digits.
-
-    Attributes:
-        prediction: What it was read as.
-        box: Where it is.
-        row: Which row of writing it stands in, from 0.
-    """
+    """One of the digits in an image: the answer, its position, and its row of text, from 0."""
 
     prediction: Prediction
     box: Box
@@ -83,33 +66,29 @@ class PlacedDigit:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a picture of several digits was read as.
-
-    Attributes:
-        digits: In reading order: rows from top to bottom, each from left to right.
-    """
+    """All digits of an image, in reading order: row by row, each from left to right."""
 
     digits: tuple[PlacedDigit, ...]
 
     @property
     def text(self) -> str:
-        """The digits' labels, one after the other: "90210", say; long ones with spaces between."""
+        """The labels joined, for example "90210"; with spaces if a label is longer than one."""
         return self.sure_text(0)
 
     @property
     def probability(self) -> float:
-        """That all digits are right: the product of theirs."""
+        """Probability that all digits are right: the product of their probabilities."""
         return math.prod(digit.prediction.probability for digit in self.digits)
 
     @property
     def warning(self) -> str | None:
-        """Which of the digits perhaps are none, or None."""
+        """The digits that may not be digits, or None."""
         reasons = [digit.prediction.warning for digit in self.digits]
         doubtful = [number for number, why in enumerate(reasons, start=1) if why is not None]
         if not doubtful or len(reasons) == 1:
             return reasons[0] if reasons else None
         one = len(doubtful) == 1
-        named = f"number{'' if one else 's'} {_in_words(doubtful)}"
+        named = f"number{'' if one else 's'} {_join_numbers(doubtful)}"
         if not set(self.digits[0].prediction.probabilities) <= DIGITS:
             are = "answer to {} is" if one else "answers to {} are"
             return f"of its {len(reasons)} shapes, the {are.format(named)} unsure"
@@ -117,17 +96,17 @@ class Reading:
         return f"of its {len(reasons)} shapes, {named} {looks}"
 
     def sure_text(self, minimum: float) -> str:
-        """Returns the text with ``?`` in the place of each digit of a lower probability."""
+        """Returns the text with ``?`` for each digit that does not reach the minimum."""
         labels = [digit.prediction.sure_text(minimum) for digit in self.digits]
         return (" " if any(len(label) > 1 for label in labels) else "").join(labels)
 
     def reaches(self, minimum: float) -> bool:
-        """Says whether each of the digits has this probability at least."""
+        """Returns True if every digit reaches the minimum probability."""
         return all(digit.prediction.reaches(minimum) for digit in self.digits)
 
 
-def _in_words(numbers: Sequence[int]) -> str:
-    """Lists numbers that rise: "2 to 9", "1, 3 and 5 to 7", "1, 3, ..., 19 and 40 more"."""
+def _join_numbers(numbers: Sequence[int]) -> str:
+    """Lists rising numbers: "2 to 9", "1, 3 and 5 to 7", "1, 3, ..., 19 and 40 more"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
@@ -136,7 +115,7 @@ def _in_words(numbers: Sequence[int]) -> str:
             runs.append([number])
     parts = [part for run in runs for part in ([run] if len(run) > 2 else [[n] for n in run])]
     named = [f"{part[0]} to {part[-1]}" if len(part) > 1 else str(part[0]) for part in parts]
-    if more := sum(map(len, parts[_MOST_NAMED:])):
-        named[_MOST_NAMED:] = [f"{more} more"]
+    if more := sum(map(len, parts[_MAX_NAMED:])):
+        named[_MAX_NAMED:] = [f"{more} more"]
     *first, last = named
     return f"{', '.join(first)} and {last}" if first else last

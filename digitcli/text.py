@@ -2,12 +2,12 @@
 
 
 def visible(text: str) -> str:
-    r"""Spells out what would move the cursor, colour the screen or break a line ("\n", "\x1b")."""
+    r"""Escapes characters that move the cursor, set colours or break a line ("\n", "\x1b")."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def below_one(probability: float) -> float:
-    """Returns what is printed, to four decimals, of a probability: 1 only of one that is 1."""
+    """Returns a probability to print with four decimals: only exactly 1 is shown as 1."""
     return 0.9999 if 0.9999 <= probability < 1 else probability

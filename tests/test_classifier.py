@@ -1,4 +1,4 @@
-"""digitcli in a program: what it takes, what it answers, and what it costs to import."""
+"""digitcli in a program: inputs, answers, and the cost of the import."""
 
 import io
 import json
@@ -59,23 +59,23 @@ def test_an_answer(classifier: Classifier) -> None:
     assert sorted(answer.ranking, key=lambda entry: -entry[1]) == list(answer.ranking)
     assert answer.picture.dtype == np.uint8
     assert answer.picture.shape == (28, 28)
-    assert pickle.loads(pickle.dumps(answer)) == answer  # noqa: S301  our own
+    assert pickle.loads(pickle.dumps(answer)) == answer  # noqa: S301  trusted
     assert len({answer, answer}) == 1
     assert "picture" not in repr(answer)
 
 
-def test_it_answers_as_the_command_does(run: Run, classifier: Classifier) -> None:
+def test_the_answers_are_those_of_the_command(run: Run, classifier: Classifier) -> None:
     page = Image.new("L", (128, 64), 255)
     for place in (0, 64):
         page.paste(DRAWN, (place, 0))
     page.save("two.png")
     for name in ("two.png", save_digit(Path("3.png"), 3)):
-        told = json.loads(run("predict", "--json", name).stdout)
+        value = json.loads(run("predict", "--json", name).stdout)
         answer = classifier.predict(name)
-        assert told["digit"] == int(answer.label)
-        assert told["probability"] == answer.probability
-        assert told["probabilities"] == list(answer.probabilities.values())
-        assert told["warning"] == answer.warning
+        assert value["digit"] == int(answer.label)
+        assert value["probability"] == answer.probability
+        assert value["probabilities"] == list(answer.probabilities.values())
+        assert value["warning"] == answer.warning
     two = classifier.predict("two.png")
     assert two.others == 1
     assert "2 separate shapes" in (two.warning or "")
@@ -109,7 +109,7 @@ def test_it_answers_as_the_command_does(run: Run, classifier: Classifier) -> Non
     ],
     ids=lambda picture: type(picture).__name__,
 )
-def test_every_kind_of_picture(classifier: Classifier, picture: object) -> None:
+def test_every_kind_of_image(classifier: Classifier, picture: object) -> None:
     expected = classifier.predict(str(save_digit(Path("5.png"), 5)))
     answer = classifier.predict(picture)  # type: ignore[arg-type]
     assert answer == expected
@@ -124,9 +124,9 @@ def test_black_and_white(classifier: Classifier) -> None:
         assert classifier.predict(file).label == "5"
 
 
-def test_the_callers_picture_stays_as_it_is(classifier: Classifier) -> None:
+def test_the_image_of_the_caller_is_not_changed(classifier: Classifier) -> None:
     turned = DRAWN.rotate(90, expand=True)
-    turned.getexif()[0x0112] = 6  # to be turned back when it is shown
+    turned.getexif()[0x0112] = 6  # to be turned back for display
     before = turned.tobytes()
     assert classifier.predict(turned).label == "5"
     assert (turned.tobytes(), turned.getexif()[0x0112]) == (before, 6)
@@ -135,7 +135,7 @@ def test_the_callers_picture_stays_as_it_is(classifier: Classifier) -> None:
     assert np.array_equal(array, GREY)
 
 
-def test_many_in_their_order_with_faults_in_their_places(classifier: Classifier) -> None:
+def test_many_in_order_with_errors_in_their_places(classifier: Classifier) -> None:
     names = []
     for i in range(40):
         names.append(f"{i}.bmp")
@@ -155,8 +155,8 @@ def test_many_in_their_order_with_faults_in_their_places(classifier: Classifier)
     assert len(answers) == 40
 
 
-def test_a_frame_that_is_drawn_over(classifier: Classifier) -> None:
-    """A program may fill one array, or one picture, again and again."""
+def test_a_buffer_that_is_reused(classifier: Classifier) -> None:
+    """A program may reuse one array, or one Pillow image, for all its images."""
     sheet = Image.new("L", (700, 700))
     frame = np.empty((700, 700), np.uint8)
 
@@ -172,7 +172,7 @@ def test_a_frame_that_is_drawn_over(classifier: Classifier) -> None:
     )
 
 
-def test_pictures_in_mnists_form(classifier: Classifier, trained: Checkpoint) -> None:
+def test_images_in_mnist_form(classifier: Classifier, trained: Checkpoint) -> None:
     images, _ = drawn_pictures(30, 9)
     expected = probabilities(trained, images)
     assert np.array_equal(classifier.probabilities(images), expected)
@@ -188,12 +188,12 @@ def test_pictures_in_mnists_form(classifier: Classifier, trained: Checkpoint) ->
             classifier.probabilities(wrong)  # type: ignore[arg-type]
 
 
-def test_no_pictures_at_all(classifier: Classifier) -> None:
+def test_no_images(classifier: Classifier) -> None:
     assert list(classifier.predict_many([])) == []
 
 
 @pytest.mark.parametrize(
-    ("picture", "fault"),
+    ("picture", "problem"),
     [
         (np.zeros((3, 28, 28), np.uint8), r"shape \(3, 28, 28\) is no picture"),
         (np.zeros(784, np.uint8), r"shape \(784,\) is no picture"),
@@ -212,8 +212,8 @@ def test_no_pictures_at_all(classifier: Classifier) -> None:
         (np.zeros((9, 9), np.uint8), "the picture is blank"),
     ],
 )
-def test_what_is_no_picture(classifier: Classifier, picture: object, fault: str) -> None:
-    with pytest.raises(PictureError, match=fault) as caught:
+def test_invalid_images(classifier: Classifier, picture: object, problem: str) -> None:
+    with pytest.raises(PictureError, match=problem) as caught:
         classifier.predict(picture)  # type: ignore[arg-type]
     assert isinstance(caught.value, DigitcliError)
 
@@ -233,7 +233,7 @@ def test_wrong_types(classifier: Classifier) -> None:
         list(classifier.predict_many("a.png"))
 
 
-def test_which_weights(
+def test_the_weights_that_are_loaded(
     checkpoint: Path, tmp_path: Path, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Classifier.load().path == LATEST
@@ -261,7 +261,7 @@ def test_the_samples_of_the_readme(checkpoint: Path, capsys: pytest.CaptureFixtu
     section = README.split("## In a program")[1].split("\n## ")[0]
     known: dict[str, object] = {"names": ["seven.png", "missing.png"]}
     for program in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
-        exec(program, known)  # noqa: S102  our own
+        exec(program, known)  # noqa: S102  trusted
     first, second, third, fourth, *each = capsys.readouterr().out.splitlines()
     assert first.startswith("7 0.")
     assert second == "seven.png 7"
@@ -280,14 +280,14 @@ print(answer.label)
 """
 
 
-def test_what_it_imports(checkpoint: Path) -> None:
+def test_the_modules_it_imports(checkpoint: Path) -> None:
     assert checkpoint.is_file()
     command = [sys.executable, "-c", PROGRAM, str(save_digit(Path("8.png"), 8))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("8\n", "")
 
 
-def test_the_names_that_the_package_offers() -> None:
+def test_the_public_names() -> None:
     for name in digitcli.__all__:
         assert getattr(digitcli, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Clasifier'"):

@@ -142,11 +142,11 @@ def _read(classifier: "Classifier", image: str) -> "np.ndarray":
     from digitcli.core.errors import PictureError
     from digitcli.data.images.decode import read_stream
     from digitcli.data.images.limits import MAX_PIXELS
-    from digitcli.data.images.pipeline import ImageSource
+    from digitcli.data.images.source import ImageSource
     from digitcli.text import visible
 
     content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
-    ((_, answer),) = classifier.predict_sources([ImageSource(image, content)])
+    ((_, answer),) = classifier.predict_sources([[ImageSource(image, content)]])
     if isinstance(answer, PictureError):
         raise answer.with_name(image)
     if answer.warning is not None:

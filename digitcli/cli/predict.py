@@ -1,24 +1,26 @@
-"""``digitcli predict``: read the digit in a picture."""
+"""``digitcli predict``: read the digits in images."""
 
-import itertools
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from digitcli.cli.options import CheckpointFile, Json, examples, file, file_name
+from digitcli.core.errors import BlankPictureError, DigitcliError, PictureError, error_reason
+from digitcli.core.files.atomic import resolve_links
 from digitcli.core.threads import use_one_thread
+from digitcli.data.images.discover import find_files, is_ignored
 from digitcli.data.images.limits import MAX_PIXELS
+from digitcli.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from digitcli.classifier import Classifier
     from digitcli.console.prediction import AnswerDisplay
-    from digitcli.core.errors import PictureError
-    from digitcli.data.images.pipeline import ImageSource
+    from digitcli.data.images.source import ImageSource
     from digitcli.predictions import Prediction, Reading
     from digitcli.report.gallery import Gallery
 
@@ -29,7 +31,7 @@ EXAMPLES = examples(
     "digitcli predict scans/ --json | jq .digit",
     "curl -s https://example.org/7.png | digitcli predict --quiet -",
     "digitcli predict *.jpg --min-probability 0.9",
-    "digitcli predict --split postcode.jpg --json | jq .text",
+    "digitcli predict --multi postcode.jpg --json | jq .text",
     "digitcli predict photo.jpg --show-steps steps.png",
     "digitcli predict scans/ --report report.html",
     "find . -name '*.png' -print0 | digitcli predict --files-from -",
@@ -51,16 +53,11 @@ def predict(
         typer.Option(
             parser=file_name,
             metavar="LIST",
-            help="Take names from a file (- for standard input), parted by newlines or NULs.",
+            help="Read names from a file (- for standard input), separated by newlines or NULs.",
         ),
     ] = None,
-    split: Annotated[
-        bool,
-        typer.Option(
-            "--split",
-            metavar="",
-            help="Read all digits of a picture, as a string with their places.",
-        ),
+    multi: Annotated[
+        bool, typer.Option("--multi", metavar="", help="Read all digits, with their positions.")
     ] = False,
     top: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable digits.")
@@ -68,10 +65,7 @@ def predict(
     min_probability: Annotated[
         float,
         typer.Option(
-            min=0,
-            max=1,
-            metavar="P",
-            help="Answer ? below this or beside other shapes, and exit with 1.",
+            min=0, max=1, metavar="P", help="Answer ? below this or with other shapes; exit with 1."
         ),
     ] = 0.0,
     show_steps: Annotated[
@@ -79,7 +73,7 @@ def predict(
         typer.Option(
             parser=file,
             metavar="FILE",
-            help="Draw how the one picture was prepared, or where --split found its digits.",
+            help="Draw how a single picture was prepared, or where --multi found its digits.",
         ),
     ] = None,
     max_pixels: Annotated[
@@ -87,208 +81,196 @@ def predict(
         typer.Option(
             min=1,
             metavar="N",
-            help="Refuse pictures of more pixels, or that cost as much memory; 100 million take "
+            help="Refuse pictures that have more pixels or cost as much memory; 100 million take "
             "400 MB.",
         ),
     ] = MAX_PIXELS,
     report: Annotated[
         Path | None,
         typer.Option(
-            parser=file,
-            metavar="FILE",
-            help="Write a page that shows the pictures and their answers, report.html say.",
+            parser=file, metavar="FILE", help="Write a page of all answers, such as report.html."
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="Print the answer alone.")
+        bool, typer.Option("--quiet", "-q", metavar="", help="Print only the answers.")
     ] = False,
     checkpoint: CheckpointFile = None,
     json: Json = False,
 ) -> int:
-    """Read the handwritten digit in each picture, or with --split all its digits.
+    """Read the handwritten digit in each picture, or with --multi all its digits.
 
-    A picture is prepared as MNIST was: ink made light on black, cropped,
-    fitted into 20x20 pixels, and centred by mass in 28x28.
+    A picture is prepared as MNIST was: light ink on black, cropped,
+    scaled to fit 20x20 pixels, and centred by mass in 28x28.
     """
     use_one_thread()
     from digitcli.classifier import Classifier
+    from digitcli.console.prediction import PredictionDisplay, ReadingDisplay
     from digitcli.console.streams import print_note
-    from digitcli.core.errors import BlankPictureError, PictureError
-    from digitcli.data.images.discover import is_passed_over
-    from digitcli.data.images.pipeline import ImageSource
-    from digitcli.text import visible
 
-    _check_forms(json=json, quiet=quiet, split=split, top=top)
-    _check_sources(images or [], files_from)
+    names = images or []
+    _check_output(json=json, quiet=quiet, multi=multi, top=top)
+    _check_names(names, files_from)
     if show_steps is not None:
-        _check_steps(images or [], files_from, show_steps)
-    gallery = _gallery(report, min_probability)
+        _check_show_steps(names, files_from, show_steps)
+    gallery = None
+    if report is not None:
+        from digitcli.report.gallery import Gallery  # slow to import
+
+        gallery = Gallery(report, min_probability)
     classifier = Classifier.load(checkpoint)
-    answered = failed = blank = doubtful = 0
-    folders: dict[str, int] = {}  # and the number of pictures found in each
 
-    def fail(source: ImageSource, error: PictureError) -> None:
-        nonlocal failed, blank
-        display.show_failure(source.name, error)
-        gallery.add(source, error)
-        failed += 1
-        blank += isinstance(error, BlankPictureError)
+    folders: dict[str, int] = {}  # number of images found in each
+    find = partial(_find_images, folders=folders, gallery=gallery, max_pixels=max_pixels)
+    read: Callable[..., Iterator[tuple[ImageSource, Answer]]]
+    read = classifier.read_sources if multi else classifier.predict_sources
+    display_class = ReadingDisplay if multi else PredictionDisplay
+    with display_class(
+        classifier, as_json=json, quiet=quiet, minimum=min_probability, top=top
+    ) as display:
+        results = _Results(display, gallery, folders, min_probability)
+        for source, answer in read(_groups(names, files_from, find), max_pixels):
+            results.add(source, answer)
+        results.add_empty_folders()
 
-    read: Callable[..., Iterator[tuple[ImageSource, Answer]]] = (
-        classifier.read_sources if split else classifier.predict_sources
-    )
-    latest: tuple[ImageSource, Answer] | None = None
-    display = _display(
-        classifier, split=split, as_json=json, quiet=quiet, minimum=min_probability, top=top
-    )
-    with display:
-        sources = gallery.watch(_sources(images or [], files_from, folders, max_pixels))
-        for source, answer in read(sources, max_pixels):
-            latest = source, answer
-            if source.folder is not None:
-                if is_passed_over(source.name, answer):
-                    continue
-                folders[source.folder] += 1
-            if isinstance(answer, PictureError):
-                fail(source, answer)
-                continue
-            answered += 1
-            doubtful += not answer.reaches(min_probability)
-            display.show(source.name, answer)
-            gallery.add(source, answer)
-        for folder, found in folders.items():
-            if not found:
-                fault = PictureError("there are no pictures in it", "name another folder")
-                fail(ImageSource(folder, fault), fault)
-    gallery.write(classifier.path)
-    if report is not None and not quiet:
-        print_note(f"wrote the report {visible(str(report))}")
-    if show_steps is not None and latest is not None:
-        from digitcli.cli.show_steps import draw_answer
+    if gallery is not None:
+        gallery.write(classifier.path)
+        if not quiet:
+            print_note(f"wrote the report {visible(str(report))}")
+    if show_steps is not None and results.latest is not None:
+        from digitcli.report.drawings import draw_answer
 
-        draw_answer(classifier, *latest, show_steps, max_pixels, split=split)
-    if failed and not answered and not blank:
-        return 2
-    return 1 if failed or doubtful else 0
+        draw_answer(classifier, *results.latest, show_steps, max_pixels, multi=multi)
+    return results.exit_code
 
 
-def _check_forms(*, json: bool, quiet: bool, split: bool, top: int | None) -> None:
-    from digitcli.core.errors import DigitcliError
-
+def _check_output(*, json: bool, quiet: bool, multi: bool, top: int | None) -> None:
     if json and quiet:
         raise DigitcliError("--json and --quiet exclude each other", "give one of them")
     if quiet and top is not None:
         raise DigitcliError("--quiet and --top exclude each other", "give one of them")
-    if split and top is not None:
-        raise DigitcliError(
-            "--split and --top exclude each other", "--json tells every probability of each digit"
-        )
+    if multi and top is not None:
+        next_step = "--json has every probability of each digit"
+        raise DigitcliError("--multi and --top exclude each other", next_step)
 
 
-def _check_sources(images: list[str], files_from: str | None) -> None:
-    from digitcli.core.errors import DigitcliError
-
-    if not images and files_from is None:
+def _check_names(names: list[str], files_from: str | None) -> None:
+    if not names and files_from is None:
         raise DigitcliError("there is no picture to read", "name one, or a list by --files-from")
-    if files_from == "-" and "-" in images:
-        raise DigitcliError(
-            "standard input cannot be a picture and a list at once", "give one of them a file"
-        )
+    if files_from == "-" and "-" in names:
+        problem = "standard input cannot be a picture and a list at once"
+        raise DigitcliError(problem, "give one of them a file")
 
 
-def _check_steps(images: list[str], files_from: str | None, path: Path) -> None:
-    from digitcli.core.errors import DigitcliError
-    from digitcli.core.files.atomic import resolve_links
-    from digitcli.report.step_drawing import check_destination
+def _check_show_steps(names: list[str], files_from: str | None, path: Path) -> None:
+    from digitcli.report.drawings import check_drawing
 
-    one = len(images) == 1 and files_from is None and images[0] not in ("", "-")
-    if not one or os.path.isdir(images[0]):  # noqa: PTH112  Path's raises on a name too long
+    one = len(names) == 1 and files_from is None and names[0] not in ("", "-")
+    if not one or os.path.isdir(names[0]):  # noqa: PTH112  Path's raises on a name too long
         raise DigitcliError("--show-steps draws one picture", "name one file")
-    if resolve_links(path) == resolve_links(Path(images[0])):
-        raise DigitcliError(
-            f"--show-steps {path} is the picture itself", "give the steps another name"
-        )
-    check_destination(path)
+    if resolve_links(path) == resolve_links(Path(names[0])):
+        problem = f"--show-steps {path} is the picture itself"
+        raise DigitcliError(problem, "give the steps another name")
+    check_drawing(path)
 
 
-def _display(
-    classifier: "Classifier",
-    *,
-    split: bool,
-    as_json: bool,
-    quiet: bool,
-    minimum: float,
-    top: int | None,
-) -> "AnswerDisplay[Any]":
-    from digitcli.console.prediction import PredictionDisplay
-    from digitcli.console.reading import ReadingDisplay
+def _groups(
+    names: list[str], files_from: str | None, find: "Callable[[list[str]], Iterator[ImageSource]]"
+) -> "Iterator[Iterator[ImageSource]]":
+    """Yields the images named on the command line, then those of each block of the list."""
+    from digitcli.data.images.source import read_names
 
-    if split:
-        return ReadingDisplay(classifier, as_json=as_json, quiet=quiet, minimum=minimum)
-    return PredictionDisplay(classifier, as_json=as_json, quiet=quiet, minimum=minimum, top=top)
-
-
-class _NoGallery:
-    """Stands in where no report is wanted."""
-
-    def watch(self, sources: "Iterator[ImageSource | None]") -> "Iterator[ImageSource | None]":
-        return sources
-
-    def add(self, source: "ImageSource", answer: "Answer") -> None:
-        pass
-
-    def write(self, checkpoint: Path) -> None:
-        pass
-
-
-def _gallery(path: Path | None, minimum: float) -> "Gallery | _NoGallery":
-    if path is None:
-        return _NoGallery()
-    from digitcli.report.gallery import Gallery  # what draws pages takes time to import
-
-    return Gallery(path, minimum)
-
-
-def _sources(
-    images: list[str], files_from: str | None, folders: dict[str, int], max_pixels: int
-) -> "Iterator[ImageSource | None]":
-    """Yields each picture's name and content; notes in ``folders`` those that it searches."""
-    from digitcli.core.errors import DigitcliError
-    from digitcli.data.images.decode import read_stream
-    from digitcli.data.images.discover import find_files
-    from digitcli.data.images.pipeline import ImageSource, read_names
-
-    empty = not images
-    listed = () if files_from is None else read_names(_blocks(files_from))
-    for image in itertools.chain(images, listed):
-        empty = empty and image is None
-        if image is None:
-            yield None
-        elif image == "-":
-            yield ImageSource(image, read_stream(sys.stdin.buffer, max_pixels))
-        elif os.path.isdir(image):  # noqa: PTH112  Path's raises on a name that is too long
-            folders[image] = 0
-            for path in find_files(Path(image)):
-                yield ImageSource(str(path), path, folder=image)
-        else:
-            yield ImageSource(image, Path(image) if image else b"")
+    empty = not names
+    yield find(names)
+    for listed in () if files_from is None else read_names(_read_blocks(files_from)):
+        empty = empty and not listed
+        yield find(listed)
     if empty:
-        raise DigitcliError(
-            f"there is no picture to read, the list {files_from} is empty", "put names in it"
-        )
+        problem = f"there is no picture to read, the list {files_from} is empty"
+        raise DigitcliError(problem, "put names in it")
 
 
-def _blocks(path: str) -> "Iterator[bytes]":
-    """Reads a list of names block by block, as they arrive in a pipe."""
-    from digitcli.core.errors import DigitcliError, error_reason
-
+def _read_blocks(path: str) -> "Iterator[bytes]":
+    """Reads a list of names block by block, as it arrives in a pipe."""
     try:
-        with open(
-            sys.stdin.fileno() if path == "-" else path, "rb", 0, closefd=path != "-"
-        ) as file:
-            while block := file.read(65536):
+        file = sys.stdin.fileno() if path == "-" else path
+        with open(file, "rb", 0, closefd=path != "-") as stream:
+            while block := stream.read(65536):
                 yield block
     except OSError as error:
-        raise DigitcliError(
-            f"cannot read the list {path}: {error_reason(error)}", "name a file by --files-from"
-        ) from error
+        problem = f"cannot read the list {path}: {error_reason(error)}"
+        raise DigitcliError(problem, "name a file by --files-from") from error
+
+
+def _find_images(
+    names: "Iterable[str]", folders: dict[str, int], gallery: "Gallery | None", max_pixels: int
+) -> "Iterator[ImageSource]":
+    """Yields the images of these names, and adds to ``folders`` those that are searched."""
+    from digitcli.data.images.decode import read_stream
+    from digitcli.data.images.source import ImageSource
+
+    for name in names:
+        if name == "-":
+            content = read_stream(sys.stdin.buffer, max_pixels)
+            if gallery is not None:
+                gallery.keep_original(name, content)
+            yield ImageSource(name, content)
+        elif os.path.isdir(name):  # noqa: PTH112  Path's raises on a name that is too long
+            folders[name] = 0
+            for path in find_files(Path(name)):
+                yield ImageSource(str(path), path, folder=name)
+        else:
+            yield ImageSource(name, Path(name) if name else b"")
+
+
+class _Results:
+    """Shows each result, adds it to the report, and counts for the exit code.
+
+    Attributes:
+        latest: The last image and its result.
+    """
+
+    def __init__(
+        self,
+        display: "AnswerDisplay[Any]",
+        gallery: "Gallery | None",
+        folders: dict[str, int],
+        minimum: float,
+    ) -> None:
+        self._display, self._gallery = display, gallery
+        self._folders, self._minimum = folders, minimum
+        self._answered = self._failed = self._blank = self._unsure = 0
+        self.latest: tuple[ImageSource, Answer] | None = None
+
+    def add(self, source: "ImageSource", answer: "Answer") -> None:
+        """Takes the next result; a file in a folder that is not an image is ignored."""
+        if source.folder is not None:
+            if is_ignored(source.name, answer):
+                return
+            self._folders[source.folder] += 1
+        self.latest = source, answer
+        if isinstance(answer, PictureError):
+            self._failed += 1
+            self._blank += isinstance(answer, BlankPictureError)
+            self._display.show_failure(source.name, answer)
+        else:
+            self._answered += 1
+            self._unsure += not answer.reaches(self._minimum)
+            self._display.show(source.name, answer)
+        if self._gallery is not None:
+            self._gallery.add(source, answer)
+
+    def add_empty_folders(self) -> None:
+        """Adds an error for each folder without images."""
+        from digitcli.data.images.source import ImageSource
+
+        for folder, found in self._folders.items():
+            if not found:
+                error = PictureError("there are no pictures in it", "name another folder")
+                self.add(ImageSource(folder, Path(folder), error=error), error)
+
+    @property
+    def exit_code(self) -> int:
+        """2 if no image could be read, 1 if an image failed or an answer is unsure, else 0."""
+        if self._failed and not self._answered and not self._blank:
+            return 2
+        return 1 if self._failed or self._unsure else 0

@@ -1,11 +1,11 @@
-"""Shows predictions: the picture beside its bars on a terminal, tab-separated lines elsewhere."""
+"""Shows the answers of ``predict``: drawn on a terminal, tab-separated lines or JSON elsewhere."""
 
 import base64
 import os
 import sys
 import time
 from abc import ABC, abstractmethod
-from pathlib import Path
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -25,50 +25,56 @@ from digitcli.console.streams import (
     print_whole,
 )
 from digitcli.core.errors import PictureError
-from digitcli.predictions import UNSURE
+from digitcli.predictions import PlacedDigit, Prediction, Reading
 from digitcli.text import below_one, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
+    from rich.table import Table
 
     from digitcli.classifier import Classifier
-    from digitcli.predictions import Prediction, Reading
 
-Answer = TypeVar("Answer", "Prediction", "Reading")
+Answer = TypeVar("Answer", Prediction, Reading)
 
-_BAR_WIDTH = 24
-_LEAST_BAR = 6
-"""Columns of a bar at most, and at least beside a picture; in less room it stands below."""
+_MIN_BAR, _MAX_BAR = 6, 24
+"""Columns of a bar. With less room than the minimum, the bars stand below the image."""
 
 _GAP = 3
-_SHARE = len("100.00%")
-_MOMENT = 1.0
-"""Seconds after which somebody who sees nothing wants to know how far it is."""
+_PERCENT = len("100.00%")
+
+_COUNTER_DELAY = 1.0
+"""Seconds before the progress counter appears."""
 
 
 class AnswerDisplay(ABC, Generic[Answer]):
-    """Prints answers as they come, and how far it is where nothing else shows that.
+    """Prints answers as they come, and a progress counter while they go to a file or a pipe.
 
     Args:
-        classifier: Whose answers they are; its weights are told of before the first.
-        as_json: A line of JSON each.
-        quiet: The answer alone, and nothing of the checkpoint.
-        minimum: What an answer has to reach so as not to be ``?``; see ``Prediction.reaches``.
+        classifier: The classifier; its weights are named before the first answer.
+        as_json: Print a line of JSON for each answer.
+        quiet: Print only the answers.
+        minimum: Minimum probability of an answer; see ``Prediction.reaches``.
+        top: Number of classes to show of one digit. Default: 1 in a line, all on a terminal.
     """
 
     _key: ClassVar[str]
-    """What the answer is called in JSON."""
+    """Key of the answer in JSON."""
 
     def __init__(
-        self, classifier: "Classifier", *, as_json: bool, quiet: bool, minimum: float
+        self,
+        classifier: "Classifier",
+        *,
+        as_json: bool,
+        quiet: bool,
+        minimum: float,
+        top: int | None = None,
     ) -> None:
         self._checkpoint, self._metadata = classifier.path, classifier.metadata
         self._as_json, self._quiet = as_json, quiet
-        self._minimum = minimum
-        drawn = is_terminal(sys.stdout)
-        self._console = output_console() if drawn else None
-        self._counts = is_animated(sys.stderr) and not drawn
+        self._minimum, self._top = minimum, top
+        self._console = output_console() if is_terminal(sys.stdout) else None
+        self._counts = is_animated(sys.stderr) and self._console is None
         self._started = time.monotonic()
         self._progress: Progress | None = None
         self._done = 0
@@ -81,10 +87,20 @@ class AnswerDisplay(ABC, Generic[Answer]):
             self._progress.stop()
 
     def show(self, path: str, answer: Answer) -> None:
-        """Prints what the picture of this name was read as."""
+        """Prints the answer for an image."""
         if not self._done and not self._quiet:
             print_weights(self._checkpoint, self._metadata)
-        self._print(path, answer)
+        if self._as_json:
+            print_json({**_path_as_json(path), **self._json(answer)})
+        elif self._quiet:
+            print_line(visible(answer.sure_text(self._minimum)))
+        elif self._console is not None:
+            from rich.text import Text
+
+            self._console.print(Text(visible(path), style="bold"), soft_wrap=True)
+            self._draw(self._console, answer)
+        else:
+            print_line("\t".join([visible(path), *self._cells(answer)]))
         if (warning := self._warning(answer)) is not None:
             print_note(f"{visible(path)}: {warning}")
         self._done += 1
@@ -92,68 +108,158 @@ class AnswerDisplay(ABC, Generic[Answer]):
             self._show_count()
 
     def show_failure(self, name: str, error: PictureError) -> None:
-        """Tells what is wrong with a picture, on standard error and in its line of JSON."""
+        """Prints the error of an image on standard error, and in its line of JSON."""
         if self._as_json:
-            print_json({**named(name), self._key: None, "error": error.problem})
+            print_json({**_path_as_json(name), self._key: None, "error": error.problem})
         print_error(error.with_name(name))
 
     @abstractmethod
-    def _print(self, path: str, answer: Answer) -> None:
-        """Prints an answer in the form that is wanted."""
+    def _json(self, answer: Answer) -> dict[str, Any]:
+        """Returns the JSON of an answer, without the path."""
+
+    @abstractmethod
+    def _cells(self, answer: Answer) -> list[str]:
+        """Returns the cells of a line, without the path."""
+
+    @abstractmethod
+    def _draw(self, console: "Console", answer: Answer) -> None:
+        """Draws an answer, below the path."""
 
     def _warning(self, answer: Answer) -> str | None:
-        """Returns what to tell beside an answer."""
+        """Returns the note below an answer, or None."""
         return answer.warning
 
+    def _digit_json(self, answer: Prediction) -> dict[str, Any]:
+        return {
+            "digit": _label_as_json(answer.sure_text(self._minimum)),
+            "probability": answer.probability,
+            "probabilities": list(answer.probabilities.values()),
+        }
+
+    def _style(self, answer: Prediction | Reading) -> str:
+        return "bold green" if answer.reaches(self._minimum) else "bold yellow"
+
+    def _headline(self, answer: Prediction) -> "RenderableType":
+        from rich.text import Text
+
+        label = visible(answer.sure_text(self._minimum))
+        share = f"  {below_one(answer.probability):.2%}"
+        return Text.assemble((label, self._style(answer)), share)
+
     def _show_count(self) -> None:
-        if self._progress is None and time.monotonic() - self._started > _MOMENT:
+        seconds = time.monotonic() - self._started
+        if self._progress is None and seconds > _COUNTER_DELAY:
             self._progress = _counter()
             self._progress.start()
         if self._progress is not None:
-            rate = self._done / (time.monotonic() - self._started)
-            text = f"{self._done:,} pictures  {rate:,.0f} a second"
+            text = f"{self._done:,} pictures  {self._done / seconds:,.0f} a second"
             self._progress.update(self._progress.task_ids[0], description=text)
 
 
-class PredictionDisplay(AnswerDisplay["Prediction"]):
-    """Prints the digits of pictures of one.
-
-    Args:
-        classifier: As for ``AnswerDisplay``, as the others are.
-        as_json: See there.
-        quiet: See there.
-        minimum: See there.
-        top: This many of the most probable classes, in place of the best (lines) or all (bars).
-    """
+class PredictionDisplay(AnswerDisplay[Prediction]):
+    """Prints the digits of images that show one."""
 
     _key = "digit"
 
-    def __init__(
-        self,
-        classifier: "Classifier",
-        *,
-        as_json: bool,
-        quiet: bool,
-        minimum: float,
-        top: int | None,
-    ) -> None:
-        super().__init__(classifier, as_json=as_json, quiet=quiet, minimum=minimum)
-        self._top = top
-
-    def _warning(self, answer: "Prediction") -> str | None:
+    def _warning(self, answer: Prediction) -> str | None:
         warning = answer.warning
-        return f"{warning}; --split reads them all" if warning and answer.others else warning
+        return f"{warning}; --multi reads them all" if warning and answer.others else warning
 
-    def _print(self, path: str, answer: "Prediction") -> None:
-        label = answer.sure_text(self._minimum)
-        if self._as_json:
-            print_json(_as_json(path, label, answer, self._checkpoint, self._top))
-        elif self._quiet:
-            print_line(visible(label))
-        elif self._console is not None:
-            _draw(self._console, path, label, answer, self._top)
-        else:
-            _print_plain(path, label, answer, self._top)
+    def _json(self, answer: Prediction) -> dict[str, Any]:
+        value = self._digit_json(answer)
+        value |= {"warning": answer.warning, "checkpoint": str(self._checkpoint)}
+        if self._top is not None:
+            value["top"] = [
+                {"digit": _label_as_json(label), "probability": probability}
+                for label, probability in answer.ranking[: self._top]
+            ]
+        return value
+
+    def _cells(self, answer: Prediction) -> list[str]:
+        best = (answer.sure_text(self._minimum), answer.probability)
+        shown = [best, *answer.ranking[1 : self._top or 1]]
+        return [cell for label, p in shown for cell in (visible(label), f"{below_one(p):.4f}")]
+
+    def _draw(self, console: "Console", answer: Prediction) -> None:
+        """Draws the network's input beside the bars, or above them on a narrow terminal."""
+        from rich.cells import cell_len
+        from rich.table import Table
+
+        labels = max(cell_len(visible(label)) for label in answer.probabilities)
+        room = console.width - labels - _PERCENT - 2
+        beside = room - answer.picture.shape[1] - _GAP
+        image = half_blocks(answer.picture, coloured=has_colour(console))
+        if beside < _MIN_BAR:
+            print_whole(image, self._bars(answer, max(_MIN_BAR, min(_MAX_BAR, room))))
+            return
+        layout = Table.grid(padding=(0, _GAP))
+        layout.add_row(image, self._bars(answer, min(_MAX_BAR, beside)))
+        print_whole(layout)
+
+    def _bars(self, answer: Prediction, width: int) -> "Table":
+        """Returns the answer above the bars of the classes."""
+        from rich.table import Table
+        from rich.text import Text
+
+        bars = Table.grid(padding=(0, 1))
+        bars.add_column(justify="right")
+        bars.add_column(width=width)
+        bars.add_column(justify="right")
+        shown = answer.probabilities.items() if self._top is None else answer.ranking[: self._top]
+        for name, probability in shown:
+            style = self._style(answer) if name == answer.label else "dim"
+            cells = (visible(name), bar(probability, width), f"{below_one(probability):.2%}")
+            bars.add_row(*(Text(cell, style=style) for cell in cells))
+        side = Table.grid()
+        side.add_row(self._headline(answer))
+        side.add_row("")
+        side.add_row(bars)
+        return side
+
+
+class ReadingDisplay(AnswerDisplay[Reading]):
+    """Prints the digits of images that show several, each with its position and probability."""
+
+    _key = "text"
+
+    def _json(self, answer: Reading) -> dict[str, Any]:
+        return {
+            "text": answer.sure_text(self._minimum),
+            "probability": answer.probability,
+            "digits": [
+                self._digit_json(digit.prediction)
+                | {"box": list(digit.box), "row": digit.row, "warning": digit.prediction.warning}
+                for digit in answer.digits
+            ],
+            "warning": answer.warning,
+            "checkpoint": str(self._checkpoint),
+        }
+
+    def _cells(self, answer: Reading) -> list[str]:
+        each = [answer.probability, *(digit.prediction.probability for digit in answer.digits)]
+        text = visible(answer.sure_text(self._minimum))
+        return [text, *(f"{below_one(probability):.4f}" for probability in each)]
+
+    def _draw(self, console: "Console", answer: Reading) -> None:
+        """Draws the network's input for each digit, row by row, side by side where they fit."""
+        from rich.columns import Columns
+        from rich.text import Text
+
+        rows = [list(row) for _, row in groupby(answer.digits, lambda digit: digit.row)]
+        lines = [visible(Reading(tuple(row)).sure_text(self._minimum)) for row in rows]
+        share = f"  {below_one(answer.probability):.2%}"
+        console.print(Text.assemble(("\n".join(lines), self._style(answer)), share))
+        for row in rows:
+            console.print()
+            console.print(Columns([self._digit(console, digit) for digit in row], padding=(1, 2)))
+        console.print()
+
+    def _digit(self, console: "Console", digit: PlacedDigit) -> "RenderableType":
+        from rich.console import Group
+
+        halved = digit.prediction.picture.reshape(14, 2, 14, 2).max(axis=(1, 3))
+        image = half_blocks(halved, coloured=has_colour(console))
+        return Group(self._headline(digit.prediction), image)
 
 
 def _counter() -> "Progress":
@@ -171,35 +277,8 @@ def _counter() -> "Progress":
     return progress
 
 
-def _print_plain(path: str, answer: str, prediction: "Prediction", top: int | None) -> None:
-    cells = [visible(path), visible(answer), f"{below_one(prediction.probability):.4f}"]
-    if top is not None:
-        for label, probability in prediction.ranking[1:top]:
-            cells += [visible(label), f"{below_one(probability):.4f}"]
-    print_line("\t".join(cells))
-
-
-def _as_json(
-    path: str, answer: str, prediction: "Prediction", checkpoint: Path, top: int | None
-) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        **named(path),
-        "digit": digit_as_json(answer),
-        "probability": prediction.probability,
-        "probabilities": list(prediction.probabilities.values()),
-        "warning": prediction.warning,
-        "checkpoint": str(checkpoint),
-    }
-    if top is not None:
-        value["top"] = [
-            {"digit": digit_as_json(label), "probability": probability}
-            for label, probability in prediction.ranking[:top]
-        ]
-    return value
-
-
-def named(path: str) -> dict[str, str]:
-    """Names a picture, and where its name is no text, which JSON holds, by its bytes as well."""
+def _path_as_json(path: str) -> dict[str, str]:
+    """Returns a path for JSON; one that is not valid text also as its bytes in Base64."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -207,53 +286,9 @@ def named(path: str) -> dict[str, str]:
     return {"path": path}
 
 
-def digit_as_json(name: str) -> int | str:
-    """A class named by a digit is a number in JSON; any other name, and "?", a string."""
-    return int(name) if len(name) == 1 and name in "0123456789" else name
-
-
-def _draw(
-    console: "Console", path: str, answer: str, prediction: "Prediction", top: int | None
-) -> None:
-    from rich.cells import cell_len
-    from rich.table import Table
-    from rich.text import Text
-
-    highlight = "bold yellow" if answer == UNSURE else "bold green"
-    names = max(cell_len(visible(label)) for label in prediction.probabilities)
-    room = console.width - names - _SHARE - 2
-    beside = room - prediction.picture.shape[1] - _GAP
-    below = beside < _LEAST_BAR
-    width = max(_LEAST_BAR, min(_BAR_WIDTH, room if below else beside))
-    bars = Table.grid(padding=(0, 1))
-    bars.add_column(justify="right")
-    bars.add_column(width=width)
-    bars.add_column(justify="right")
-    shown = prediction.probabilities.items() if top is None else prediction.ranking[:top]
-    for label, probability in shown:
-        style = highlight if label == prediction.label else "dim"
-        bars.add_row(
-            Text(visible(label), style=style),
-            Text(bar(probability, width), style=style),
-            Text(f"{below_one(probability):.2%}", style=style),
-        )
-    side = Table.grid()
-    side.add_row(
-        Text.assemble(
-            (visible(answer), highlight),
-            f"  {below_one(prediction.probability):.2%}",
-        )
-    )
-    side.add_row("")
-    side.add_row(bars)
-    picture = half_blocks(prediction.picture, coloured=has_colour(console))
-    console.print(Text(visible(path), style="bold"), soft_wrap=True)
-    if below:
-        print_whole(picture, side)
-        return
-    layout = Table.grid(padding=(0, _GAP))
-    layout.add_row(picture, side)
-    print_whole(layout)
+def _label_as_json(label: str) -> int | str:
+    """Returns a digit as a number; any other label, and "?", as a string."""
+    return int(label) if len(label) == 1 and label in "0123456789" else label
 
 
 def bar(share: float, width: int) -> str:
@@ -263,12 +298,7 @@ def bar(share: float, width: int) -> str:
 
 
 def half_blocks(picture: npt.NDArray[np.uint8], *, coloured: bool) -> "RenderableType":
-    """Draws a picture two pixels to a character cell.
-
-    Args:
-        picture: uint8 (height, width), the height even.
-        coloured: In grey levels; otherwise in full and empty halves.
-    """
+    """Draws uint8 (even height, width), two pixels to a cell: gray levels, or full and empty."""
     from rich.text import Text
 
     drawing: Text = Text(no_wrap=True)
@@ -277,8 +307,8 @@ def half_blocks(picture: npt.NDArray[np.uint8], *, coloured: bool) -> "Renderabl
             drawing.append("\n")
         for upper, lower in zip(picture[row].tolist(), picture[row + 1].tolist(), strict=True):
             if coloured:
-                grey = f"rgb({upper},{upper},{upper}) on rgb({lower},{lower},{lower})"
-                drawing.append("▀", style=grey)
+                gray = f"rgb({upper},{upper},{upper}) on rgb({lower},{lower},{lower})"
+                drawing.append("▀", style=gray)
             else:
                 drawing.append(" ▄▀█"[2 * (upper > 127) + (lower > 127)])
     return drawing

@@ -1,5 +1,7 @@
 """Names for the kinds of arrays that images are processed as."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,3 +25,12 @@ Boxes = npt.NDArray[np.int64]
 
 Floats = npt.NDArray[np.float64]
 """float64 of any shape."""
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of an upright image; ``right`` and ``bottom`` are exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int

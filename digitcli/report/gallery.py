@@ -1,54 +1,48 @@
-"""The page that shows pictures, what the network saw of them, and how they were read."""
+"""The report of ``predict``: each image, what the network saw of it, and the answer."""
 
 import heapq
+import io
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
 from digitcli._version import __version__
 from digitcli.core.errors import PictureError
+from digitcli.data.arrays import Image28
+from digitcli.data.images.decode import OpenImage
+from digitcli.data.images.grayscale import to_gray
+from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.predictions import Prediction, Reading
 from digitcli.report.page import bars, check_page, data_uri, picture_uri, write_page
-from digitcli.report.thumbnail import thumbnail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from digitcli.data.images.source import ImageSource
 
-    from digitcli.data.images.pipeline import ImageSource
+MAX_SHOWN = 1000
+"""Maximum number of images on the page: 10 MB, which a browser opens in a second."""
 
-MOST = 1000
-"""Pictures that are shown at most: a page of ten megabytes, which a browser opens in a second."""
+SIDE = 256
+"""Maximum pixels of the longer side of an image: sharp, as it is shown half as large."""
 
-_MOST_BARS = 10
-"""Digits of a picture of several whose probabilities are shown at most, the least sure ones."""
+_MAX_BARS = 10
+"""Maximum number of digits of one image whose probabilities are shown: the least sure ones."""
 
 _Urgency = tuple[int, float, int]
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A picture on the page; ordered by how much it needs to be looked at, the least first."""
-
-    urgency: _Urgency
-    values: dict[str, Any]
-
-    def __lt__(self, other: "_Shown") -> bool:
-        return self.urgency < other.urgency
+"""2 for an error, 1 for a doubtful answer, else 0; minus the probability; minus the number."""
 
 
 class Gallery:
     """Collects answers for a page.
 
-    Of more pictures than ``MOST`` it keeps those that most need to be looked at: what failed, then
-    what is in doubt, then the least probable. So it takes the same memory for any number.
+    Of more than ``MAX_SHOWN`` images those are kept that most need to be looked at: errors, then
+    doubtful answers, then the least probable. Memory stays constant.
 
     Args:
         path: The page.
-        minimum: What an answer has to reach so as not to be ``?``; see ``Prediction.reaches``.
+        minimum: Minimum probability of an answer; see ``Prediction.reaches``.
 
     Raises:
         DigitcliError: The page cannot be written.
@@ -57,65 +51,51 @@ class Gallery:
     def __init__(self, path: Path, minimum: float) -> None:
         check_page(path)
         self._path, self._minimum = path, minimum
-        self._shown: list[_Shown] = []
-        self._contents: dict[str, bytes | None] = {}
-        self._count = self._failed = self._doubted = 0
+        self._cards: list[tuple[_Urgency, dict[str, Any]]] = []  # a heap, the least urgent first
+        self._originals: dict[str, bytes | None] = {}
+        self._count = self._failed = self._doubtful = 0
 
-    def watch(self, sources: "Iterable[ImageSource | None]") -> "Iterator[ImageSource | None]":
-        """Passes sources on; of those that come without a file it keeps what they look like."""
-        for source in sources:
-            if source is not None and isinstance(source.content, bytes):
-                self._contents[source.name] = thumbnail(source.content)
-            yield source
+    def keep_original(self, name: str, content: bytes) -> None:
+        """Keeps a thumbnail of an image that is not a file, before it is read."""
+        self._originals[name] = thumbnail(content)
 
-    def add(self, source: "ImageSource", answer: "Prediction | Reading | PictureError") -> None:
-        """Takes a picture in, with what it was read as or what is wrong with it."""
+    def add(self, source: "ImageSource", answer: Prediction | Reading | PictureError) -> None:
+        """Adds an image with its answer or its error."""
         self._count += 1
         if isinstance(answer, PictureError):
             self._failed += 1
-            self._keep((2, 0.0, -self._count), source, {"error": answer})
-            return
-        unsure = not answer.reaches(self._minimum)
-        doubted = unsure or answer.warning is not None
-        self._doubted += doubted
-        self._keep(
-            (int(doubted), -answer.probability, -self._count),
-            source,
-            {
-                "answer": answer,
-                "unsure": unsure,
-                "doubted": doubted,
-                "label": answer.sure_text(self._minimum),
-            },
-        )
-
-    def _keep(self, urgency: _Urgency, source: "ImageSource", values: dict[str, Any]) -> None:
-        if len(self._shown) == MOST and urgency < self._shown[0].urgency:
-            return
-        content = (
-            thumbnail(source.content)
-            if isinstance(source.content, Path)
-            else self._contents.pop(source.name, None)
-        )
-        values |= {"name": source.name, "original": content and data_uri(content)}
-        if "answer" in values:
-            values |= _drawn(values.pop("answer"))
-        shown = _Shown(urgency, values)
-        if len(self._shown) < MOST:
-            heapq.heappush(self._shown, shown)
+            self._keep((2, 0.0, -self._count), source, answer)
         else:
-            heapq.heapreplace(self._shown, shown)
+            doubtful = answer.warning is not None or not answer.reaches(self._minimum)
+            self._doubtful += doubtful
+            self._keep((int(doubtful), -answer.probability, -self._count), source, answer)
+
+    def _keep(
+        self, urgency: _Urgency, source: "ImageSource", answer: Prediction | Reading | PictureError
+    ) -> None:
+        original = self._originals.pop(source.name, None)
+        if len(self._cards) == MAX_SHOWN and urgency < self._cards[0][0]:
+            return
+        if isinstance(source.content, Path):
+            original = thumbnail(source.content)
+        values: dict[str, Any] = {"name": source.name, "original": original and data_uri(original)}
+        if isinstance(answer, PictureError):
+            values["error"] = answer
+        else:
+            values |= _answer_values(answer)
+            values["doubtful"] = urgency[0] == 1
+            values["unsure"] = not answer.reaches(self._minimum)
+            values["label"] = answer.sure_text(self._minimum)
+        add = heapq.heappush if len(self._cards) < MAX_SHOWN else heapq.heapreplace
+        add(self._cards, (urgency, values))
 
     def write(self, checkpoint: Path) -> None:
-        """Writes the page.
-
-        Args:
-            checkpoint: Where the weights came from.
+        """Writes the page, which names the checkpoint.
 
         Raises:
-            DigitcliError: It cannot be written.
+            DigitcliError: The page cannot be written.
         """
-        in_order = sorted(self._shown, key=lambda shown: -shown.urgency[2])
+        in_order = sorted(self._cards, key=lambda card: -card[0][2])
         write_page(
             self._path,
             "gallery.html",
@@ -124,14 +104,14 @@ class Gallery:
             minimum=self._minimum,
             count=self._count,
             failed=self._failed,
-            doubted=self._doubted,
+            doubtful=self._doubtful,
             shown=len(in_order),
-            cards=(shown.values for shown in in_order),
+            cards=(values for _, values in in_order),
         )
 
 
-def _drawn(answer: Prediction | Reading) -> dict[str, Any]:
-    """Draws an answer: what the page holds of it, which for a Reading is less than all."""
+def _answer_values(answer: Prediction | Reading) -> dict[str, Any]:
+    """Renders an answer: the page needs less memory than a ``Reading``."""
     if isinstance(answer, Prediction):
         return {
             "answer": answer.label,
@@ -142,29 +122,47 @@ def _drawn(answer: Prediction | Reading) -> dict[str, Any]:
             "bars": bars(answer.probabilities, answer.label),
         }
     digits = [digit.prediction for digit in answer.digits]
-    least_sure = sorted(range(len(digits)), key=lambda i: digits[i].probability)[:_MOST_BARS]
+    least_sure = sorted(range(len(digits)), key=lambda i: digits[i].probability)[:_MAX_BARS]
+    shown = [digits[i] for i in sorted(least_sure)]
     return {
         "answer": answer.text,
         "warning": answer.warning,
         "all_right": answer.probability,
         "digits": len(digits),
-        "seen": picture_uri(_side_by_side([digit.picture for digit in digits])),
+        "seen": picture_uri(_tiled([digit.picture for digit in digits])),
         "seen_alt": f"What the network saw of its {len(digits)} digits",
-        "bars": [
-            {
-                "name": digits[i].label,
-                "probability": digits[i].probability,
-                "answer": True,
-                "target": False,
-            }
-            for i in sorted(least_sure)
-        ],
+        "bars": [bar for each in shown for bar in bars({each.label: each.probability}, each.label)],
     }
 
 
-def _side_by_side(pictures: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    """Sets pictures of one size into rows, as wide as they are high together."""
-    columns = math.ceil(math.sqrt(len(pictures)))
-    empty = [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
-    filled = [*pictures, *empty]
+def _tiled(images: list[Image28]) -> Image28:
+    """Arranges images of one size in a square of rows and columns."""
+    columns = math.ceil(math.sqrt(len(images)))
+    filled = [*images, *[np.zeros_like(images[0])] * (-len(images) % columns)]
     return np.vstack([np.hstack(filled[i : i + columns]) for i in range(0, len(filled), columns)])
+
+
+def thumbnail(source: Path | bytes) -> bytes | None:
+    """Returns a PNG of a small image, a JPEG of one that was reduced, or None if unreadable."""
+    try:
+        with OpenImage(source, MAX_PIXELS) as opened:
+            image = _displayable(opened.decode())
+    except PictureError:
+        return None
+    small = max(image.size) <= SIDE
+    if not small:
+        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    file = io.BytesIO()
+    image.save(file, "PNG" if small else "JPEG", quality=80, optimize=True)
+    return file.getvalue()
+
+
+def _displayable(image: Image.Image) -> Image.Image:
+    """Converts an image to a mode that browsers show.
+
+    16-bit and transparent images become grayscale as in ``predict``, so that their values and their
+    background are interpreted in the same way.
+    """
+    if image.mode.startswith(("I", "F")) or image.has_transparency_data:
+        return Image.fromarray(np.rint(to_gray(image) * 255).astype(np.uint8))
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")

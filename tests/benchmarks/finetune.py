@@ -41,7 +41,7 @@ from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.outliers import make_outliers
 from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import Split
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 from digitcli.data.preprocessing.mnist_form import prepare
 
 DIGITS = tuple("0123456789")
@@ -105,7 +105,7 @@ def halves_of(folder: Path) -> list[Split]:
     halves = []
     for number in range(2):
         some = [row for row in rows if writers.index(row["repo"]) % 2 == number]
-        images = [prepare(read_picture(folder / row["file"])).picture for row in some]
+        images = [prepare(read_gray(folder / row["file"])).picture for row in some]
         halves.append(Split(np.stack(images), np.array([int(row["label"]) for row in some]), {}))
     return halves
 

@@ -48,7 +48,7 @@ from digitcli.core.inference import probabilities
 from digitcli.data.arrays import Image28
 from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import Split
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 from digitcli.data.preprocessing.mnist_form import prepare
 
 WILD = Path(__file__).parents[3] / "shared" / "wild"
@@ -71,7 +71,7 @@ class Answer:
 
 def answer(checkpoint: Checkpoint, content: bytes) -> Answer:
     try:
-        prepared = prepare(read_picture(content))
+        prepared = prepare(read_gray(content))
     except PictureError as error:
         return Answer(fault=str(error))
     shares = probabilities(checkpoint, prepared.picture[None])[0]

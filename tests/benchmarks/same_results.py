@@ -30,7 +30,7 @@ RECIPES = ("lesson", "quick", "best")
 
 COMMANDS = {
     "multi.jsonl": [
-        *("predict", "--split", "wild", "wild2"),
+        *("predict", "--multi", "wild", "wild2"),
         *("--checkpoint", "weights.safetensors", "--json"),
     ],
     "eval.json": ["eval", "--checkpoint", "weights.safetensors", "--device", "cpu", "--json"],

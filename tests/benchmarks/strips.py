@@ -1,4 +1,4 @@
-"""Measures how ``predict --split`` reads pictures of several digits.
+"""Measures how ``predict --multi`` reads pictures of several digits.
 
 ``python tests/benchmarks/strips.py [--checkpoint FILE] [--only NAME...]``: strips of 2 to 8 of
 MNIST's digits, each of a size of its own and not quite in line, read by ``Classifier.read``. The

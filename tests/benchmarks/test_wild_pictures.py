@@ -8,7 +8,7 @@ from scenery import generator
 from traced_digits import Place, drawn, penned, trace
 from wild_pictures import CONDITIONS, MNIST_VARIANTS
 
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 from digitcli.data.preprocessing.mnist_form import prepare
 
 DIGITS, _ = drawn_pictures(10, seed=5)
@@ -28,18 +28,18 @@ def test_a_picture_is_made_again_by_its_seed_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*CONDITIONS, *NON_DIGITS])
 def test_a_picture_shows_something(name: str) -> None:
-    grey = read_picture(content(name, seed=1))
+    grey = read_gray(content(name, seed=1))
     assert grey.max() - grey.min() > 0.1
 
 
 @pytest.mark.parametrize("name", BLANKS)
 def test_a_blank_shows_nothing(name: str) -> None:
-    grey = read_picture(content(name, seed=1))
+    grey = read_gray(content(name, seed=1))
     assert np.abs(np.diff(grey, axis=1)).max() < 0.15
 
 
 def test_mnist_as_png_comes_back_bit_for_bit() -> None:
-    assert (prepare(read_picture(content("mnist-png", seed=1))).picture == DIGITS[7]).all()
+    assert (prepare(read_gray(content("mnist-png", seed=1))).picture == DIGITS[7]).all()
 
 
 def test_a_pen_is_as_wide_as_asked() -> None:

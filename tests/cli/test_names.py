@@ -1,4 +1,4 @@
-"""Names from outside, of files and of classes, are shown harmlessly wherever they are shown."""
+"""Names of files and of classes are escaped wherever they are shown."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ NAMES = {
 
 
 def is_harmless(text: str) -> bool:
-    """Says whether there is nothing in a text that moves, colours, turns or hides anything."""
+    """Returns True if a text has no character that moves, colours, reverses or hides anything."""
     return all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp") for c in text)
 
 
@@ -48,7 +48,7 @@ def named(text: str) -> Path:
 
 @pytest.mark.usefixtures("checkpoint")
 @pytest.mark.parametrize("kind", NAMES)
-def test_names_of_pictures(run: Run, kind: str) -> None:
+def test_names_of_images(run: Run, kind: str) -> None:
     path = f"./{NAMES[kind]}" if kind == "dash" else NAMES[kind]
     named(path)
     good = run("predict", path, "--top", "2")
@@ -75,7 +75,7 @@ def test_names_in_json_lead_back_to_the_file(run: Run, kind: str) -> None:
     assert output.isascii()
     good, bad = map(json.loads, output.splitlines())
     for record, name in ((good, f"./{path}"), (bad, f"./{path}.gone")):
-        record["path"].encode()  # every reader of JSON takes it
+        record["path"].encode()  # valid text for every JSON parser
         assert ("path_base64" in record) == (kind == "bytes")
         if kind == "bytes":
             assert os.fsdecode(base64.b64decode(record["path_base64"])) == name
@@ -96,9 +96,9 @@ def test_names_of_checkpoints(run: Run, trained: Checkpoint, kind: str) -> None:
         assert result.exit_code == 0, result.stderr
         assert is_harmless(result.stdout)
         assert is_harmless(result.stderr)
-        told = json.loads(run(*command, f"--checkpoint={path}", "--json").stdout)["checkpoint"]
-        told.encode()
-        assert kind == "bytes" or told == str(path)
+        recorded = json.loads(run(*command, f"--checkpoint={path}", "--json").stdout)["checkpoint"]
+        recorded.encode()
+        assert kind == "bytes" or recorded == str(path)
     path.write_bytes(b"broken")
     result = run("predict", "7.png", f"--checkpoint={path}")
     assert is_harmless(result.stderr)
@@ -121,7 +121,7 @@ HOSTILE = (
 
 @pytest.fixture
 def hostile(trained: Checkpoint, tmp_path: Path) -> Path:
-    """A checkpoint whose classes have names that are up to something."""
+    """A checkpoint whose classes have hostile names."""
     path = tmp_path / "hostile"
     metadata = replace(trained.metadata, classes=HOSTILE, dataset="\x1b[31m[red]x\n\u202e")
     save_checkpoint(path, replace(trained, metadata=metadata))
@@ -174,7 +174,7 @@ def test_names_on_a_terminal(hostile: Path, command: list[str]) -> None:
         assert r"x\x1b[31m[red]y\u202e.png" in shown
 
 
-def test_where_training_writes(run: Run) -> None:
+def test_the_output_of_training(run: Run) -> None:
     name = "a\x1b[31m\u202e[red]\tb"
     result = run("train", "--dataset", "optdigits", "--epochs", "1", "--output", name)
     assert result.exit_code == 0, result.stderr

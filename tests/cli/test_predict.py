@@ -1,4 +1,4 @@
-"""``digitcli predict``: files, folders and pipes, good and bad."""
+"""``digitcli predict``: files, folders and pipes, valid and invalid."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from digitcli.text import below_one
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
 
-def test_a_line_per_picture(run: Run, trained: Checkpoint) -> None:
+def test_a_line_per_image(run: Run, trained: Checkpoint) -> None:
     paths = [save_digit(Path(f"{digit}.png"), digit) for digit in range(10)]
     result = run("predict", *paths)
     assert result.exit_code == 0
@@ -82,7 +82,7 @@ def test_a_folder(run: Run) -> None:
     ]
 
 
-def test_below_the_minimum_the_digit_is_a_question_mark(run: Run) -> None:
+def test_an_answer_below_the_minimum_is_a_question_mark(run: Run) -> None:
     save_digit(Path("8.png"), 8)
     result = run("predict", "8.png", "--min-probability", "1")
     assert result.exit_code == 1
@@ -94,7 +94,7 @@ def test_below_the_minimum_the_digit_is_a_question_mark(run: Run) -> None:
     assert run("predict", "8.png", "--min-probability", "0.1").exit_code == 0
 
 
-def test_one_bad_picture_does_not_stop_the_others(run: Run) -> None:
+def test_one_bad_image_does_not_stop_the_others(run: Run) -> None:
     save_digit(Path("1.png"), 1)
     save_digit(Path("2.png"), 2)
     Path("bad.png").write_text("no picture")
@@ -112,7 +112,7 @@ def test_one_bad_picture_does_not_stop_the_others(run: Run) -> None:
     ]
 
 
-def test_nothing_but_bad_pictures(run: Run) -> None:
+def test_only_bad_images(run: Run) -> None:
     Path("empty").mkdir()
     for name in ("missing.png", "empty"):
         result = run("predict", name)
@@ -140,7 +140,7 @@ def test_wrong_use(run: Run) -> None:
         assert len(result.stderr.splitlines()) == 1
 
 
-def test_names_from_outside_cannot_break_a_line_or_colour_it(run: Run) -> None:
+def test_names_cannot_break_a_line_or_colour_it(run: Run) -> None:
     name = "a\tb\nc\x1b[31m[red].png"
     save_digit(Path(name), 6)
     line = run("predict", name).stdout
@@ -160,7 +160,7 @@ def test_names_from_a_list(run: Run, separator: str) -> None:
     assert result.exit_code == 1
     rows = [line.split("\t")[:2] for line in result.stdout.splitlines()]
     assert rows == [
-        ["2.png", "2"],  # those on the command line come first
+        ["2.png", "2"],  # names on the command line come first
         ["2.png", "2"],
         ["a name with spaces.png", "4"],
         ["5.png", "5"],
@@ -168,14 +168,14 @@ def test_names_from_a_list(run: Run, separator: str) -> None:
     assert result.stderr.count("missing.png") == 1
 
 
-def test_what_is_less_than_one_is_never_rounded_to_it(run: Run) -> None:
+def test_a_probability_below_1_is_never_rounded_to_1(run: Run) -> None:
     save_digit(Path("7.png"), 7)
     flags = ("7.png", "--checkpoint", "pretrained")
     probability = json.loads(run("predict", *flags, "--json").stdout)["probability"]
     assert 0.99995 < probability < 1
     assert run("predict", *flags).stdout == "7.png\t7\t0.9999\n"
     assert run("predict", *flags, "--min-probability", "1").stdout == "7.png\t?\t0.9999\n"
-    assert run("predict", *flags, "--split").stdout == "7.png\t7\t0.9999\t0.9999\n"
+    assert run("predict", *flags, "--multi").stdout == "7.png\t7\t0.9999\t0.9999\n"
     assert [below_one(p) for p in (0.5, 0.99992, 1 - 1e-12, 1)] == [0.5, 0.9999, 0.9999, 1]
 
 
@@ -198,7 +198,7 @@ def test_an_empty_list(start: Start, run: Run, content: str) -> None:
         "digitcli: error: there is no picture to read, the list - is empty; put names in it\n"
     )
     save_digit(Path("2.png"), 2)
-    Path("-").write_text("2.png\n")  # which is no standard input
+    Path("-").write_text("2.png\n")  # a file, not standard input
     assert run("predict", "--files-from", "./-", "-q").stdout == "2\n"
     Path("list").write_text(content)
     assert run("predict", "2.png", "--files-from", "list", "-q").stdout == "2\n"
@@ -210,7 +210,7 @@ def test_names_from_a_pipe_are_answered_as_they_come(start: Start) -> None:
     assert (done.returncode, done.stdout) == (0, "3\n" * 300)
 
 
-def test_many_pictures_of_all_sizes_stay_in_order(run: Run) -> None:
+def test_many_images_of_all_sizes_stay_in_order(run: Run) -> None:
     for i in range(300):
         size = 1500 if i % 50 == 0 else 40
         draw_digit(i % 10, size=size).save(f"{i:03}.{'bmp' if size > 100 else 'png'}")

@@ -1,4 +1,4 @@
-"""``predict --show-steps``: how a picture was prepared, drawn."""
+"""``predict --show-steps``: the drawing of how an image was prepared."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from drawn_digits import as_grey, draw_digit, save_digit
 from PIL import Image
 
 from digitcli.data.preprocessing.mnist_form import prepare
-from digitcli.report.step_drawing import Steps
+from digitcli.report.drawings import Steps
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
 
-def test_what_is_drawn_and_that_it_changes_nothing(run: Run) -> None:
+def test_the_drawing_shows_the_input_and_changes_no_output(run: Run) -> None:
     save_digit(Path("5.png"), 5)
     for flags in ([], ["--json"], ["--quiet"], ["--top", "3"]):
         plain = run("predict", "5.png", *flags)
@@ -23,7 +23,7 @@ def test_what_is_drawn_and_that_it_changes_nothing(run: Run) -> None:
     with Image.open("steps.png") as sheet:
         assert sheet.format == "PNG"
         pixels = np.asarray(sheet.convert("L"))
-    # The last tile is what the network sees, each of its pixels a square of 7x7.
+    # The last tile is the input of the network, each pixel a square of 7x7.
     seen = prepare(as_grey(draw_digit(5))).picture
     large = np.kron(seen, np.ones((7, 7), np.uint8))
     assert np.array_equal(pixels[-12 - 196 : -12, -12 - 196 : -12], large)
@@ -53,7 +53,7 @@ def test_every_step_has_a_tile() -> None:
 
 
 @pytest.mark.parametrize("name", ["s.png", "S.JPG", "new/s.webp", "s.tiff", "s.bmp", "s.gif"])
-def test_the_ending_says_the_format(run: Run, name: str) -> None:
+def test_the_extension_decides_the_format(run: Run, name: str) -> None:
     save_digit(Path("5.png"), 5)
     assert run("predict", "5.png", "--show-steps", name).exit_code == 0
     with Image.open(name) as sheet:
@@ -64,7 +64,7 @@ def test_the_ending_says_the_format(run: Run, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["steps", "steps.xyz", "steps.pdf", "steps.eps", "steps.blp", "steps.h5", "steps.psd"]
 )
-def test_endings_that_are_no_pictures(run: Run, name: str) -> None:
+def test_extensions_that_are_not_images(run: Run, name: str) -> None:
     save_digit(Path("5.png"), 5)
     result = run("predict", "5.png", "--show-steps", name)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -74,7 +74,7 @@ def test_endings_that_are_no_pictures(run: Run, name: str) -> None:
     assert not Path(name).exists()
 
 
-def test_one_picture_alone(run: Run) -> None:
+def test_only_one_image_is_drawn(run: Run) -> None:
     save_digit(Path("scans/5.png"), 5)
     Path("list").write_text("scans/5.png\n")
     for arguments in (
@@ -91,21 +91,21 @@ def test_one_picture_alone(run: Run) -> None:
     assert not Path("steps.png").exists()
 
 
-def test_places_that_cannot_be_written(run: Run) -> None:
+def test_paths_that_cannot_be_written(run: Run) -> None:
     save_digit(Path("5.png"), 5)
     Path("folder.png").mkdir()
     Path("plain").write_text("")
-    for place in ("folder.png", "plain/steps.png", "a" * 300 + ".png"):
-        result = run("predict", "5.png", "--show-steps", place)
+    for path in ("folder.png", "plain/steps.png", "a" * 300 + ".png"):
+        result = run("predict", "5.png", "--show-steps", path)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert f"cannot write {place}" in result.stderr
+        assert f"cannot write {path}" in result.stderr
         assert "--show-steps" in result.stderr
         assert len(result.stderr.splitlines()) == 1
     assert run("predict", "5.png", "--show-steps", "").exit_code == 2
 
 
 @pytest.mark.parametrize("place", ["5.png", "./5.png", "link.png"])
-def test_the_picture_itself_is_never_replaced(run: Run, place: str) -> None:
+def test_the_image_itself_is_never_overwritten(run: Run, place: str) -> None:
     content = save_digit(Path("5.png"), 5).read_bytes()
     Path("link.png").symlink_to("5.png")
     result = run("predict", "5.png", "--show-steps", place)
@@ -114,7 +114,7 @@ def test_the_picture_itself_is_never_replaced(run: Run, place: str) -> None:
     assert Path("5.png").read_bytes() == content
 
 
-def test_pictures_that_cannot_be_read(run: Run) -> None:
+def test_images_that_cannot_be_read(run: Run) -> None:
     Image.new("L", (50, 50), 200).save("blank.png")
     Path("bad.png").write_text("no picture")
     for name, code in (("blank.png", 1), ("bad.png", 2), ("missing.png", 2), ("a" * 300, 2)):
@@ -122,6 +122,6 @@ def test_pictures_that_cannot_be_read(run: Run) -> None:
         plain = run("predict", name)
         assert (result.exit_code, result.stdout, result.stderr) == (code, "", plain.stderr)
         assert len(result.stderr.splitlines()) == 1
-        # of a blank picture, one sees that it is
+        # for a blank image, the steps so far
         assert Path("steps.png").exists() == (name == "blank.png")
         Path("steps.png").unlink(missing_ok=True)

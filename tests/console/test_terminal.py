@@ -102,7 +102,7 @@ def test_in_ascii_lines_are_plain(look: Look, small_mnist: SmallMnist) -> None:
     look("download", "--mirror", small_mnist.folder)
     for arguments in (
         ["predict", "1.png"],
-        ["predict", "--split", "1.png"],
+        ["predict", "--multi", "1.png"],
         ["eval"],
         [*LESSON, "--target", "cat"],
         ["train", "--epochs", "1", "--batch-size", "50", "--output", "new"],
@@ -282,7 +282,7 @@ def test_on_60_columns_digits_stand_whole(look: Look) -> None:
         row.paste(draw_digit(7), (64 * place, 0))
     row.save("row.png")
     tiles = [
-        line for line in look("predict", "--split", "row.png", columns=60).lines if "▀" in line
+        line for line in look("predict", "--multi", "row.png", columns=60).lines if "▀" in line
     ]
     assert len(tiles) == 2 * 7
     assert {len(tile) for line in tiles for tile in line.split()} == {14}

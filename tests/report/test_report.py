@@ -23,7 +23,7 @@ from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.split import Split
 from digitcli.report import evaluation, gallery
 from digitcli.report.charts import Chart
-from digitcli.report.thumbnail import SIDE, thumbnail
+from digitcli.report.gallery import SIDE, thumbnail
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
@@ -194,7 +194,7 @@ def test_a_network_without_mistakes_and_one_that_is_never_right(
         assert ("No mistakes." in page.one("main").text) is (result.accuracy == 1)
 
 
-def test_predict_shows_each_picture_what_was_seen_and_the_answer(run: Run) -> None:
+def test_predict_shows_each_image_its_input_and_the_answer(run: Run) -> None:
     save_digit(Path("pictures/a.png"), 7)
     draw_digit(3, size=900).save("pictures/b.jpg")
     sheet = Image.new("L", (200, 100), 255)
@@ -245,10 +245,10 @@ def test_predict_shows_each_picture_what_was_seen_and_the_answer(run: Run) -> No
     assert not cards[4].all("img")
 
 
-def test_of_many_pictures_those_are_shown_that_need_to_be_looked_at(
+def test_of_many_images_the_most_urgent_are_shown(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gallery, "MOST", 4)
+    monkeypatch.setattr(gallery, "MAX_SHOWN", 4)
     for i in range(10):
         save_digit(Path(f"in/{i}.png"), i)
     Image.new("L", (40, 40), 200).save("in/5b.png")
@@ -263,7 +263,7 @@ def test_of_many_pictures_those_are_shown_that_need_to_be_looked_at(
     assert "Shown are the 4 that most need to be looked at" in page.one("main").text
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="such names are no files elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
 def test_hostile_file_names(start: Start) -> None:
     names = ["<img src=x onerror=alert(1)>.png", "\"><b>'.png", "a\n\u202eb.png"]
     for name in names:
@@ -278,7 +278,7 @@ def test_hostile_file_names(start: Start) -> None:
     assert not page.all("b")
 
 
-def test_where_there_is_nothing_to_show(run: Run) -> None:
+def test_a_folder_without_images(run: Run) -> None:
     Path("empty").mkdir()
     assert run("predict", "empty", "--report", REPORT).exit_code == 2
     page = read_page(REPORT)
@@ -286,7 +286,7 @@ def test_where_there_is_nothing_to_show(run: Run) -> None:
     assert [card.one("h3").text for card in cards_of(page)] == ["empty"]
 
 
-def test_quiet_says_nothing_of_the_report(run: Run) -> None:
+def test_quiet_does_not_mention_the_report(run: Run) -> None:
     save_digit(Path("7.png"), 7)
     result = run("predict", "7.png", "--report", "R.HTM", "--quiet")
     assert (result.stdout, result.stderr) == ("7\n", "")
@@ -372,7 +372,7 @@ def test_thumbnails_are_upright_and_in_colour() -> None:
         assert not small.getexif()
 
 
-def test_no_thumbnail_of_what_is_no_picture() -> None:
+def test_no_thumbnail_of_an_unreadable_file() -> None:
     assert thumbnail(b"") is None
     assert thumbnail(b"no picture") is None
     assert thumbnail(Path("missing")) is None

@@ -1,11 +1,11 @@
 """The storm of mutated files: ``python tests/stress/mutated_files.py --count 20000 --seed 0``.
 
-Feeds broken checkpoints and broken pictures to what ``digitcli predict`` does with them, in two
-processes, and a share of them to ``digitcli predict`` itself. Nothing but an answer or one line of
-error may come of any, within five seconds and 512 MB, and nothing at all on standard error.
+Reads mutated checkpoints and images in two processes, with the code of ``digitcli predict``, and a
+part of them with ``digitcli predict`` itself. Each must give an answer or one line of error within
+5 seconds and 512 MB, and print nothing else on standard error.
 
-Prints figures as JSON, and where a promise broke what broke it; the exit code is then 1. Item N of
-a seed is always the same: ``--only pictures:N`` writes it to a file and runs it alone.
+Prints figures as JSON, with the items that broke a rule; the exit code is then 1. Item N of a seed
+is always the same: ``--only pictures:N`` writes it to a file and reads only this item.
 """
 
 import argparse
@@ -40,17 +40,17 @@ from digitcli.classifier import Classifier, Prediction  # noqa: E402
 from digitcli.console.prediction import PredictionDisplay  # noqa: E402
 from digitcli.core.errors import CheckpointError, PictureError  # noqa: E402
 from digitcli.data.images.limits import MAX_PIXELS  # noqa: E402
-from digitcli.data.images.pipeline import ImageSource  # noqa: E402
+from digitcli.data.images.source import ImageSource  # noqa: E402
 
 SECONDS, MEGABYTES = 5.0, 512
 GIVEN_UP = 60.0
-"""Seconds after which a process that says nothing is ended."""
+"""Seconds without a result after which a process is killed."""
 
 OWN = ROOT / "checkpoints" / "pretrained.safetensors"
 COMMAND = [sys.executable, "-m", "digitcli", "predict", "--json"]
 
 Item = tuple[int, str, float]
-"""Its number, what came of it, and the seconds that it took."""
+"""The number of an item, its outcome, and the seconds it took."""
 
 
 def _real_files(kind: str) -> list[bytes]:
@@ -70,7 +70,7 @@ def make(kind: str, files: list[bytes], seed: int, number: int) -> bytes:
 
 
 def feed_checkpoint(data: bytes, folder: Path) -> str:
-    """Does with a checkpoint what the command does; returns what came of it."""
+    """Loads a checkpoint as the command does; returns the outcome."""
     path = folder / "checkpoint"
     path.write_bytes(data)
     try:
@@ -85,10 +85,10 @@ def feed_checkpoint(data: bytes, folder: Path) -> str:
 
 
 def feed_picture(data: bytes, folder: Path, classifier: Classifier) -> str:
-    """Does with a picture what the command does; returns what came of it."""
+    """Reads an image as the command does; returns the outcome."""
     path = folder / "picture"
     path.write_bytes(data)
-    ((_, answer),) = classifier.predict_sources([ImageSource(str(path), path)])
+    ((_, answer),) = classifier.predict_sources([[ImageSource(str(path), path)]])
     if isinstance(answer, PictureError):
         _check_words(str(answer.with_name(str(path))))
         return "refused"
@@ -102,7 +102,7 @@ def _check_words(text: str) -> None:
 
 
 def _show(name: str, prediction: Prediction, classifier: Classifier) -> None:
-    """Prints an answer as lines and as JSON, and checks the form of both."""
+    """Prints an answer as a line and as JSON, and checks the form of both."""
     assert np.isfinite(list(prediction.probabilities.values())).all()
     for as_json in (False, True):
         with contextlib.redirect_stdout(io.StringIO()) as output:
@@ -116,7 +116,7 @@ def _show(name: str, prediction: Prediction, classifier: Classifier) -> None:
 
 
 def work(kind: str, seed: int, numbers: range, pipe: Connection, errors: str) -> None:
-    """Runs items in a process of its own, whose standard error goes to a file."""
+    """Reads items; the standard error of the process goes to a file."""
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     files = _real_files(kind)
     classifier = Classifier.load(OWN)
@@ -129,18 +129,18 @@ def work(kind: str, seed: int, numbers: range, pipe: Connection, errors: str) ->
                     outcome = feed_picture(data, Path(folder), classifier)
                 else:
                     outcome = feed_checkpoint(data, Path(folder))
-            except Exception:  # noqa: BLE001  any is a fault
+            except Exception:  # noqa: BLE001  any exception is an outcome
                 outcome = traceback.format_exc()
             pipe.send((number, outcome, time.monotonic() - started))
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def _memory_folder() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  spares the disk
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  in memory
 
 
 class Worker:
-    """A process that feeds items; one that dies or hangs is replaced, and the item is noted."""
+    """A process that reads items; if it dies or hangs, it is replaced and the item recorded."""
 
     def __init__(self, kind: str, seed: int, numbers: range, errors: str) -> None:
         self._kind, self._seed, self._errors = kind, seed, errors
@@ -148,7 +148,7 @@ class Worker:
         self.peak = 0
 
     def items(self) -> list[Item]:
-        """Has all items fed."""
+        """Reads all items, and returns them with their outcomes."""
         items: list[Item] = []
         context = multiprocessing.get_context("spawn")
         while self._left:
@@ -169,7 +169,7 @@ class Worker:
         return items
 
     def _received(self, pipe: Connection) -> Iterator[Item]:
-        """Yields items until there are no more, or none comes."""
+        """Yields items until the last one, or until none comes for ``GIVEN_UP`` seconds."""
         with contextlib.suppress(EOFError):
             while pipe.poll(GIVEN_UP):
                 message = pipe.recv()
@@ -181,7 +181,7 @@ class Worker:
 
 
 def storm(kind: str, count: int, seed: int) -> dict[str, Any]:
-    """Feeds ``count`` mutated files in two processes, and returns the figures."""
+    """Reads ``count`` mutated files in two processes, and returns the figures."""
     with tempfile.NamedTemporaryFile("r") as errors:
         workers = [Worker(kind, seed, range(part, count, 2), errors.name) for part in range(2)]
         with ThreadPoolExecutor(len(workers)) as pool:
@@ -206,7 +206,7 @@ def storm(kind: str, count: int, seed: int) -> dict[str, Any]:
 
 
 def storm_command(count: int, seed: int) -> dict[str, Any]:
-    """Feeds a fortieth of the pictures to one command, and a two-hundredth of the checkpoints."""
+    """Runs the command with 1 in 40 of the images, and with 1 in 200 of the checkpoints."""
     broken: list[tuple[str, str]] = []
     ended: list[float] = []
     peak = 0
@@ -221,7 +221,7 @@ def storm_command(count: int, seed: int) -> dict[str, Any]:
             )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-            # starting takes its time on a busy machine: work counts, and waiting if it is long
+            # On a busy machine starting takes long: CPU time counts, waiting only if very long.
             busy = usage.ru_utime + usage.ru_stime
             waited = (time.monotonic() - started) * SECONDS / GIVEN_UP
             ended.append(max(busy, waited) / max(1, names))
@@ -270,7 +270,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000, help="files of each kind")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", metavar="KIND:N", help="write one item to a file and feed it")
+    parser.add_argument("--only", metavar="KIND:N", help="write one item to a file and read it")
     given = parser.parse_args()
     if given.only:
         kind, number = given.only.split(":")

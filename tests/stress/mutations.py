@@ -1,4 +1,4 @@
-"""Real files in every form that digitcli reads, and ways to break them."""
+"""Valid files in every format that digitcli reads, and ways to break them."""
 
 import copy
 import io
@@ -18,7 +18,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def real_pictures() -> dict[str, bytes]:
-    """Makes small pictures of a digit, in every format, mode and compression that differs."""
+    """Returns small images of a digit in every format, mode and compression."""
     digit = draw_digit(7, size=96)
     colour = Image.merge("RGB", [draw_digit(d, size=96) for d in (7, 7, 1)])
     clear = colour.convert("RGBA")
@@ -78,7 +78,7 @@ def real_pictures() -> dict[str, bytes]:
 
 
 def _runs() -> bytes:
-    """Makes a BMP of runs of equal pixels, which Pillow reads and does not write."""
+    """Returns a run-length encoded BMP, which Pillow reads but does not write."""
     rows = b"".join(b"\x20\0\x20\1\x20\0\0\0" for _ in range(96)) + b"\0\1"
     palette = b"\xff\xff\xff\0" + bytes(4 * 255)
     sizes = struct.pack("<IiiHHIIiiII", 40, 96, 96, 1, 8, 1, len(rows), 0, 0, 256, 256)
@@ -88,7 +88,7 @@ def _runs() -> bytes:
 
 
 def mutated(data: bytes, others: list[bytes], chance: random.Random, head: int = 600) -> bytes:
-    """Breaks a file in one to four ways, half of them within its first ``head`` bytes."""
+    """Breaks a file in 1 to 4 ways, half of them within its first ``head`` bytes."""
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         data = chance.choice(_WAYS)(data, others, chance, head)
     if data.startswith(_PNG) and chance.random() < 0.6:
@@ -108,7 +108,7 @@ def _flip(data: bytes, _: list[bytes], chance: random.Random, head: int) -> byte
 
 
 def _number(data: bytes, _: list[bytes], chance: random.Random, head: int) -> bytes:
-    """Overwrites what may be a length, an offset or a size."""
+    """Overwrites bytes that may be a length, an offset or a size."""
     size = chance.choice((1, 2, 4, 4, 8))
     number: int = chance.choice((*_NUMBERS, chance.getrandbits(8 * size), len(data), 10_000))
     written: bytes = (number % 256**size).to_bytes(size, chance.choice(("little", "big")))
@@ -137,7 +137,7 @@ def _insert(data: bytes, _: list[bytes], chance: random.Random, head: int) -> by
 
 
 def _splice(data: bytes, others: list[bytes], chance: random.Random, head: int) -> bytes:
-    """Goes on as another file does, from the same place or from any."""
+    """Continues with the bytes of another file, from the same position or another."""
     other = chance.choice(others)
     at = _place(data or b"\0", chance, head)
     return data[:at] + other[at if chance.random() < 0.5 else _place(other, chance, head) :]
@@ -149,7 +149,7 @@ _WAYS: tuple[Callable[[bytes, list[bytes], random.Random, int], bytes], ...] = (
 
 
 def _with_true_checksums(data: bytes) -> bytes:
-    """Mends the checksums of a PNG, so that what is wrong in its parts is met."""
+    """Repairs the checksums of a PNG, so that the errors in its chunks are reached."""
     parts, at = [_PNG], len(_PNG)
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -160,7 +160,7 @@ def _with_true_checksums(data: bytes) -> bytes:
 
 
 def mutated_checkpoint(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
-    """Breaks a checkpoint: its bytes, its weights, or what its header or its metadata says."""
+    """Breaks a checkpoint: its bytes, its weights, its header or its metadata."""
     length = int.from_bytes(data[:8], "little")
     way = chance.random()
     if way < 0.25:
@@ -187,7 +187,7 @@ def _with_strange_weights(data: bytes, start: int, chance: random.Random) -> byt
 
 
 def _change(value: Any, chance: random.Random) -> None:
-    """Changes, adds or takes away something at a random place within a JSON value."""
+    """Changes, adds or removes a value at a random place of a JSON value."""
     while True:
         keys = list(value) if isinstance(value, dict) else list(range(len(value)))
         if not keys:

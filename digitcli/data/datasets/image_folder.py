@@ -16,10 +16,11 @@ from digitcli.core.checkpointing.metadata import MAX_CLASS_NAME, MAX_CLASSES
 from digitcli.core.errors import DatasetError, PictureError, error_reason
 from digitcli.core.files.regular import open_regular
 from digitcli.data.datasets.split import Split
-from digitcli.data.images.decode import largest_file
+from digitcli.data.images.decode import max_file_size
 from digitcli.data.images.discover import find_files
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.data.images.pipeline import ImageSource, prepare_all
+from digitcli.data.images.pipeline import prepare_all
+from digitcli.data.images.source import ImageSource
 from digitcli.data.preprocessing.mnist_form import prepare
 
 PREFIX = "folder:"
@@ -146,7 +147,7 @@ class PictureFolder:
             if len(files) < _FEW or split_of(file.content) == split
         ]
         read: list[tuple[_File, npt.NDArray[np.uint8]]] = []
-        batches = prepare_all((file.source for file in wanted), prepare)
+        batches = prepare_all([(file.source for file in wanted)], prepare)
         for file, (source, digit) in zip(wanted, chain.from_iterable(batches), strict=True):
             if not isinstance(digit, PictureError):
                 read.append((file, digit.picture))
@@ -178,7 +179,7 @@ class PictureFolder:
                 source, content = ImageSource(str(path), path), _content_of(path)
                 if content != _UNREAD and first.setdefault(content, source.name) != source.name:
                     same = PictureError(f"the same picture as {first[content]}")
-                    source = ImageSource(source.name, same)
+                    source = ImageSource(source.name, path, error=same)
                 files.append(_File(source, label, content))
             classes.append(files)
         return classes
@@ -222,7 +223,7 @@ def _content_of(path: Path) -> bytes:
     """Returns the SHA-256 of a file that may be a picture."""
     try:
         with open_regular(path) as opened:
-            if opened.seek(0, os.SEEK_END) > largest_file(MAX_PIXELS):
+            if opened.seek(0, os.SEEK_END) > max_file_size(MAX_PIXELS):
                 return _UNREAD
             opened.seek(0)
             return hashlib.file_digest(opened, "sha256").digest()

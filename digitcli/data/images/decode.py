@@ -1,8 +1,8 @@
-"""Opening pictures from anywhere: what one costs is judged before it is decoded.
+"""Decoding images of unknown origin within limits of memory and time.
 
-A file of a hundred bytes can claim to be of a trillion pixels, and one of a megabyte can keep its
-decoder busy for an hour. So a picture is opened in two steps: its head is read, which tells what
-decoding takes at most; and it is decoded only if that is within the limit.
+A file of 100 bytes can claim a trillion pixels, and a file of a megabyte can keep its decoder busy
+for an hour. So the header is read first, the cost of decoding is estimated from it, and the image
+is decoded only within the limit.
 """
 
 import contextlib
@@ -22,113 +22,103 @@ from PIL.ImageFile import ImageFile
 
 from digitcli.core.errors import NotAPictureError, PictureError, error_reason
 from digitcli.core.files.regular import open_regular
-from digitcli.data.images.downscale import reduction, upright
-from digitcli.data.images.limits import PIXEL, check_icon, decoding_cost, pixels_of
+from digitcli.data.images.downscale import reduction_factor, upright
+from digitcli.data.images.limits import BYTES_PER_PIXEL, check_icon, count_pixels, decoding_cost
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
-"""Raster formats that people keep pictures in, those first that Pillow has ready at once. Others
-that it knows start outside programs (EPS), have no signature (TGA), or come from instruments."""
+"""Formats that images are read in; those first that Pillow has loaded at the start. Pillow's other
+formats start outside programs (EPS), have no signature (TGA), or come from instruments."""
 
-# Pillow warns and logs of large pictures and odd metadata; where it matters, it raises.
+# Pillow warns and logs about large images and odd metadata; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-Image.MAX_IMAGE_PIXELS = None  # the limit is our own, and is told with its numbers
+Image.MAX_IMAGE_PIXELS = None  # replaced by the limit here, whose message has the numbers
 
-_WORK = 45
-"""Bytes that a pixel takes at most while a reduced picture is brought to MNIST's form."""
+_PREPARATION_BYTES = 45
+"""Maximum bytes per pixel of a reduced image while it is brought to MNIST form."""
 
-_BASE = 2**20
-"""Bytes that any picture may cost: a small one in a costly format, with all that comes with it."""
+_FREE_BYTES = 2**20
+"""Bytes that any image may cost: a small one in a costly format, with its metadata."""
 
-_ABSURD = 2**34
-"""Bytes that nobody is advised to allow: sixteen gigabytes."""
+_MAX_HEADER, _MAX_JPEG_HEADER = 32 * 2**20, 8 * 2**20
+"""Maximum bytes read before the size of an image is known: previews, profiles, texts. Pillow joins
+the segments of a JPEG in quadratic time."""
 
-_MOST_HEAD = 32 * 2**20
-"""Bytes read until the size of a picture is known: previews, profiles, texts."""
+_ANOTHER = "save it again, or take another"
 
-_MOST_JPEG_HEAD = 8 * 2**20
-"""The same of a JPEG, whose parts of one kind are joined one by one, in quadratic time."""
-
-_PIECE = 2**20
-"""Bytes that are read of a stream at once."""
-
-_MOST_READS = 400_000
-"""Reads that a picture's decoder may ask for, who takes 64 kB of pixels at a time; a file of more
-parts is made to keep its reader busy."""
+_MAX_READS = 400_000
+"""Maximum number of reads of a decoder, which takes 64 kB of pixels at a time: more are a file made
+of many parts to keep its reader busy."""
 
 
-class OpenPicture:
-    """A picture whose head is read.
+class OpenImage:
+    """An image whose header is read; a context manager that closes the file.
 
     Attributes:
-        cost: Bytes of memory that it takes at most to decode it and to bring it to MNIST's form.
-        size: Width and height, as it is seen; known once it is decoded.
+        cost: Maximum bytes of memory to decode the image and bring it to MNIST form.
+        size: Width and height of the upright image; set by ``decode``.
 
     Args:
-        source: A file, or a file's content.
-        max_pixels: Pixels that may be decoded; of formats that take more memory or time, less.
+        source: A file, or the content of a file.
+        max_pixels: Maximum number of pixels; fewer in formats that take more memory or time.
 
     Raises:
-        NotAPictureError: Its content is no picture.
-        PictureError: It is missing, empty, damaged or too large.
+        NotAPictureError: The content is not an image.
+        PictureError: The file is missing, empty, damaged or too large.
     """
 
     def __init__(self, source: Path | bytes, max_pixels: int) -> None:
         try:
             raw = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source)
-            self._file = _CountedReader(raw)
+            self._file = _LimitedReader(raw)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
             raise PictureError(
                 f"cannot read it: {error_reason(error)}", "check the path and its permissions"
             ) from error
         try:
-            with _faults(self._file):
-                self._image, self.cost, self._whole = _opened(self._file, max_pixels)
+            with _decoding_errors(self._file):
+                self._image, self.cost, self._full_size = _read_header(self._file, max_pixels)
         except BaseException:
             self._file.close()
             raise
 
-    def __enter__(self) -> "OpenPicture":
+    def __enter__(self) -> "OpenImage":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._image.close()  # an error on its way to be told would keep it in memory
+        self._image.close()  # an error that refers to the image would keep it in memory
         self._file.close()
 
     def decode(self) -> Image.Image:
-        """Decodes it, once: upright, and large ones reduced.
+        """Decodes the image, once: upright, and reduced if it is large.
 
         Raises:
-            PictureError: It is damaged.
+            PictureError: The image is damaged.
         """
-        with _faults(self._file):
+        with _decoding_errors(self._file):
             self._image.load()
-            picture, self.size = upright(self._image, self._whole)
-            if picture is not self._image:
+            image, self.size = upright(self._image, self._full_size)
+            if image is not self._image:
                 self._image.close()
-            return picture
+            return image
 
 
-def largest_file(max_pixels: int) -> int:
-    """Returns the bytes that a picture's file may have where so many pixels may be decoded."""
-    return PIXEL * max_pixels + _BASE
+def max_file_size(max_pixels: int) -> int:
+    """Returns the maximum bytes of an image file for a maximum number of pixels."""
+    return BYTES_PER_PIXEL * max_pixels + _FREE_BYTES
 
 
 def read_stream(stream: BinaryIO, max_pixels: int) -> bytes:
-    """Reads a picture from a pipe, and no more of it than tells that it is too large."""
-    left, content = largest_file(max_pixels) + 1, io.BytesIO()
-    # piece by piece: a read reserves memory for all that it might bring, and any limit is allowed
-    while left and (piece := stream.read(min(left, _PIECE))):
-        left -= content.write(piece)
+    """Reads an image from a pipe, up to one byte more than an image file may have."""
+    left, content = max_file_size(max_pixels) + 1, io.BytesIO()
+    # In chunks: a read allocates all the bytes it may return, and the limit may exceed memory.
+    while left and (chunk := stream.read(min(left, 2**20))):
+        left -= content.write(chunk)
     return content.getvalue()
 
 
-class _CountedReader(io.BufferedReader):
-    """A file that refuses to be read without end.
-
-    It does not tell its descriptor, or else some decoders would map it into memory, and die of a
-    file that is cut meanwhile.
-    """
+class _LimitedReader(io.BufferedReader):
+    """A file that limits the number of reads and of bytes read."""
 
     def __init__(self, raw: io.RawIOBase | io.BytesIO) -> None:
         self.size = raw.seek(0, os.SEEK_END)
@@ -138,101 +128,97 @@ class _CountedReader(io.BufferedReader):
         self._reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Reads as any file does; bytes are counted unless all are wanted at once."""
+        """Reads as any file does; bytes are counted unless all of them are requested."""
         self._reads += 1
         data = super().read(size)
         if size is not None and size >= 0:
             self.left -= len(data)
-        if self.left < 0 or self._reads > _MOST_READS:
+        if self.left < 0 or self._reads > _MAX_READS:
             raise OSError("it has too many parts, or too long ones")
         return data
 
     def fileno(self) -> int:
-        """Has none to tell."""
+        """Raises an error: decoders that map a file into memory crash if it is truncated."""
         raise io.UnsupportedOperation("fileno")
 
 
 @contextlib.contextmanager
-def _faults(file: _CountedReader) -> Iterator[None]:
-    """Tells what goes wrong in Pillow, whose readers raise anything on damaged files."""
+def _decoding_errors(file: _LimitedReader) -> Iterator[None]:
+    """Raises any exception in the block as a ``PictureError``: Pillow's decoders raise anything."""
     try:
         yield
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise _no_picture(file) from error
+        raise _not_an_image(file) from error
     except MemoryError as error:
         raise PictureError("there is not enough memory for it", "scale it down first") from error
     except Exception as error:
         why = str(error) or type(error).__name__
-        raise PictureError(
-            f"it is damaged ({why:.100})", "save it again, or take another"
-        ) from error
+        raise PictureError(f"it is damaged ({why:.100})", _ANOTHER) from error
 
 
-def _no_picture(file: _CountedReader) -> NotAPictureError:
+def _not_an_image(file: _LimitedReader) -> NotAPictureError:
     file.seek(4)
     if io.BufferedReader.read(file, 8) in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         return NotAPictureError("HEIC pictures are not supported", "save it as JPEG or PNG")
     return NotAPictureError("it is not a picture", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file")
 
 
-def _opened(file: _CountedReader, max_pixels: int) -> tuple[ImageFile, int, tuple[int, int] | None]:
-    """Reads the head of a picture.
+def _read_header(
+    file: _LimitedReader, max_pixels: int
+) -> tuple[ImageFile, int, tuple[int, int] | None]:
+    """Opens an image, which reads its header, and checks its cost against the limit.
 
     Returns:
-        It, what the rest costs in bytes, and its width and height where it is a JPEG that will be
-        decoded smaller than it is.
+        The image, its cost in bytes, and its full size if it is a JPEG to be decoded smaller.
     """
-    limit = largest_file(max_pixels)
+    limit = max_file_size(max_pixels)
     if not file.size:
         raise NotAPictureError("the file is empty", "give a PNG, JPEG or another picture")
     if file.size > limit:
-        Image.open(io.BytesIO(file.read(4096)), formats=FORMATS)  # raises if it is no picture
+        Image.open(io.BytesIO(file.read(4096)), formats=FORMATS)  # raises if not an image
         raise _too_large(f"it has {file.size:,} bytes, more than {limit:,}", file.size)
     head = file.peek(4)
     if head.startswith(b"\0\0\1\0"):
         check_icon(file)
-    file.left = _MOST_JPEG_HEAD if head.startswith(b"\xff\xd8") else _MOST_HEAD
+    file.left = _MAX_JPEG_HEADER if head.startswith(b"\xff\xd8") else _MAX_HEADER
     image = Image.open(file, formats=FORMATS)
     if image.format == "TIFF":
         _silence_libtiff()
     file.left = math.inf
-    pixels = pixels_of(image)
+    pixels = count_pixels(image)
     if not pixels:
-        raise PictureError("it has no pixels", "save it again, or take another")
+        raise PictureError("it has no pixels", _ANOTHER)
     if pixels > max_pixels:
-        raise _too_large(
-            f"it has {pixels:,} pixels, more than {max_pixels:,}", PIXEL * pixels + _BASE
-        )
-    whole = image.size
+        problem = f"it has {pixels:,} pixels, more than {max_pixels:,}"
+        raise _too_large(problem, max_file_size(pixels))
+    full_size = image.size
     cost = file.size + decoding_cost(image, file, max_pixels)
     if cost > limit:
-        raise _too_large(
-            f"its {pixels:,} pixels cost as much memory or time as {_plain(cost):,} others, more "
-            f"than {max_pixels:,}",
-            cost,
-        )
-    cost = max(cost, _WORK * pixels_of(image) // reduction(image.size) ** 2)
-    return image, cost, whole if image.size != whole else None
+        same = f"its {pixels:,} pixels cost as much memory or time as {_pixels_for(cost):,} others"
+        raise _too_large(f"{same}, more than {max_pixels:,}", cost)
+    reduced_pixels = count_pixels(image) // reduction_factor(image.size) ** 2
+    cost = max(cost, _PREPARATION_BYTES * reduced_pixels)
+    return image, cost, full_size if image.size != full_size else None
 
 
-def _plain(cost: int) -> int:
-    """Says how many pixels may be decoded where this cost is allowed."""
-    return -(-(cost - _BASE) // PIXEL)
+def _too_large(problem: str, cost: int) -> PictureError:
+    option = f", or give 'digitcli predict' --max-pixels {_pixels_for(cost)}"
+    return PictureError(problem, f"scale it down{option if cost < 2**34 else ''}")  # 16 GB
+
+
+def _pixels_for(cost: int) -> int:
+    """Returns the maximum number of pixels that allows this cost."""
+    return -(-(cost - _FREE_BYTES) // BYTES_PER_PIXEL)
 
 
 @functools.cache
 def _silence_libtiff() -> None:
-    """Keeps libtiff from printing what is wrong on standard error, where it can be told to."""
+    """Stops libtiff from printing its errors on standard error; Pillow raises them."""
     from PIL import _imaging
 
     with contextlib.suppress(AttributeError, OSError):
         library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)
         library.TIFFSetWarningHandler(None)
-
-
-def _too_large(problem: str, cost: int) -> PictureError:
-    more = f", or give 'digitcli predict' --max-pixels {_plain(cost)}" if cost < _ABSURD else ""
-    return PictureError(problem, f"scale it down{more}")

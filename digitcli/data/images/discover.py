@@ -1,4 +1,4 @@
-"""Finding the pictures in a folder."""
+"""Finding the images in a folder."""
 
 import os
 from collections.abc import Iterator
@@ -6,20 +6,17 @@ from pathlib import Path
 
 from digitcli.core.errors import NotAPictureError
 
-_NAMES = (
+_EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".webp"),
     *(".tif", ".tiff", ".avif", ".ico", ".jp2", ".j2k", ".heic", ".heif"),
 )
-"""How names of pictures end."""
 
 
 def find_files(folder: Path) -> Iterator[Path]:
-    """Lists the files in a folder, in the order of their names, and then those in its folders.
+    """Yields the files in a folder by name, then those in its subfolders.
 
-    Links to folders are not followed, and hidden files and folders are passed over.
-
-    Yields:
-        Files, and what cannot be looked into: reading it says why.
+    Links to folders are not followed; hidden files and folders are skipped. A path that cannot be
+    examined is yielded too: reading it raises the error.
     """
     waiting = [folder]
     while waiting:
@@ -45,14 +42,11 @@ def find_files(folder: Path) -> Iterator[Path]:
         waiting += reversed(subfolders)
 
 
-def is_passed_over(name: str, result: object) -> bool:
-    """Says whether a file in a folder is none of the pictures that were asked for.
-
-    That is so where its content is of no picture, unless it is called one: an empty file, say, that
-    was to be a picture is told of.
+def is_ignored(name: str, result: object) -> bool:
+    """Returns True if a file found in a folder is not an image, by its name and by its content.
 
     Args:
-        name: The file.
-        result: What came of reading it.
+        name: Name of the file. A broken file named like an image is reported, not ignored.
+        result: The result of reading the file.
     """
-    return isinstance(result, NotAPictureError) and not name.lower().endswith(_NAMES)
+    return isinstance(result, NotAPictureError) and not name.lower().endswith(_EXTENSIONS)

@@ -1,10 +1,10 @@
-"""Setting decoded pictures upright, and reducing large ones."""
+"""Turning decoded images upright, and reducing large ones."""
 
 from PIL import Image
 
-from digitcli.data.images.limits import LARGEST_SIDE, ORIENTATION
+from digitcli.data.images.limits import MAX_SIDE, ORIENTATION_TAG
 
-_TURNS = {
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -13,67 +13,64 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What sets a picture upright, by its orientation in EXIF."""
+"""The transposition that turns an image upright, by its EXIF orientation."""
 
-_ON_ITS_SIDE = range(5, 9)
+_SIDEWAYS = range(5, 9)
 """Orientations that swap width and height."""
 
-_BAND = 2**20
-"""Pixels of a band, or somewhat more."""
+_BAND_PIXELS = 2**20
+"""Approximate number of pixels of a band."""
 
 
 def upright(
-    image: Image.Image, whole: tuple[int, int] | None = None
+    image: Image.Image, full_size: tuple[int, int] | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Turns a loaded picture as its EXIF says, where that can be read; a large one is reduced.
+    """Turns a loaded image upright by its EXIF orientation, and reduces a large one.
 
     Args:
-        image: The picture.
-        whole: Its width and height in its file, where it was decoded smaller.
+        image: The image; returned itself if there is nothing to do.
+        full_size: Width and height of the image in its file, if it was decoded smaller.
 
     Returns:
-        The picture, or itself where nothing is to be done, and the width and height that it had
-        when it was upright but not reduced.
+        The image, and the width and height of the upright image, not reduced.
     """
-    width, height = whole or image.size
-    orientation, small = _orientation(image), reduced(image)
-    size = (height, width) if orientation in _ON_ITS_SIDE else (width, height)
-    turn = _TURNS.get(orientation)
-    return small if turn is None else small.transpose(turn), size
+    width, height = full_size or image.size
+    orientation, small = _orientation(image), _reduced(image)
+    size = (height, width) if orientation in _SIDEWAYS else (width, height)
+    transposition = _TRANSPOSITIONS.get(orientation)
+    return small if transposition is None else small.transpose(transposition), size
 
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  Pillow's readers raise anything
+        return int(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # noqa: BLE001  Pillow raises anything on damaged metadata
         return 1
 
 
-def reduction(size: tuple[int, int]) -> int:
-    """Says how many pixels of a picture, in each direction, ``reduced`` makes one of."""
-    return max(1, max(size) // LARGEST_SIDE)
+def reduction_factor(size: tuple[int, int]) -> int:
+    """Returns the number of pixels in each direction that ``upright`` averages to one."""
+    return max(1, max(size) // MAX_SIDE)
 
 
-def reduced(image: Image.Image) -> Image.Image:
-    """Averages pixels of a large picture, a band at a time: the copies that it takes are small."""
-    factor = reduction(image.size)
+def _reduced(image: Image.Image) -> Image.Image:
+    """Reduces a large image by averaging, one band at a time to keep the copies small."""
+    factor = reduction_factor(image.size)
     if factor == 1:
         return image
-    rows = factor * max(1, _BAND // (factor * image.width))
-    bands = [
-        _in_levels(image.crop((0, top, image.width, min(image.height, top + rows)))).reduce(factor)
-        for top in range(0, image.height, rows)
-    ]
-    height = sum(band.height for band in bands)
-    small = Image.new(bands[0].mode, (bands[0].width, height))
+    rows = factor * max(1, _BAND_PIXELS // (factor * image.width))
+    tops = range(0, image.height, rows)
+    crops = (image.crop((0, top, image.width, min(image.height, top + rows))) for top in tops)
+    bands = [_averageable(crop).reduce(factor) for crop in crops]
+    small = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
     small.info = bands[0].info
     for i, band in enumerate(bands):
         small.paste(band, (0, i * rows // factor))
     return small
 
 
-def _in_levels(image: Image.Image) -> Image.Image:
-    """Brings a mode whose values cannot be averaged to one where they can."""
+def _averageable(image: Image.Image) -> Image.Image:
+    """Converts modes whose values cannot be averaged: black and white, palettes, 16 bits."""
     if image.mode == "1":
         return image.convert("L")
     if image.mode in ("P", "PA"):

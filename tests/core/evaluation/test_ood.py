@@ -70,7 +70,7 @@ def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
     assert two["warning"] == "there are 2 separate shapes, and one of them is read"
     assert two["digit"] in (3, 5)
     notes = result.stderr.splitlines()
-    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --split reads them all"]
+    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --multi reads them all"]
     assert result.exit_code == 0  # it was read, if with doubt
     assert run("predict", "two\n.png", "--quiet").stderr.splitlines() == notes[1:]
     assert "separate" not in run("predict", "two\n.png").stdout
@@ -118,4 +118,4 @@ def test_inspect_softmax_doubts_as_predict_does(run: Run) -> None:
     side_by_side("2.png", 1, 2)
     told = run("inspect-softmax", "2.png").stderr
     assert "2.png: there are 2 separate shapes" in told
-    assert "--split" not in told  # which it has not
+    assert "--multi" not in told  # which it has not

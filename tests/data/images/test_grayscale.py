@@ -1,4 +1,4 @@
-"""Reading pictures in every format and mode that people have."""
+"""Reading images of every common format and mode as grayscale."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError
 from digitcli.data.images.discover import find_files
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 
 
 def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
@@ -24,7 +24,7 @@ EXPECTED = prepared(as_grey(SEVEN)).astype(float)
 
 
 def difference(data: bytes) -> float:
-    return float(np.abs(prepared(read_picture(data)) - EXPECTED).mean())
+    return float(np.abs(prepared(read_gray(data)) - EXPECTED).mean())
 
 
 @pytest.mark.parametrize("format_", ["PNG", "GIF", "BMP", "PPM", "TIFF", "JPEG2000", "ICO"])
@@ -48,7 +48,7 @@ def test_modes_of_png(mode: str) -> None:
         if mode == "I;16"
         else SEVEN.convert(mode)
     )
-    # black and white alone has no anti-aliasing
+    # black and white has no anti-aliasing
     assert difference(encoded(image, "PNG")) < (4 if mode == "1" else 1)
 
 
@@ -61,7 +61,7 @@ def test_floating_point_tiff() -> None:
 
 
 @pytest.mark.parametrize("ink", [0, 90, 255])
-def test_ink_on_transparency_is_seen_whatever_its_colour(ink: int) -> None:
+def test_ink_of_any_colour_on_a_transparent_background(ink: int) -> None:
     mask = draw_digit(7, size=120, ink=255, paper=0)
     image = Image.new("RGBA", mask.size, (0, 0, 0, 0))
     image.paste((ink, ink, ink, 255), mask=mask)
@@ -69,7 +69,7 @@ def test_ink_on_transparency_is_seen_whatever_its_colour(ink: int) -> None:
     assert difference(encoded(image, "PNG")) < 1
 
 
-def test_a_mostly_opaque_picture_keeps_its_own_paper() -> None:
+def test_a_mostly_opaque_image_keeps_its_background() -> None:
     image = SEVEN.convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 0, 12, 120))  # a transparent strip, black underneath
     assert difference(encoded(image, "PNG")) < 1
@@ -105,13 +105,13 @@ def test_mnist_form_passes_unchanged_through_a_file() -> None:
     for picture in drawn_pictures(20, 5)[0]:
         for mode in ("L", "RGB", "RGBA", "P"):
             data = encoded(Image.fromarray(picture).convert(mode), "PNG")
-            assert np.array_equal(prepared(read_picture(data)), picture)
+            assert np.array_equal(prepared(read_gray(data)), picture)
 
 
-def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
+def test_the_content_decides_not_the_extension(tmp_path: Path) -> None:
     path = tmp_path / "seven.txt"
     path.write_bytes(encoded(SEVEN, "PNG"))
-    assert np.array_equal(prepared(read_picture(path)), EXPECTED)
+    assert np.array_equal(prepared(read_gray(path)), EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +125,19 @@ def test_content_counts_and_not_the_extension(tmp_path: Path) -> None:
         (encoded(SEVEN, "JPEG")[:-300], "damaged"),
     ],
 )
-def test_what_is_no_sound_picture(data: bytes, problem: str) -> None:
+def test_invalid_images(data: bytes, problem: str) -> None:
     with pytest.raises(PictureError, match=problem):
-        read_picture(data)
+        read_gray(data)
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="No such file"):
-        read_picture(tmp_path / "missing.png")
+        read_gray(tmp_path / "missing.png")
     with pytest.raises(PictureError, match="not a file"):
-        read_picture(tmp_path)
+        read_gray(tmp_path)
 
 
-def test_folders_are_searched_in_order(tmp_path: Path) -> None:
+def test_files_are_found_in_order(tmp_path: Path) -> None:
     for name in ("b.png", "a.dat", "sub/c.png", ".hidden.png", ".git/d.png"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -148,22 +148,22 @@ def test_folders_are_searched_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_no_numbers(value: float) -> None:
+def test_nan_and_infinity(value: float) -> None:
     grey = np.full((50, 50), 1.0, np.float32)
     grey[10:40, 20:30] = value
     with pytest.raises(PictureError, match="no numbers"):
-        read_picture(encoded(Image.fromarray(grey), "TIFF"))
+        read_gray(encoded(Image.fromarray(grey), "TIFF"))
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "I;16", "RGBA", "LA"])
-def test_large_pictures_of_every_mode(mode: str) -> None:
+def test_large_images_of_every_mode(mode: str) -> None:
     large = SEVEN.resize((4000, 4000), Image.Resampling.BICUBIC)
     image = (
         Image.fromarray(np.asarray(large).astype(np.uint16) * 257)
         if mode == "I;16"
         else large.convert(mode)
     )
-    grey = read_picture(encoded(image, "PNG"))
+    grey = read_gray(encoded(image, "PNG"))
     assert max(grey.shape) <= 1000
     assert np.abs(prepared(grey) - EXPECTED).mean() < 6
 

@@ -1,4 +1,4 @@
-"""Pictures from strangers: one line each, within bounds of memory and time, and nothing besides."""
+"""Images of unknown origin: an answer or one line of error, within limits of memory and time."""
 
 import io
 import json
@@ -18,10 +18,11 @@ from mutations import mutated, real_pictures
 from PIL import Image
 
 from digitcli.core.errors import PictureError
-from digitcli.data.images.decode import OpenPicture
+from digitcli.data.images.decode import OpenImage
 from digitcli.data.images.discover import find_files
-from digitcli.data.images.grayscale import read_picture
-from digitcli.data.images.pipeline import ImageSource, prepare_all
+from digitcli.data.images.grayscale import read_gray
+from digitcli.data.images.pipeline import prepare_all
+from digitcli.data.images.source import ImageSource
 from digitcli.data.preprocessing.mnist_form import prepare
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
@@ -35,7 +36,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, *, rows: int) -> bytes:
-    """Makes a white RGB PNG, of which only the first rows are there."""
+    """Returns a white RGB PNG that contains only its first rows."""
     packer = zlib.compressobj(1)
     row = b"\0" + b"\xff" * 3 * width if rows else b""
     data = b"".join([packer.compress(row) for _ in range(rows)])
@@ -52,14 +53,14 @@ def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
 
 
 def problem(data: bytes, max_pixels: int = 100_000_000) -> str:
-    """Returns what is told of a picture that cannot be read."""
+    """Returns the error message of an image that cannot be read."""
     with pytest.raises(PictureError) as caught:
-        read_picture(data, max_pixels)
+        read_gray(data, max_pixels)
     assert len(str(caught.value)) < 300
     return str(caught.value)
 
 
-def test_a_bomb_is_told_by_its_pixels_and_the_limit() -> None:
+def test_a_decompression_bomb_is_reported_with_its_pixels_and_the_limit() -> None:
     assert problem(png(20_000, 10_000, rows=1)) == (
         "it has 200,000,000 pixels, more than 100,000,000; scale it down, or give 'digitcli "
         "predict' --max-pixels 200000000"
@@ -69,7 +70,7 @@ def test_a_bomb_is_told_by_its_pixels_and_the_limit() -> None:
     )
 
 
-def test_the_limit_is_the_users(run: Run) -> None:
+def test_the_user_sets_the_limit(run: Run) -> None:
     Path("7.png").write_bytes(encoded(draw_digit(7, size=300), "PNG"))
     refused = run("predict", "7.png", "--max-pixels", "89999")
     assert refused.exit_code == 2
@@ -84,28 +85,28 @@ def test_the_limit_is_the_users(run: Run) -> None:
 @pytest.mark.parametrize(
     ("format_", "share"), [("WEBP", 4.5), ("AVIF", 6), ("JPEG2000", 7.5), ("PPM", 51)]
 )
-def test_formats_that_cost_more_have_a_share_of_the_pixels(format_: str, share: float) -> None:
+def test_costly_formats_may_have_fewer_pixels(format_: str, share: float) -> None:
     if format_ == "PPM":
         data = b"P5 2000 1500 100\n" + bytes(3_000_000)  # decoded in Python
     else:
         data = encoded(Image.new("RGB", (2000, 1500)), format_)
-    told = problem(data, 3_000_000)
-    assert "its 3,000,000 pixels cost as much memory or time as" in told
-    wanted = int(told.split()[-1])
+    message = problem(data, 3_000_000)
+    assert "its 3,000,000 pixels cost as much memory or time as" in message
+    wanted = int(message.split()[-1])
     assert wanted == pytest.approx(3_000_000 * share, rel=0.1)
-    with OpenPicture(data, wanted) as picture:
+    with OpenImage(data, wanted) as picture:
         assert picture.cost <= 4 * wanted + 2**20
 
 
-def test_of_a_large_jpeg_what_is_decoded_counts() -> None:
+def test_a_large_jpeg_costs_what_is_decoded() -> None:
     data = encoded(Image.new("RGB", (8000, 6000)), "JPEG")
-    with OpenPicture(data, 48_000_000) as picture:  # 2000x1500 of them, and half of that in the end
-        assert picture.cost < 50_000_000  # so that several are read at once
+    with OpenImage(data, 48_000_000) as picture:  # decoded to 2000x1500, then halved
+        assert picture.cost < 50_000_000  # several are read at once
         picture.decode()
         assert picture.size == (8000, 6000)
 
 
-def test_all_but_a_hundred_million_pixels_take_less_than_512_megabytes(tmp_path: Path) -> None:
+def test_almost_100_million_pixels_take_less_than_512_megabytes(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(png(10_000, 9_900, rows=9_900))
     done = measured("predict", path)
@@ -113,7 +114,7 @@ def test_all_but_a_hundred_million_pixels_take_less_than_512_megabytes(tmp_path:
     assert 300 < done.megabytes < 512
 
 
-def test_truncated_pictures_do_not_stay_in_memory(tmp_path: Path) -> None:
+def test_truncated_images_do_not_stay_in_memory(tmp_path: Path) -> None:
     for number in range(12):  # of 48 MB each
         (tmp_path / f"{number}.png").write_bytes(png(4000, 3000, rows=3000)[:-4000])
     done = measured("predict", tmp_path)
@@ -125,32 +126,32 @@ def test_truncated_pictures_do_not_stay_in_memory(tmp_path: Path) -> None:
 def test_a_jpeg_of_a_thousand_passes_is_refused() -> None:
     whole = encoded(Image.new("L", (4000, 4000), 200), "JPEG", progressive=True)
     last = whole[whole.rfind(b"\xff\xda") : -2]
-    assert read_picture(whole).shape == (1000, 1000)
+    assert read_gray(whole).shape == (1000, 1000)
     assert "it is drawn in 1,006 passes or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
 
 
-def test_passes_of_a_preview_or_of_what_follows_are_not_counted() -> None:
+def test_scans_in_a_preview_or_after_the_end_are_not_counted() -> None:
     photo = encoded(draw_digit(7, size=900), "JPEG")
     preview = b"\xff\xe5" + struct.pack(">H", 2 + 40_000) + b"\xff\xda\0\2" * 10_000
-    assert read_picture(photo[:2] + preview + photo[2:] + b"\xff\xda\0\2" * 10_000).shape
+    assert read_gray(photo[:2] + preview + photo[2:] + b"\xff\xda\0\2" * 10_000).shape
 
 
 @pytest.mark.parametrize("part", [b"\xff\xec\0\2", b"\0"])
-def test_a_jpeg_of_endless_parts_is_given_up(part: bytes) -> None:
+def test_a_jpeg_of_endless_segments_is_refused(part: bytes) -> None:
     photo = encoded(draw_digit(7), "JPEG")
     assert "too many parts" in problem(photo[:4] + part * 3_000_000 + photo[4:]) or part == b"\0"
 
 
-def test_profiles_and_texts_made_to_swell() -> None:
+def test_profiles_and_texts_that_decompress_to_much() -> None:
     whole = png(28, 28, rows=28)
     at = len(SIGNATURE) + 25
     for name in (b"iCCP", b"zTXt"):
-        swelling = chunk(name, b"k\0\0" + zlib.compress(bytes(30_000_000)))
-        assert "it is damaged" in problem(whole[:at] + swelling + whole[at:])
+        bomb = chunk(name, b"k\0\0" + zlib.compress(bytes(30_000_000)))
+        assert "it is damaged" in problem(whole[:at] + bomb + whole[at:])
     assert "too many parts" in problem(whole[:at] + chunk(b"quUX", b"") * 300_000 + whole[at:])
 
 
-def test_icons_are_small() -> None:
+def test_large_icons_are_refused() -> None:
     inner = png(3000, 3000, rows=1)
     entry = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(inner), 22)
     assert "it is too large for an icon" in problem(entry + inner)
@@ -158,7 +159,7 @@ def test_icons_are_small() -> None:
 
 
 @pytest.mark.parametrize("frame", [(60_000, 60_000), (10_001, 10_000)])
-def test_a_gif_whose_frame_is_larger_than_it(frame: tuple[int, int]) -> None:
+def test_a_gif_whose_frame_is_larger_than_its_screen(frame: tuple[int, int]) -> None:
     whole = encoded(draw_digit(7), "GIF")
     at = whole.index(b",", 13) + 5
     assert "more than 100,000,000" in problem(
@@ -166,15 +167,15 @@ def test_a_gif_whose_frame_is_larger_than_it(frame: tuple[int, int]) -> None:
     )
 
 
-def test_broken_exif_does_not_spoil_a_picture() -> None:
+def test_broken_exif_is_ignored() -> None:
     for exif in (b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 500, b"", b"\0"):
         photo = encoded(draw_digit(7, size=200), "JPEG", exif=b"Exif\0\0" + exif)
-        assert read_picture(photo).shape == (200, 200)
+        assert read_gray(photo).shape == (200, 200)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (100_000, 1), (1, 100_000), (100_000, 3), (2, 30_000)])
 @pytest.mark.parametrize("inked", [False, True])
-def test_pictures_of_extreme_shapes(run: Run, size: tuple[int, int], inked: bool) -> None:
+def test_images_of_extreme_shapes(run: Run, size: tuple[int, int], inked: bool) -> None:
     image = Image.new("L", size, 255)
     if inked:
         image.paste(0, (size[0] // 3, size[1] // 3, size[0] // 3 + 1 + size[0] // 9, size[1]))
@@ -185,35 +186,35 @@ def test_pictures_of_extreme_shapes(run: Run, size: tuple[int, int], inked: bool
 
 
 @pytest.mark.filterwarnings("error")
-def test_values_whose_range_float32_does_not_hold() -> None:
+def test_values_whose_range_exceeds_float32() -> None:
     values = np.full((60, 60), 3e38, np.float32)
     values[10:50, 25:35] = -3e38
-    grey = read_picture(encoded(Image.fromarray(values), "TIFF"))
+    grey = read_gray(encoded(Image.fromarray(values), "TIFF"))
     assert (grey.min(), grey.max()) == (0, 1)
     assert prepare(grey).picture.any()
     almost_even = encoded(Image.fromarray(values * np.float32(1e-38) * np.float32(1e-7)), "TIFF")
-    assert read_picture(almost_even).shape == (60, 60)
+    assert read_gray(almost_even).shape == (60, 60)
 
 
-def test_a_picture_without_pixels() -> None:
+def test_an_image_without_pixels() -> None:
     assert problem(b"P5 0 5 255\n")
     assert problem(png(0, 5, rows=0))
 
 
-def test_two_formats_in_one_file_and_the_wrong_name(run: Run) -> None:
+def test_two_formats_in_one_file_with_the_wrong_extension(run: Run) -> None:
     photo = encoded(draw_digit(7, size=200), "JPEG")
     Path("a.gif").write_bytes(photo + encoded(draw_digit(1, size=200), "PNG") + b"PK\3\4")
     assert run("predict", "a.gif", "-q").stdout == "7\n"
 
 
 @pytest.mark.parametrize("format_", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_of_an_animation_the_first_picture_counts(run: Run, format_: str) -> None:
+def test_the_first_frame_of_an_animation_is_read(run: Run, format_: str) -> None:
     others = [draw_digit(1, size=200)] * 5
     draw_digit(7, size=200).save("a", format_, save_all=True, append_images=others)
     assert run("predict", "a", "-q").stdout == "7\n"
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     names = [tmp_path / "pictures" / f"{kind}.png" for kind in ("fifo", "zero", "loop", "one")]
     os.mkfifo(names[0])
@@ -235,14 +236,14 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert (done.code, done.output) == (0, "1\n")
 
 
-@pytest.mark.parametrize("limit", [10**12, 10**20])  # bytes beyond memory, and beyond an int
-def test_a_limit_beyond_all_memory_is_allowed(limit: int) -> None:
+@pytest.mark.parametrize("limit", [10**12, 10**20])  # more than memory, more than 64 bits
+def test_a_limit_larger_than_memory_is_allowed(limit: int) -> None:
     Path("7.png").write_bytes(encoded(draw_digit(7), "PNG"))
     done = measured("predict", "7.png", "-", "-q", "--max-pixels", str(limit), stdin=Path("7.png"))
     assert (done.code, done.output) == (0, "7\n7\n"), done.errors
 
 
-def test_standard_input_without_end_is_left() -> None:
+def test_endless_standard_input_is_refused() -> None:
     done = measured("predict", "-", "--max-pixels", "5000000", stdin=Path("/dev/zero"))
     assert done.code == 2
     assert done.errors.count("\n") == 1
@@ -251,7 +252,7 @@ def test_standard_input_without_end_is_left() -> None:
 
 @pytest.fixture
 def deep() -> Iterator[Path]:
-    """A folder of folders, deeper than a name can be, so made and removed step by step."""
+    """Nested folders whose path is longer than allowed, so created and removed one by one."""
     save_digit(Path("deep/1.png"), 1)
     here = Path.cwd()
     os.chdir("deep")
@@ -269,18 +270,18 @@ def deep() -> Iterator[Path]:
     os.chdir(here)
 
 
-def test_folders_deeper_than_a_name_can_be(run: Run, deep: Path) -> None:
+def test_folders_deeper_than_a_path_can_be(run: Run, deep: Path) -> None:
     result = run("predict", deep, "-q")
     assert (result.exit_code, result.stdout) == (1, "1\n")
     assert "File name too long" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_a_folder_that_cannot_be_looked_into_is_told_of(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_found_itself(tmp_path: Path) -> None:
     assert list(find_files(tmp_path / "gone")) == [tmp_path / "gone"]
 
 
-def test_what_is_called_a_picture_is_told_of_in_a_folder(run: Run) -> None:
+def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None:
     save_digit(Path("scans/1.png"), 1)
     Path("scans/2.png").touch()
     Path("scans/3.JPG").write_bytes(bytes(5000))
@@ -296,7 +297,7 @@ def test_what_is_called_a_picture_is_told_of_in_a_folder(run: Run) -> None:
     ]
 
 
-def test_every_picture_has_its_line_of_json(run: Run) -> None:
+def test_every_image_has_a_line_of_json(run: Run) -> None:
     save_digit(Path("1.png"), 1)
     Path("2.png").touch()
     Path("empty").mkdir()
@@ -313,7 +314,7 @@ def test_every_picture_has_its_line_of_json(run: Run) -> None:
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits", "jpeg", "zstd"])
-def test_libtiff_does_not_speak_for_itself(tmp_path: Path, compression: str) -> None:
+def test_libtiff_prints_nothing(tmp_path: Path, compression: str) -> None:
     whole = encoded(Image.merge("RGB", [draw_digit(7)] * 3), "TIFF", compression=compression)
     broken = bytearray(whole)
     broken[8:300] = bytes(292)
@@ -323,7 +324,7 @@ def test_libtiff_does_not_speak_for_itself(tmp_path: Path, compression: str) -> 
     assert all(line.startswith("digitcli: ") for line in done.errors.splitlines())
 
 
-def test_mutated_pictures_are_refused_or_answered(capfd: pytest.CaptureFixture[str]) -> None:
+def test_mutated_images_are_refused_or_answered(capfd: pytest.CaptureFixture[str]) -> None:
     files = real_pictures()
     sources = (
         ImageSource(f"{name} {number}", mutated(data, list(files.values()), random.Random(number)))  # noqa: S311
@@ -331,7 +332,7 @@ def test_mutated_pictures_are_refused_or_answered(capfd: pytest.CaptureFixture[s
         for number in range(6)
     )
     refused = answered = 0
-    for batch in prepare_all(sources, prepare):
+    for batch in prepare_all([sources], prepare):
         for _, result in batch:
             if isinstance(result, PictureError):
                 assert len(str(result)) < 400
@@ -343,8 +344,8 @@ def test_mutated_pictures_are_refused_or_answered(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "")
 
 
-def test_every_real_picture_of_the_storm_is_read() -> None:
+def test_the_images_are_readable_before_mutation() -> None:
     for name, data in real_pictures().items():
-        grey = read_picture(data)
+        grey = read_gray(data)
         assert grey.shape in ((96, 96), (64, 64), (32, 32)), name
         assert np.isfinite(grey).all()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 from digitcli.data.preprocessing.binarize import local_paper, otsu, separate_ink, trim_padding
 from digitcli.data.preprocessing.mnist_form import prepare
 from digitcli.data.preprocessing.ruled_lines import remove_ruling
@@ -111,7 +111,7 @@ def test_yellow_ink_is_seen() -> None:
         pixels = white - 5 + ink_of(digit)[..., None] * (yellow - white) + grain
         image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
         image.save("yellow.png")
-        nearest, distance = likeness(prepared(read_picture(Path("yellow.png"))))
+        nearest, distance = likeness(prepared(read_gray(Path("yellow.png"))))
         assert nearest == digit
         assert distance < 15
 

@@ -65,7 +65,7 @@ def test_a_network_for_garments_is_shown_the_whole_picture(
 
     from digitcli import Classifier
 
-    refused = run("predict", "--split", *flags)
+    refused = run("predict", "--multi", *flags)
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "fashion-mnist, whose pictures cannot be taken apart" in refused.stderr
 

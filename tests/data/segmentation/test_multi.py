@@ -1,4 +1,4 @@
-"""``predict --split`` and ``Classifier.read``: pictures of several digits."""
+"""``predict --multi`` and ``Classifier.read``: pictures of several digits."""
 
 import io
 import json
@@ -28,13 +28,13 @@ from digitcli import (
     Prediction,
     Reading,
 )
-from digitcli.console.reading import ReadingDisplay
+from digitcli.console.prediction import ReadingDisplay
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
-from digitcli.data.images.grayscale import read_picture
+from digitcli.data.images.grayscale import read_gray
 from digitcli.data.segmentation.cut_candidates import find_cuts
 from digitcli.data.segmentation.oversegment import find_parts
 from digitcli.data.segmentation.viterbi import read_page as join_parts
-from digitcli.report.box_drawing import Mark, draw_marks
+from digitcli.report.drawings import Mark, draw_marks
 
 SIDE = 64
 
@@ -358,17 +358,17 @@ def page_of_squares(rows: int) -> Image.Image:
 
 @pytest.mark.usefixtures("checkpoint")
 def test_a_line_with_each_probability(run: Run) -> None:
-    result = run("predict", "--split", saved(strip_of("907")))
+    result = run("predict", "--multi", saved(strip_of("907")))
     assert result.exit_code == 0
     path, text, whole, *each = result.stdout.rstrip("\n").split("\t")
     assert (path, text, len(each)) == ("strip.png", "907", 3)
     assert float(whole) == pytest.approx(np.prod([float(share) for share in each]), abs=1e-3)
-    assert run("predict", "--split", "--quiet", "strip.png").stdout == "907\n"
+    assert run("predict", "--multi", "--quiet", "strip.png").stdout == "907\n"
 
 
 @pytest.mark.usefixtures("checkpoint")
 def test_json(run: Run, classifier: Classifier) -> None:
-    value = json.loads(run("predict", "--split", "--json", saved(strip_of("58"))).stdout)
+    value = json.loads(run("predict", "--multi", "--json", saved(strip_of("58"))).stdout)
     assert list(value) == ["path", "text", "probability", "digits", "warning", "checkpoint"]
     assert (value["path"], value["text"]) == ("strip.png", "58")
     reading = classifier.read("strip.png")
@@ -391,15 +391,15 @@ def test_digits_below_the_minimum_are_question_marks(run: Run, classifier: Class
     between = sorted(shares)[1]  # the least sure digit is below it, the others are not
     expected = "".join("?" if p < between else d for p, d in zip(shares, "2368", strict=True))
     assert expected.count("?") == 1
-    result = run("predict", "--split", "-q", "strip.png", "--min-probability", between)
+    result = run("predict", "--multi", "-q", "strip.png", "--min-probability", between)
     assert (result.exit_code, result.stdout) == (1, f"{expected}\n")
     told = json.loads(
-        run("predict", "--split", "--json", "strip.png", "--min-probability", between).stdout
+        run("predict", "--multi", "--json", "strip.png", "--min-probability", between).stdout
     )
     assert told["text"] == expected
     assert [d["digit"] for d in told["digits"]] == [int(c) if c != "?" else c for c in expected]
     assert (
-        run("predict", "--split", "-q", "strip.png", "--min-probability", min(shares)).exit_code
+        run("predict", "--multi", "-q", "strip.png", "--min-probability", min(shares)).exit_code
         == 0
     )
 
@@ -408,7 +408,7 @@ def test_digits_below_the_minimum_are_question_marks(run: Run, classifier: Class
 def test_what_is_no_digit_is_warned_of(run: Run) -> None:
     page = strip_of("123")
     ImageDraw.Draw(page).rectangle((62, 40, 104, 100), 0)
-    result = run("predict", "--split", saved(page))
+    result = run("predict", "--multi", saved(page))
     assert result.exit_code == 0
     assert "strip.png: of its 3 shapes, number 2 does not look like a digit\n" in result.stderr
 
@@ -457,13 +457,13 @@ def test_folders_lists_and_pipes(run: Run) -> None:
     Path("scans/readme.txt").write_text("no picture")
     Path("list").write_text("scans/b.png\nmissing.png\n")
     content = Path("scans/a.png").read_bytes()
-    result = run("predict", "--split", "-q", "scans", "-", "--files-from", "list", input=content)
+    result = run("predict", "--multi", "-q", "scans", "-", "--files-from", "list", input=content)
     assert result.exit_code == 1
     assert result.stdout.split() == ["11", "234", "11", "234"]
     assert result.stderr.count("missing.png") == 1
     blank = saved(Image.new("L", (50, 50), 200), "blank.png")
-    assert run("predict", "--split", blank).exit_code == 1
-    assert run("predict", "--split", "missing.png").exit_code == 2
+    assert run("predict", "--multi", blank).exit_code == 1
+    assert run("predict", "--multi", "missing.png").exit_code == 2
 
 
 @pytest.mark.usefixtures("checkpoint")
@@ -471,12 +471,12 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
     saved(strip_of("50"), "a.png")
     Path("b.png").write_bytes(b"junk")
     saved(strip_of("81"), "c.png")
-    result = run("predict", "--split", "--json", "a.png", "b.png", "c.png")
+    result = run("predict", "--multi", "--json", "a.png", "b.png", "c.png")
     assert result.exit_code == 1
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["text"] for line in lines] == ["50", None, "81"]
     assert lines[1] == {"path": "b.png", "text": None, "error": "it is not a picture"}
-    small = run("predict", "--split", "a.png", "--max-pixels", "99")
+    small = run("predict", "--multi", "a.png", "--max-pixels", "99")
     assert (small.exit_code, small.stdout) == (2, "")
     assert "more than 99" in small.stderr
 
@@ -485,7 +485,7 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
 def test_more_shapes_than_are_looked_at_are_told_of(run: Run) -> None:
     within = np.asarray(page_of_squares(31), np.float32) / np.float32(255)
     assert len(find_parts(within)) == 31 * 32  # dust is none of them
-    result = run("predict", "--split", "--json", saved(page_of_squares(32)))
+    result = run("predict", "--multi", "--json", saved(page_of_squares(32)))
     assert result.exit_code == 2
     told = "it has more than 1,000 separate shapes"
     assert json.loads(result.stdout) == {"path": "strip.png", "text": None, "error": told}
@@ -496,7 +496,7 @@ def test_more_shapes_than_are_looked_at_are_told_of(run: Run) -> None:
 def test_the_report_shows_the_least_sure_digits(run: Run) -> None:
     name, content = saved(strip_of("31415926")), io.BytesIO()
     strip_of("314159265358", step=50).save(content, "PNG")
-    flags = ("--split", "--json", "--min-probability", "0.2", "--report", "report.html")
+    flags = ("--multi", "--json", "--min-probability", "0.2", "--report", "report.html")
     result = run("predict", *flags, name, "-", "missing.png", input=content.getvalue())
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     page = read_page(Path("report.html"))
@@ -521,7 +521,7 @@ def test_what_is_below_one_is_so_wherever_it_is_shown(
 ) -> None:
     sharper = replace(trained.metadata, temperature=0.4)
     save_checkpoint(checkpoint, replace(trained, metadata=sharper))
-    flags = ("--split", saved(strip_of("64")), "--report", "report.html", "--show-steps", "s.png")
+    flags = ("--multi", saved(strip_of("64")), "--report", "report.html", "--show-steps", "s.png")
     result = run("predict", *flags)
     assert result.stdout == "strip.png\t64\t0.9999\t0.9999\t0.9999\n"
     reading = Classifier.load(checkpoint).read("strip.png")
@@ -534,24 +534,24 @@ def test_what_is_below_one_is_so_wherever_it_is_shown(
         Mark(digit.box, f"{text} 99.99%", digit.prediction.picture)
         for text, digit in zip("64", reading.digits, strict=True)
     ]
-    expected = draw_marks(read_picture(Path("strip.png")), strip_of("64").size, marks)
+    expected = draw_marks(read_gray(Path("strip.png")), strip_of("64").size, marks)
     with Image.open("s.png") as drawing:
         assert np.array_equal(np.asarray(drawing), np.asarray(expected))
 
 
 @pytest.mark.usefixtures("checkpoint")
 def test_top_is_for_one_digit(run: Run) -> None:
-    result = run("predict", "--split", "--top", "3", saved(strip_of("11")))
+    result = run("predict", "--multi", "--top", "3", saved(strip_of("11")))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "--split and --top exclude each other" in result.stderr
+    assert "--multi and --top exclude each other" in result.stderr
 
 
 @pytest.mark.usefixtures("checkpoint")
 def test_the_places_are_drawn(run: Run) -> None:
-    plain = run("predict", "--split", saved(strip_of("64")))
-    shown = run("predict", "--split", "strip.png", "--show-steps", "places.png")
+    plain = run("predict", "--multi", saved(strip_of("64")))
+    shown = run("predict", "--multi", "strip.png", "--show-steps", "places.png")
     assert (shown.exit_code, shown.stdout, shown.stderr) == (0, plain.stdout, plain.stderr)
-    told = json.loads(run("predict", "--split", "--json", "strip.png").stdout)
+    told = json.loads(run("predict", "--multi", "--json", "strip.png").stdout)
     with Image.open("places.png") as drawing:
         red = np.asarray(drawing.convert("RGB")).astype(int)
     marked = (red[:, :, 0] > 200) & (red[:, :, 1] < 100)
@@ -562,10 +562,10 @@ def test_the_places_are_drawn(run: Run) -> None:
         assert marked[bottom, left:right].all()
     Path("places.png").unlink()
     saved(Image.new("L", (50, 50), 200), "blank.png")
-    assert run("predict", "--split", "blank.png", "--show-steps", "places.png").exit_code == 1
+    assert run("predict", "--multi", "blank.png", "--show-steps", "places.png").exit_code == 1
     assert Path("places.png").exists()
     Path("places.png").unlink()
-    assert run("predict", "--split", "missing.png", "--show-steps", "places.png").exit_code == 2
+    assert run("predict", "--multi", "missing.png", "--show-steps", "places.png").exit_code == 2
     assert not Path("places.png").exists()
 
 
@@ -581,13 +581,13 @@ def test_a_file_that_changes_after_the_answer(run: Run, monkeypatch: pytest.Monk
         monkeypatch.setattr(ReadingDisplay, "show", both)
 
     then(lambda: saved(Image.new("L", (144, 120), 255)))
-    assert run("predict", "--split", saved(strip_of("64")), "--show-steps", "a.png").exit_code == 0
+    assert run("predict", "--multi", saved(strip_of("64")), "--show-steps", "a.png").exit_code == 0
     with Image.open("a.png") as drawing:
         red = np.asarray(drawing.convert("RGB")).astype(int)
     assert ((red[:, :, 0] > 200) & (red[:, :, 1] < 100)).any()  # what was told is drawn
 
     then(Path("strip.png").unlink)
-    gone = run("predict", "--split", saved(strip_of("64")), "--show-steps", "b.png")
+    gone = run("predict", "--multi", saved(strip_of("64")), "--show-steps", "b.png")
     assert gone.exit_code == 2
     assert gone.stdout.startswith("strip.png\t64\t")
     assert gone.stderr.splitlines()[1:] == [
@@ -602,17 +602,17 @@ def test_a_terminal_shows_rows_as_they_stand(start: Start, checkpoint: Path) -> 
     page = Image.new("L", (240, 230), 255)
     for row, text in enumerate(("58", "103")):
         page.paste(strip_of(text), (0, 100 * row))
-    result = start("predict", "--split", saved(page), env={**os.environ, "FORCE_COLOR": "1"})
+    result = start("predict", "--multi", saved(page), env={**os.environ, "FORCE_COLOR": "1"})
     lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
     assert lines[1] == "58"
     assert lines[2].startswith("103  ")
-    assert start("predict", "--split", "-q", "strip.png").stdout == "58103\n"
+    assert start("predict", "--multi", "-q", "strip.png").stdout == "58103\n"
 
 
 def test_a_terminal_shows_what_the_network_sees(start: Start, checkpoint: Path) -> None:
     assert checkpoint.exists()
     environment = {**os.environ, "FORCE_COLOR": "1"}
-    result = start("predict", "--split", saved(strip_of("407")), env=environment)
+    result = start("predict", "--multi", saved(strip_of("407")), env=environment)
     assert result.returncode == 0, result.stderr
     lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
     assert lines[0] == "strip.png"

@@ -1,0 +1,147 @@
+"""Images to read, as the command line names them and as a program passes them in."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from digitcli.core.errors import PictureError, error_reason
+from digitcli.data.arrays import Gray
+from digitcli.data.images.grayscale import gray_and_size
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """An image to read.
+
+    Attributes:
+        name: Name of the image in the results.
+        content: A file, the content of a file, or a grayscale image.
+        folder: The folder, as the user named it, in which the image was found.
+        size: Width and height of the upright image; (0, 0) until it is decoded.
+        error: Why the image cannot be read, if that is already known.
+    """
+
+    name: str
+    content: Path | bytes | Gray
+    folder: str | None = None
+    size: tuple[int, int] = (0, 0)
+    error: PictureError | None = None
+
+
+def read_names(blocks: Iterable[bytes]) -> Iterator[list[str]]:
+    """Splits a stream of file names at NULs if its first block has one, else at newlines.
+
+    Empty names are left out. In a list of lines, one CR at the end of a name is removed, as Windows
+    writes it.
+
+    Yields:
+        The names that each block completes.
+    """
+    separator, rest = b"", b""
+    for block in blocks:
+        separator = separator or (b"\0" if b"\0" in block else b"\n")
+        *names, rest = (rest + block).split(separator)
+        yield _decoded(names, separator)
+    yield _decoded([rest], separator)
+
+
+def _decoded(names: list[bytes], separator: bytes) -> list[str]:
+    if separator != b"\0":
+        names = [name.removesuffix(b"\r") for name in names]
+    return [os.fsdecode(name) for name in names if name]
+
+
+class Readable(Protocol):
+    """A file open in binary mode, or any object with such a ``read``."""
+
+    def read(self) -> bytes:
+        """Returns all remaining bytes."""
+        ...
+
+
+PictureLike = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | Readable
+    | Image.Image
+    | npt.NDArray[Any]
+)
+"""A path, the content of a file, an open file, a Pillow image, or an array (``array_to_gray``)."""
+
+
+def as_source(picture: PictureLike) -> ImageSource:
+    """Converts an image at once: the caller may then change its buffer or close its file.
+
+    Returns:
+        A source named by the path, else ""; with an error if the image cannot be read.
+
+    Raises:
+        TypeError: ``picture`` has none of the types of an image.
+    """
+    if isinstance(picture, str | os.PathLike):
+        path = os.fspath(picture)
+        return ImageSource(path, Path(path) if path else b"")
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return ImageSource("", bytes(picture))
+    try:
+        if isinstance(picture, Image.Image):
+            gray, size = gray_and_size(picture)
+            return ImageSource("", gray, size=size)
+        if isinstance(picture, np.ndarray):
+            return ImageSource("", array_to_gray(picture), size=picture.shape[1::-1])
+        if hasattr(picture, "read"):
+            return ImageSource("", _content(picture))
+    except PictureError as error:
+        return ImageSource("", b"", error=error)
+    raise TypeError(
+        "a picture is a path, bytes, an open file, a Pillow picture or a NumPy array, "
+        f"not {type(picture).__name__}"
+    )
+
+
+def array_to_gray(array: npt.NDArray[Any]) -> Gray:
+    """Converts an array to grayscale, as ``read_gray`` does a file.
+
+    Args:
+        array: (height, width) or (height, width, channels), of gray (1), gray and alpha (2), RGB
+            (3) or RGBA (4). uint8; bool, True for white; or floats in 0..1, rounded to 8 bits.
+
+    Raises:
+        PictureError: The array has another shape or type, or a value out of range.
+    """
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (2, 3, 4)):
+        raise PictureError(
+            f"an array of shape {array.shape} is no picture",
+            "give (height, width) or (height, width, channels); predict_many takes several",
+        )
+    if array.dtype == np.bool_:
+        array = array * np.uint8(255)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not ((array >= 0) & (array <= 1)).all():
+            raise PictureError("an array of floats has values outside 0..1", "divide it by 255")
+        array = np.rint(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        problem = f"an array of {array.dtype} is no picture"
+        raise PictureError(problem, "give uint8, bool, or floats in 0..1")
+    return gray_and_size(Image.fromarray(array))[0]
+
+
+def _content(file: Readable) -> bytes:
+    try:
+        content = file.read()
+    except OSError as error:
+        raise PictureError(f"cannot read it: {error_reason(error)}", "open it again") from error
+    if not isinstance(content, bytes):
+        raise TypeError("a file that is a picture must be open in binary mode: open(name, 'rb')")
+    return content

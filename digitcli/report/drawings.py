@@ -1,0 +1,177 @@
+"""The drawing of ``predict --show-steps``: the steps of preparation, or a box around each digit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from digitcli.classifier import Classifier
+from digitcli.core.errors import DigitcliError, PictureError
+from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
+from digitcli.data.arrays import Box, Gray, Image28
+from digitcli.data.images.decode import FORMATS
+from digitcli.data.images.grayscale import read_gray
+from digitcli.data.images.source import ImageSource
+from digitcli.predictions import PlacedDigit, Prediction, Reading
+from digitcli.text import below_one
+
+_BACKGROUND, _TEXT, _WHITE, _RED = (64, 64, 72), (235, 235, 235), (255, 255, 255), (255, 64, 64)
+
+_GAP = 12
+_STEP, _STEP_CAPTION = 196, 26
+_DIGIT, _DIGIT_CAPTION, _NUMBER = 84, 22, 17
+"""Pixels; 196 and 84 are multiples of 28, so that the pixels of an input are squares."""
+
+_MIN_SIDE, _MAX_SIDE = 600, 1400
+"""Pixels of the longer side of an image with boxes."""
+
+_NEXT_STEP = "choose another place by --show-steps"
+
+
+def draw_answer(
+    classifier: Classifier,
+    source: ImageSource,
+    answer: Prediction | Reading | PictureError,
+    path: Path,
+    max_pixels: int,
+    *,
+    multi: bool,
+) -> None:
+    """Draws how an image was prepared, as far as that went, or with ``multi`` its digits.
+
+    The image, a file, is decoded again; if it could not be decoded, nothing is drawn. An error that
+    is the answer was reported before.
+
+    Raises:
+        PictureError: The image was read, but cannot be read again.
+        DigitcliError: The drawing cannot be written.
+    """
+    if not all(source.size):
+        return
+    try:
+        gray = read_gray(Path(source.name), max_pixels)
+        if multi:
+            digits = answer.digits if isinstance(answer, Reading) else ()
+            _save(draw_marks(gray, source.size, [_mark(digit) for digit in digits]), path)
+            return
+        steps = Steps()
+        try:
+            classifier.prepare(gray, steps)
+        finally:  # for a blank image, the steps that led to the error
+            if steps:
+                steps.save(path)
+    except PictureError as error:
+        if not isinstance(answer, PictureError):
+            raise error.with_name(source.name) from error
+
+
+def check_drawing(path: Path) -> None:
+    """Checks, before any work, that a drawing can be written.
+
+    Raises:
+        DigitcliError: The extension is of no format in ``FORMATS``, or the file cannot be written.
+    """
+    _format(path)
+    with write_errors(path, _NEXT_STEP):
+        check_writable(path)
+
+
+def _format(path: Path) -> str:
+    format_ = Image.registered_extensions().get(path.suffix.lower(), "")
+    if format_ not in FORMATS:
+        raise DigitcliError(f"cannot write pictures as {path.name}", "name it steps.png")
+    return format_
+
+
+def _save(drawing: Image.Image, path: Path) -> None:
+    format_ = _format(path)
+    with write_errors(path, _NEXT_STEP):
+        write_atomically(path, lambda file: drawing.save(file, format_))
+
+
+class Steps:
+    """Collects the steps of ``prepare``, passed to it as ``watch``."""
+
+    def __init__(self) -> None:
+        self._tiles: list[tuple[str, Image.Image]] = []
+
+    def __call__(self, name: str, stage: npt.NDArray[Any]) -> None:
+        """Adds an image of any size: float32 in 0..1, or uint8."""
+        image = _image(stage)
+        factor = _STEP / max(image.size)
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        resampling = Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST
+        self._tiles.append((name, image.resize(size, resampling)))
+
+    def __len__(self) -> int:
+        """Returns the number of steps."""
+        return len(self._tiles)
+
+    def save(self, path: Path) -> None:
+        """Writes the steps side by side; raises as ``check_drawing``."""
+        width = len(self._tiles) * (_STEP + _GAP) + _GAP
+        sheet, draw, font = _canvas(width, _STEP + _STEP_CAPTION + 2 * _GAP)
+        for i, (name, tile) in enumerate(self._tiles):
+            x, y = _GAP + i * (_STEP + _GAP), _GAP + _STEP_CAPTION
+            draw.text((x, _GAP), f"{i + 1}. {name}", _TEXT, font)
+            sheet.paste(tile, (x + (_STEP - tile.width) // 2, y + (_STEP - tile.height) // 2))
+        _save(sheet, path)
+
+
+class Mark(NamedTuple):
+    """A digit to mark: its box in the upright image, the answer, and the network's input."""
+
+    box: Box
+    caption: str
+    picture: Image28
+
+
+def _mark(digit: PlacedDigit) -> Mark:
+    answer = digit.prediction
+    return Mark(digit.box, f"{answer.label} {below_one(answer.probability):.2%}", answer.picture)
+
+
+def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Image.Image:
+    """Draws numbered boxes on an image, and below it the captions and inputs of the digits.
+
+    Args:
+        gray: The image; it may be reduced.
+        size: Width and height of the upright image.
+        marks: The digits in reading order.
+    """
+    factor = int(np.clip(max(size), _MIN_SIDE, _MAX_SIDE)) / max(size)
+    width, height = (max(1, round(side * factor)) for side in size)
+    across = max(width, 4 * (_DIGIT + _GAP))
+    columns = (across + _GAP) // (_DIGIT + _GAP)
+    row_height = _DIGIT + _DIGIT_CAPTION + _GAP
+    rows = -(-len(marks) // columns)
+    sheet, draw, font = _canvas(across + 2 * _GAP, height + 2 * _GAP + rows * row_height)
+    sheet.paste(_image(gray).resize((width, height)), (_GAP, _GAP))
+    for i, mark in enumerate(marks):
+        left, top, right, bottom = (_GAP + round(side * factor) for side in mark.box)
+        draw.rectangle((left - 1, top - 1, right, bottom), outline=_RED, width=2)
+        number = str(i + 1)
+        above = max(0, top - _NUMBER)
+        draw.rectangle((left - 1, above, left + 9 * len(number) + 3, above + _NUMBER), fill=_RED)
+        draw.text((left + 2, above), number, _WHITE, font)
+        x = _GAP + i % columns * (_DIGIT + _GAP)
+        y = height + 2 * _GAP + i // columns * row_height
+        draw.text((x, y), f"{number}: {mark.caption}", _TEXT, font)
+        tile = Image.fromarray(mark.picture).resize((_DIGIT, _DIGIT), Image.Resampling.NEAREST)
+        sheet.paste(tile, (x, y + _DIGIT_CAPTION))
+    return sheet
+
+
+def _canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Any]:
+    """Returns an empty sheet, what draws on it, and a font."""
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
+    return sheet, ImageDraw.Draw(sheet), ImageFont.load_default(15)
+
+
+def _image(pixels: npt.NDArray[Any]) -> Image.Image:
+    """Converts uint8, or floats in 0..1, to an image."""
+    levels = pixels if pixels.dtype == np.uint8 else np.rint(pixels.clip(0, 1) * 255)
+    return Image.fromarray(levels.astype(np.uint8))
