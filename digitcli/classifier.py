@@ -18,10 +18,10 @@ from digitcli.data.arrays import Gray
 from digitcli.data.images.inputs import PictureLike, as_source
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.pipeline import ImageSource, prepare_all
-from digitcli.data.preprocessing.full_frame import WHOLE, prepare_whole
-from digitcli.data.preprocessing.mnist_form import Digit, Prepare, prepare
-from digitcli.data.segmentation.oversegment import find_parts
-from digitcli.data.segmentation.viterbi import SegmentedDigit, read_page
+from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
+from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit, prepare
+from digitcli.data.segmentation.oversegment import oversegment
+from digitcli.data.segmentation.viterbi import SegmentedDigit, find_digits
 from digitcli.predictions import Box, PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
@@ -78,7 +78,7 @@ class Classifier:
     @property
     def prepare(self) -> Prepare:
         """How pictures are brought to the form of those that the network was trained on."""
-        return prepare_whole if self.metadata.dataset in WHOLE else prepare
+        return prepare_full_frame if self.metadata.dataset in FULL_FRAME_DATASETS else prepare
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.load({str(self.path)!r})"
@@ -165,7 +165,7 @@ class Classifier:
         Raises:
             CheckpointError: The network was trained on pictures that are read as a whole.
         """
-        if self.metadata.dataset in WHOLE:
+        if self.metadata.dataset in FULL_FRAME_DATASETS:
             raise CheckpointError(
                 f"the weights {self.path} were trained on {self.metadata.dataset}, whose pictures "
                 "cannot be taken apart",
@@ -184,7 +184,7 @@ class Classifier:
 
     def _find(self, grey: Gray) -> tuple[list[SegmentedDigit], tuple[int, int]]:
         """Finds digits, and says how wide and high the picture was that their boxes are of."""
-        found = read_page(find_parts(grey), self.probabilities, self.classes)
+        found = find_digits(oversegment(grey), self.probabilities, self.classes)
         if not found:
             raise BlankPictureError
         return found, (grey.shape[1], grey.shape[0])
@@ -192,7 +192,7 @@ class Classifier:
     def _placed(
         self, found: SegmentedDigit, reduced: tuple[int, int], size: tuple[int, int]
     ) -> PlacedDigit:
-        top, left, bottom, right = found.box
+        left, top, right, bottom = found.box
         (across, down), (width, height) = reduced, size
         box = Box(  # whole pixels: those that have any of it
             left * width // across,
@@ -200,24 +200,24 @@ class Classifier:
             -(-right * width // across),
             -(-bottom * height // down),
         )
-        prediction = self._prediction(Digit(found.picture), found.probabilities.tolist())
+        prediction = self._prediction(PreparedDigit(found.image), found.probabilities.tolist())
         return PlacedDigit(prediction, box, found.row)
 
-    def _answer(self, digits: list[Digit]) -> list[Prediction]:
+    def _answer(self, digits: list[PreparedDigit]) -> list[Prediction]:
         if not digits:
             return []
-        rows = self.probabilities(np.stack([digit.picture for digit in digits])).tolist()
+        rows = self.probabilities(np.stack([digit.image for digit in digits])).tolist()
         return [self._prediction(digit, row) for digit, row in zip(digits, rows, strict=True)]
 
-    def _prediction(self, digit: Digit, row: list[float]) -> Prediction:
+    def _prediction(self, digit: PreparedDigit, row: list[float]) -> Prediction:
         probability = max(row)
         return Prediction(
             label=self.classes[row.index(probability)],
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
-            warning=doubt(digit.picture, digit.others, probability, self.classes),
+            warning=doubt(digit.image, digit.others, probability, self.classes),
             others=digit.others,
-            picture=digit.picture,
+            picture=digit.image,
         )
 
     def scores(self, pictures: Pictures) -> npt.NDArray[np.float32]:
