@@ -64,23 +64,19 @@ def sizes(boxes: Boxes) -> Boxes:
 
 
 def gaps(boxes: Boxes, box: Boxes) -> Boxes:
-    """Returns the horizontal and vertical gap between boxes and one box.
+    """Returns the horizontal and vertical gaps from boxes to a box, int64 (count, 2) in pixels.
 
-    Args:
-        boxes: int64 (count, 4).
-        box: int64 (4,).
-
-    Returns:
-        int64 (count, 2) in pixels; negative for the length that they overlap.
+    A negative gap is the length of an overlap.
     """
     return np.maximum(boxes[:, :2] - box[2:], box[:2] - boxes[:, 2:])
 
 
 def distances(boxes: Boxes, box: Boxes) -> Floats:
-    """Returns the Euclidean distances between boxes and one box, float64 (count,) in pixels."""
+    """Returns the Euclidean distances from boxes to a box, float64 (count,) in pixels."""
     return np.hypot(*gaps(boxes, box).clip(0).T)
 
 
 def strictly_inside(boxes: Boxes, box: Boxes) -> Mask:
-    """Returns True for each box that is inside another, no side on its sides; bool (count,)."""
-    return (boxes[:, :2] > box[:2]).all(axis=1) & (boxes[:, 2:] < box[2:]).all(axis=1)
+    """Returns True for boxes inside a box that touch none of its sides, bool (count,)."""
+    margins = (boxes - box) * (1, 1, -1, -1)
+    return margins.min(axis=1) > 0

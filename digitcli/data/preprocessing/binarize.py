@@ -6,59 +6,25 @@ from PIL import Image
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Box, Gray, Ink, Mask, bounding_box, pixels_of
 
-_MIN_CONTRAST = 0.05
-"""Minimum contrast of ink and background. Measured: faint pencil on a photo has 0.1."""
-
-_IGNORED_PIXELS = 20
-"""Pixels ignored at either end of the gray levels, hot and dead ones. A tiny digit has a hundred."""
-
-_MIN_THRESHOLD = 0.25
-"""Minimum threshold between ink and background, as a fraction of the darkest ink."""
-
-_NOISE_FACTOR = 1.5
-"""Ink up to this many times the 90th percentile of the background's unevenness is cleared."""
-
-_MASK_RANGE = (0.1, 0.5)
-"""Range of the threshold for strokes: pale ink counts, a smear does not."""
-
-_FLAT_BORDER = 0.12
-"""Maximum spread of the border, as a fraction of the contrast, of a background of one color."""
-
-_PADDING_TOLERANCE = 0.03
-"""Maximum deviation of padding from its color."""
-
-_FILLED_EDGES = 0.9
-"""Minimum fraction of an inner image's edge pixels that differ from the padding."""
-
-_MIN_INNER_SIDE = 24
-"""Minimum pixels of the shorter side of an inner image; anything less could be a stroke."""
-
-_CLEAR_RATIO = 1.3
-"""Minimum ratio of the contrasts to both sides that decides which of them is ink."""
-
-_COARSE_SIDE = 48
-"""Pixels of the longer side at which light is estimated; shadows are large."""
-
-CLOSING_WINDOW = 0.25
-"""Side of the closing's window, as a fraction of the image's shorter side; a marker has 0.15."""
-
-
-def trim_padding(gray: Gray) -> Gray:
-    """Returns the inner image (see ``inner_image``), or the whole one if there is none."""
-    return gray[pixels_of(inner_image(gray))]
+_MIN_CONTRAST = 0.05  # minimum contrast of ink. Measured: faint pencil on a photo has 0.1
+_IGNORED_PIXELS = 20  # hot or dead pixels, at either end of the gray levels; a tiny digit has 100
+_MIN_THRESHOLD = 0.25  # minimum threshold of ink, as a fraction of the darkest
+_NOISE_FACTOR = 1.5  # ink is cleared up to this multiple of the background's 90th percentile
+_MASK_RANGE = (0.1, 0.5)  # range of the threshold for strokes: pale ink counts, a smear does not
+_FLAT_BORDER = 0.12  # maximum spread of a border of one color, as a fraction of the contrast
+_PADDING_TOLERANCE = 0.03  # maximum deviation of padding from its color
+_FILLED_EDGES = 0.9  # minimum fraction of an inner image's edges that differ from the padding
+_MIN_INNER_SIDE = 24  # minimum pixels of an inner image's shorter side; less could be a stroke
+_CLEAR_RATIO = 1.3  # minimum ratio of the contrasts, darker and lighter, that is a clear case
+_COARSE_SIDE = 48  # pixels of the longer side at which light is estimated; shadows are large
+_WINDOW = 0.25  # side of the closing's square, as a fraction of the shorter side; a marker has 0.15
 
 
 def inner_image(gray: Gray) -> Box:
-    """Finds a smaller image with a background of its own within an even border.
+    """Returns the box of a smaller image with its own background, or of everything without one.
 
-    What differs from the border is an image, not a digit, if it fills the edges of its bounding
+    What differs from an even border is an image, not a digit, if it fills the edges of its bounding
     box and has contrast inside.
-
-    Args:
-        gray: float32 (height, width) in 0..1.
-
-    Returns:
-        The box of the inner image; of everything if there is none.
     """
     height, width = gray.shape
     everything = Box(0, 0, width, height)
@@ -78,19 +44,13 @@ def inner_image(gray: Gray) -> Box:
     return box
 
 
-def separate_ink(gray: Gray, window: float = CLOSING_WINDOW) -> Ink:
+def separate_ink(gray: Gray, window: float = _WINDOW) -> Ink:
     """Separates ink from the background.
 
     If the border has one even color, this is the background. Otherwise the light is uneven, and
     the background is estimated by closing (see ``local_background``). Ink is what differs from the
-    background, in the direction (darker or lighter) of the larger difference.
-
-    Args:
-        gray: float32 (height, width) in 0..1.
-        window: Side of the closing's square, as a fraction of the image's shorter side.
-
-    Returns:
-        float32 (height, width): 0 for background, 1 for full ink.
+    background, in the direction (darker or lighter) of the larger difference. ``window`` is the
+    side of the closing's square, as a fraction of the image's shorter side.
 
     Raises:
         BlankPictureError: Nothing stands out from the background.
@@ -158,16 +118,12 @@ def _normalized(ink: Ink) -> Ink:
     return np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
 
 
-def local_background(gray: Gray, window: float = CLOSING_WINDOW) -> Gray:
+def local_background(gray: Gray, window: float = _WINDOW) -> Gray:
     """Estimates a light background beneath dark strokes by morphological closing (Serra 1982).
 
     The highest value in a square around each pixel, then the lowest of these: strokes narrower than
     the square vanish, straight edges of shadows stay in place. Beyond the border the image is
     continued with its slope there, or a dark corner would be taken for ink.
-
-    Args:
-        gray: float32 (height, width).
-        window: Side of the square, as a fraction of the image's shorter side.
     """
     size = 2 * (round(window * min(gray.shape)) // 2) + 1
     margins = [(min(size, side - 1),) * 2 for side in gray.shape]

@@ -19,44 +19,21 @@ from digitcli.data.arrays import (
     union,
 )
 
-_MAX_COMPONENTS = 150
-"""Maximum number of components, heaviest first; a dotted digit has dozens, grain has thousands."""
-
-_REACH, _STROKE_REACH = 0.15, 2.5
-"""Maximum gap between components of one shape: a fraction of the larger one's side (the bar of a
-5), or a multiple of the stroke width (dotted lines)."""
-
-_DUST_MASS = 0.04
-"""Mass below which a component of the digit is dust, as a fraction of the heaviest one's."""
-
+_MAX_COMPONENTS = 150  # number of the heaviest; a dotted digit has dozens, grain has thousands
+_REACH = 0.15  # maximum gap in a shape (the bar of a 5), as a fraction of the larger one's side
+_STROKE_REACH = 2.5  # the same in stroke widths, for dotted lines
+_DUST_MASS = 0.04  # maximum mass of dust, as a fraction of the heaviest component's
+# Minimum mass and longer side of another digit, as fractions of the digit's.
 _DIGIT_MASS, _DIGIT_SIDE = 0.2, 0.4
-"""Minimum mass and longer side of another shape that could be a digit, as fractions of the
-digit's."""
-
+# Weight of a shape by the number of image borders that it touches: a neighbor's stroke touches one,
+# the table beneath the paper more.
 _BORDER_WEIGHTS = (1.0, 0.3, 0.03, 0.003, 0.003)
-"""Weight of a shape by the number of image borders that it touches: a neighbor's stroke touches
-one, the table beneath the paper more."""
-
+# Minimum height and mass of what a frame encloses, as fractions of the frame's: a 0 around a dot is
+# not a frame.
 _FRAMED_HEIGHT, _FRAMED_MASS = 0.25, 0.05
-"""Minimum height and mass of what a frame encloses, as fractions of the frame's; a dot in a 0 does
-not make the 0 a frame."""
-
+# Depth of a frame's side, as a fraction of its box, and minimum fraction of the box's edge that the
+# side covers; the top of a round 0 covers half.
 _SIDE_DEPTH, _SIDE_COVER = 0.12, 0.8
-"""Depth of a frame's side, as a fraction of its box, and fraction of the box's edge that the side
-covers; the top of a round 0 covers half."""
-
-
-@dataclass(frozen=True)
-class DigitPixels:
-    """The digit among the shapes of an image.
-
-    Attributes:
-        mask: bool (height, width), True for the pixels of the digit's strokes.
-        others: Number of other whole shapes as large as a digit.
-    """
-
-    mask: Mask
-    others: int
 
 
 @dataclass(frozen=True)
@@ -64,9 +41,9 @@ class Components:
     """Connected components of ink, heaviest first.
 
     Attributes:
-        labels: int32 (height, width), 0 for background and ``i + 1`` for component i.
-        boxes: int64 (count, 4).
-        mass: float64 (count,), sums of ink.
+        labels: Number of each pixel's component.
+        boxes: Of each component.
+        mass: Sum of each component's ink, float64 (count,).
     """
 
     labels: Labels
@@ -74,15 +51,15 @@ class Components:
     mass: Floats
 
 
-def find_digit(ink: Ink, mask: Mask) -> DigitPixels:
+def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:
     """Finds the shape that is the digit: the heaviest one.
 
     Components near each other make a shape. A shape at the image's border, such as a neighbor's
     stroke, weighs less. Frames around other ink are left out, and so is dust within the digit.
 
-    Args:
-        ink: float32 (height, width), 0 for background and 1 for full ink.
-        mask: bool (height, width), True for at least one pixel: those of strokes.
+    Returns:
+        Of the pixels of strokes in ``mask`` (at least one) those of the digit, and the number of
+        other whole shapes as large as a digit.
     """
     components = find_components(mask, ink)
     boxes, mass = components.boxes, components.mass
@@ -103,7 +80,7 @@ def find_digit(ink: Ink, mask: Mask) -> DigitPixels:
         )
         for shape in shapes[1:]
     )
-    return DigitPixels(np.isin(components.labels, np.array(digit) + 1), others)
+    return np.isin(components.labels, np.array(digit) + 1), others
 
 
 def stroke_width(ink: Ink) -> float:
@@ -125,10 +102,7 @@ def find_components(mask: Mask, ink: Ink, most: int = _MAX_COMPONENTS) -> Compon
     ``scipy.ndimage.label`` does the same, but takes longer to import (0.27 s) than everything else
     that reading an image needs.
 
-    Args:
-        mask: bool (height, width).
-        ink: float32 (height, width).
-        most: Maximum number of boxes and masses; ``labels`` has all components.
+    The ``most`` heaviest have a box and a mass; ``labels`` has them all.
     """
     height, width = mask.shape
     framed = np.zeros((height, width + 2), dtype=np.int8)
@@ -140,14 +114,13 @@ def find_components(mask: Mask, ink: Ink, most: int = _MAX_COMPONENTS) -> Compon
 
     sums = np.zeros((height, width + 1))
     np.cumsum(ink, axis=1, out=sums[:, 1:])
-    mass = np.bincount(component_of, sums[rows, ends] - sums[rows, starts], len(roots))
+    ink_of_runs = sums[rows, ends] - sums[rows, starts]
+    mass = np.bincount(component_of, ink_of_runs, len(roots)).astype(np.float64)
     boxes = np.empty((len(roots), 4), dtype=np.int64)
     boxes[:, :2], boxes[:, 2:] = max(height, width), 0
-    for side, values in enumerate((starts, rows)):
-        np.minimum.at(boxes[:, side], component_of, values)
-    for side, values in enumerate((ends, rows + 1), start=2):
-        np.maximum.at(boxes[:, side], component_of, values)
-
+    for side, (first, end) in enumerate(((starts, ends), (rows, rows + 1))):
+        np.minimum.at(boxes[:, side], component_of, first)
+        np.maximum.at(boxes[:, side + 2], component_of, end)
     order = np.argsort(-mass, kind="stable")
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order))
@@ -157,12 +130,9 @@ def find_components(mask: Mask, ink: Ink, most: int = _MAX_COMPONENTS) -> Compon
 
 
 def _connected_runs(rows: Boxes, starts: Boxes, ends: Boxes) -> list[int]:
-    """Returns for each run of pixels a number of its component: that of one of its runs.
+    """Returns for each run of pixels the number of a run that represents its component.
 
-    Args:
-        rows: int64 (runs,), ascending; ``starts`` and ``ends`` are the columns in them.
-        starts: int64 (runs,), ascending within a row.
-        ends: int64 (runs,), exclusive.
+    Runs are in reading order: int64 (runs,) with the row and the columns of each.
     """
     parents = list(range(len(rows)))
 
@@ -193,8 +163,8 @@ def _is_frame(components: Components, i: int) -> bool:
     judges whole components: a digit that touches its frame is kept with it.
     """
     boxes, mass = components.boxes, components.mass
-    left, top, right, bottom = boxes[i]
-    tall = sizes(boxes)[:, 1] >= _FRAMED_HEIGHT * (bottom - top)
+    heights = sizes(boxes)[:, 1]
+    tall = heights >= _FRAMED_HEIGHT * heights[i]
     heavy = mass >= _FRAMED_MASS * mass[i]
     if not (strictly_inside(boxes, boxes[i]) & tall & heavy).any():
         return False

@@ -4,14 +4,14 @@ import numpy as np
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Gray, Image28
+from digitcli.data.arrays import Gray
 from digitcli.data.preprocessing.mnist_form import SIDE, OnStep, PreparedDigit, crop, ignore_step
 
 FULL_FRAME_DATASETS = frozenset({"fashion-mnist", "kmnist"})
 """Data sets whose images fill all 28x28 pixels and are not centered by mass."""
 
-_MIN_CONTRAST = 0.1
-"""Minimum difference between the background and the brightest pixel."""
+_MIN_CONTRAST = 0.1  # minimum difference between the background and the brightest pixel
+_NEXT_STEP = "choose an image that shows something"
 
 
 def prepare_full_frame(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDigit:
@@ -20,10 +20,6 @@ def prepare_full_frame(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDig
     The image is inverted if its background, the median of the outermost pixels, is light. If it is
     not 28x28 already, it is cropped, fitted into 28x28 with its aspect ratio and placed in the
     middle, as in Fashion-MNIST (Xiao, Rasul and Vollgraf 2017).
-
-    Args:
-        gray: float32 (height, width) in 0..1, 1x1 or larger.
-        on_step: Called with the name and image of each step: float32 in 0..1 or uint8.
 
     Raises:
         BlankPictureError: The image has no contrast.
@@ -36,12 +32,9 @@ def prepare_full_frame(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDig
     on_step("light on dark", light)
     if light.shape != (SIDE, SIDE):
         light = _fitted((light - min(background, 1 - background)).clip(0))
-    image: Image28 = np.rint(light * 255).astype(np.uint8)
+    image = np.rint(light * 255).astype(np.uint8)
     on_step("28x28", image)
     return PreparedDigit(image)
-
-
-_NEXT_STEP = "choose an image that shows something"
 
 
 def _fitted(light: Gray) -> Gray:

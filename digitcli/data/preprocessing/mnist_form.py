@@ -15,7 +15,7 @@ from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Box, Gray, Image28, Ink, bounding_box, longer_side, pixels_of
-from digitcli.data.preprocessing.binarize import separate_ink, stroke_mask, trim_padding
+from digitcli.data.preprocessing.binarize import inner_image, separate_ink, stroke_mask
 from digitcli.data.preprocessing.components import find_digit, stroke_width
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 
@@ -30,18 +30,12 @@ OnStep = Callable[[str, npt.NDArray[Any]], None]
 VISIBLE = 0.1
 """Minimum ink of a pixel within a stroke's extent."""
 
-_WORKING_SIDE = 500
-"""Pixels of the longer side at which the digit is searched for."""
-
-_TINY = 80
-"""Pixels of the longer side below which a digit is searched for again, at full resolution."""
-
-_SOFT_EDGE = 0.05
-"""Maximum width of a stroke's soft edge, as a fraction of the digit's longer side."""
-
+_WORKING_SIDE = 500  # pixels of the longer side at which the digit is searched for
+_TINY = 80  # pixels of the longer side of a digit that is searched for again, closer
+_SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of the longer side
+# Stroke widths in pixels of the 20x20 box: strokes below the first are widened to the second.
+# Measured: of MNIST's training digits 5 % are below 1.65, half are below 2.36.
 _THIN, _USUAL = 1.7, 2.1
-"""Stroke widths in pixels of the 20x20 box: strokes below the first are widened to the second.
-Measured: of MNIST's training digits 5 % are below 1.65, half are below 2.36."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +56,16 @@ def ignore_step(name: str, image: npt.NDArray[Any]) -> None:
 
 
 class Prepare(Protocol):
-    """Brings a grayscale image to the form that a network was trained on; see ``prepare``."""
+    """Type of ``prepare`` and of other functions that prepare an image for a network."""
 
     def __call__(self, gray: Gray, on_step: OnStep = ...) -> PreparedDigit:
         """Prepares an image."""
-        ...
 
 
 def prepare(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDigit:
     """Brings a grayscale image to MNIST form.
 
     The pixels of an image that has this form already, upright or inverted, stay the same.
-
-    Args:
-        gray: float32 (height, width) in 0..1, 1x1 or larger.
-        on_step: Called with the name and image of each step.
 
     Raises:
         BlankPictureError: There is no ink in the image.
@@ -85,7 +74,7 @@ def prepare(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDigit:
     if (image := in_mnist_form(gray)) is not None:
         on_step("image", gray)
     else:
-        gray = trim_padding(gray)
+        gray = gray[pixels_of(inner_image(gray))]
         on_step("image", gray)
         digit, others = _find_digit(gray, on_step)
         strokes = thicken(digit)
@@ -100,10 +89,7 @@ def in_mnist_form(gray: Gray) -> Image28 | None:
     if gray.shape != (SIDE, SIDE):
         return None
     image = _to_bytes(gray)
-    if is_mnist_form(image):
-        return image
-    inverted = 255 - image
-    return inverted if is_mnist_form(inverted) else None
+    return next(filter(is_mnist_form, (image, 255 - image)), None)
 
 
 def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int]:
@@ -116,8 +102,8 @@ def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int]:
     mask = stroke_mask(ink)
     if not mask.any():
         raise BlankPictureError
-    found = find_digit(ink, mask)
-    box = bounding_box(found.mask)
+    digit_mask, others = find_digit(ink, mask)
+    box = bounding_box(digit_mask)
     side = longer_side(box)
     if small.shape != gray.shape and side < _TINY:
         (height, width), (down, across) = gray.shape, small.shape
@@ -128,13 +114,13 @@ def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int]:
         ]
         on_step("closer", closer)
         digit, _ = _find_digit(closer, on_step)
-        return digit, found.others
+        return digit, others
     # Other shapes are cleared; the soft edges of the digit's strokes stay.
-    ink = np.where(mask & ~found.mask, 0, ink)
+    ink = np.where(mask & ~digit_mask, 0, ink)
     soft_edge = max(1, round(_SOFT_EDGE * side))
     digit = crop(ink[pixels_of(_with_margin(box, soft_edge, ink.shape))])
     on_step("digit", digit)
-    return digit, found.others
+    return digit, others
 
 
 def _with_margin(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
@@ -158,10 +144,7 @@ def _downscaled(gray: Gray, side: int) -> Gray:
 
 
 def thicken(ink: Ink) -> Ink:
-    """Widens strokes that are thinner than MNIST's to a usual width there.
-
-    Args:
-        ink: float32 (height, width), a cropped digit.
+    """Widens a cropped digit's strokes to a usual width in MNIST if they are thinner.
 
     Returns:
         The same array, or one of at most 100 pixels plus wider strokes the longer way.
@@ -203,11 +186,7 @@ def crop(ink: Ink) -> Ink:
 
 
 def fit(ink: Ink) -> Image28:
-    """Scales ink to 20 pixels the longer way, with its aspect ratio.
-
-    Returns:
-        uint8, 20 pixels high or wide, its brightest pixel 255.
-    """
+    """Scales ink to uint8, 20 pixels high or wide with its aspect ratio, brightest pixel 255."""
     longest = max(ink.shape)
     height, width = (max(1, round(side * BOX / longest)) for side in ink.shape)
     # Hamming averages without the jagged edges of a box; bicubic enlarges smoothly.
@@ -230,14 +209,12 @@ def center_by_mass(image: Image28) -> Image28:
 
 def _position(digit: Image28) -> tuple[float, float]:
     """Returns the row and column of a cropped digit's corner with its mass centered."""
-    row, column = (_start(digit.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
-    return row, column
-
-
-def _start(profile: npt.NDArray[np.float64]) -> float:
-    """Returns the start of a digit along an axis from its mass in each row or column."""
-    mean = float(profile @ np.arange(len(profile))) / float(profile.sum())
-    return min(max(0.0, CENTER - mean), SIDE - len(profile))
+    corner = []
+    for axis in (1, 0):
+        profile = digit.sum(axis=axis, dtype=np.float64)
+        mean = float(profile @ np.arange(len(profile))) / float(profile.sum())
+        corner.append(min(max(0.0, CENTER - mean), SIDE - len(profile)))
+    return corner[0], corner[1]
 
 
 def _to_bytes(gray: Gray) -> Image28:

@@ -7,27 +7,15 @@ import numpy.typing as npt
 
 from digitcli.data.arrays import Floats, Ink, Mask
 
-_LINE_INK, _LINE_COVER = 0.15, 0.75
-"""Minimum ink of a ruled line's pixels, and fraction of the image's width that has it."""
-
-_FAINT_LINE, _SEVERAL = 0.6, 3
-"""A ruled line has less ink than this, or there are at least this many lines."""
-
-_DARKER = 0.25
-"""Minimum difference between a line and the ink that crosses it."""
-
-_MAX_THICKNESS, _MARGIN = 0.04, 0.05
-"""Maximum thickness of a ruled line and minimum distance from the border, where it does not touch
-the digit; fractions of the image's height."""
-
-_MIN_REMAINING = 0.1
-"""Minimum fraction of the ink without the lines; with less, the lines were the digit."""
-
-_MIN_SIDE = 64
-"""Minimum pixels of the shorter side; in smaller images lines are as thick as strokes."""
-
+_LINE_INK = 0.15  # minimum ink of a line's pixels
+_LINE_COVER = 0.75  # minimum fraction of the image's width that a line covers
+_FAINT_LINE, _SEVERAL = 0.6, 3  # maximum ink of a line, unless there are at least so many lines
+_DARKER = 0.25  # minimum difference between a line and the ink that crosses it
+_MAX_THICKNESS = 0.04  # maximum thickness of a line, as a fraction of the image's height
+_MARGIN = 0.05  # along the border, where lines do not touch the digit; of the image's height
+_MIN_REMAINING = 0.1  # minimum fraction of ink beside the lines, or the lines are the digit
+_MIN_SIDE = 64  # minimum pixels of the shorter side; below, lines are as thick as strokes
 _MAX_SLOPE = math.tan(math.radians(5))
-"""Maximum slope of ruled lines."""
 
 
 def remove_ruled_lines(ink: Ink) -> Ink:
@@ -35,9 +23,6 @@ def remove_ruled_lines(ink: Ink) -> Ink:
 
     Such a line crosses the whole image, straight and thin, and is fainter than the digit or one of
     several. Where strokes cross the line, their darker ink stays.
-
-    Args:
-        ink: float32 (height, width) in 0..1.
     """
     without_rows = _without_rows(ink)
     return np.ascontiguousarray(_without_rows(without_rows.T).T)
@@ -93,20 +78,17 @@ def _find_lines(mask: Mask) -> list[tuple[npt.NDArray[np.int64], int]]:
 def line_coverage(
     mask: Mask, max_slope: float, reach: int, step: int = 1
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Measures how much of each line from the left side to the right one is in a mask.
-
-    Like a Hough transform, for lines within ``max_slope`` of horizontal.
+    """Measures how much of each line across the mask is in it, as in a Hough transform.
 
     Args:
         mask: bool (height, width).
-        max_slope: Rows by columns.
-        reach: Maximum offset of a line from its center in rows; 2 * reach + 1 slopes are tried.
-        step: Every so many columns are looked at.
+        max_slope: Maximum slope of a line, up or down.
+        reach: Maximum rows of a line above its center; 2 * reach + 1 slopes are tried.
+        step: Spacing of the columns that are sampled.
 
     Returns:
-        Rows by which each slope's line is above or below its center in each column, int64
-        (slopes, width); and the fraction of each line in the mask by slope and by the row of its
-        center, float64 (slopes, height).
+        Rows of a slope's line below its center in each column, int64 (slopes, width), and the
+        fraction of a line in the mask by slope and center row, float64 (slopes, height).
     """
     height, width = mask.shape
     columns = np.arange(width)

@@ -6,56 +6,34 @@ programming for many places along the component at once. There are more of them 
 network decides which are right.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from digitcli.data.arrays import Floats, Ink
 
-_SPACING = 0.05
-"""Distance between the places where seams are searched for, as a fraction of a digit's height."""
-
-_BAND = 0.3
-"""Maximum distance of a seam from its place, as a fraction of a digit's height."""
-
-_DETOUR_COST = 0.5
-"""Stroke widths of ink that cost as much as moving a digit's height to the side."""
-
-_MAX_INK = 5.0
-"""Maximum stroke widths that a cut crosses; several where strokes run into each other."""
-
-_MIN_DISTANCE = 0.08
-"""Minimum distance between neighboring cuts, as a fraction of a digit's height."""
-
-_MAX_DENSITY = 5
-"""Maximum number of cuts per digit's height of the component's width; touching digits have three
-or four."""
-
-_MIN_SIDE_INK = 0.03
-"""Minimum ink to either side of a cut, as a fraction of a digit's ink."""
+# Lengths are fractions of a digit's height.
+_SPACING = 0.05  # distance between the places where seams are searched for
+_BAND = 0.3  # maximum distance of a seam from its place
+_MIN_DISTANCE = 0.08  # minimum distance between neighboring cuts
+_DETOUR_COST = 0.5  # stroke widths of ink that cost as much as a move to the side by a height
+_MAX_INK = (
+    5.0  # maximum stroke widths that a cut crosses; several where strokes run into each other
+)
+_MAX_DENSITY = (
+    5  # maximum cuts per height of the component's width; touching digits have three or four
+)
+_MIN_SIDE_INK = 0.03  # minimum ink to either side of a cut, as a fraction of a digit's ink
 
 
-@dataclass(frozen=True)
-class CutCandidate:
-    """A path through a component, from top to bottom.
-
-    Attributes:
-        columns: int64 (height,), the first column of each row to the right of the cut.
-        ink: Ink crossed, in stroke widths.
-    """
-
-    columns: npt.NDArray[np.int64]
-    ink: float
+CutCandidate = tuple[npt.NDArray[np.int64], float]
+"""The first column to the right of a cut in each row, int64 (height,), and the ink crossed in
+stroke widths."""
 
 
 def find_cut_candidates(ink: Ink, stroke_width: float, height: float) -> list[CutCandidate]:
-    """Finds the best cuts through a component, from left to right; they never cross.
+    """Finds the best cuts through a component's ink, from left to right; they never cross.
 
-    Args:
-        ink: float32 (height, width), of the component alone.
-        stroke_width: In pixels.
-        height: Height of a digit in pixels.
+    The width of its strokes and the height of a digit are in pixels.
     """
     width = ink.shape[1]
     if width < 4:
@@ -79,7 +57,7 @@ def find_cut_candidates(ink: Ink, stroke_width: float, height: float) -> list[Cu
         cost[np.abs(centers - centers[best]) < _MIN_DISTANCE * height] = np.inf
     kept.sort(key=lambda i: centers[i])
     columns = np.maximum.accumulate(seams[kept], axis=0) if kept else seams[:0]
-    return [CutCandidate(columns[k], float(crossed[i])) for k, i in enumerate(kept)]
+    return [(columns[k], float(crossed[i])) for k, i in enumerate(kept)]
 
 
 def _find_seams(

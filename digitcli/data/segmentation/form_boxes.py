@@ -8,66 +8,46 @@ from digitcli.data.arrays import Boxes, Ink, Mask, pixels_of, sizes, strictly_in
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.ruled_lines import line_coverage
 
-_MIN_CONTENT = 0.25
-"""Minimum height of a box's content, as a fraction of the box's height."""
-
+_MIN_CONTENT = 0.25  # minimum height of a box's content, as a fraction of the box's
+# Minimum fraction of its bounding box that the inside of a box fills, even if turned a little; the
+# inside of a round 0 fills 0.79.
 _RECTANGULAR = 0.85
-"""Minimum fraction of its bounding box that the inside of a box fills, even if it is turned a
-little; the inside of a round 0 fills 0.79."""
-
+# Minimum fraction of a frame's width, and of its height, that a wall covers; a 1 that fills its box
+# covers 0.9 of the height.
 _ACROSS, _DOWN = 0.8, 0.95
-"""Minimum fraction of a frame's width, and of its height, that a wall covers; a 1 that fills its
-box covers 0.9 of the height."""
-
 _MAX_SLOPE = math.tan(math.radians(3))
-"""Maximum slope of a frame."""
-
-_FAINT_WALL = 0.15
-"""Minimum ink of a wall, which is often fainter than the strokes."""
-
-_MAX_NESTING = 3
-"""Maximum number of frames inside each other: a page's edge, a form's table and its boxes."""
+_FAINT_WALL = 0.15  # minimum ink of a wall, often fainter than strokes
+_MAX_NESTING = 3  # frames inside each other: a page's edge, a form's table and its boxes
 
 
 def components_without_frames(mask: Mask, ink: Ink, most: int) -> Components:
     """Removes the walls of boxes, and returns the components of the rest.
 
-    What touches a wall is cut off there and stays.
-
-    Args:
-        mask: bool (height, width), True for strokes.
-        ink: float32 (height, width).
-        most: Maximum number of components.
+    What touches a wall is cut off there and stays. Unlike ``find_digit``, which leaves out whole
+    frames, this takes them apart; ``most`` is the maximum number of components.
     """
+    mask = mask.copy()
     # The mask of strokes may have gaps in faint walls.
-    mask = _without_walls(mask, find_components(ink > _FAINT_WALL, ink, most))
+    _clear_walls(mask, find_components(ink > _FAINT_WALL, ink, most))
     for _ in range(_MAX_NESTING):
         components = find_components(mask, ink, most)
-        cleared = _without_walls(mask, components)
-        if cleared is mask:
+        if not _clear_walls(mask, components):
             return components
-        mask = cleared
     return find_components(mask, ink, most)
 
 
-def _without_walls(mask: Mask, components: Components) -> Mask:
-    """Returns a mask without the walls among some components; the same array if there are none."""
-    walls = [_find_walls(components, i) for i in range(len(components.boxes))]
-    if all(wall is None for wall in walls):
-        return mask
-    mask = mask.copy()
-    for box, wall in zip(components.boxes, walls, strict=True):
-        if wall is not None:
-            mask[pixels_of(box)] &= ~wall
-    return mask
+def _clear_walls(mask: Mask, components: Components) -> bool:
+    """Clears the walls among some components from a mask; returns False if there are none."""
+    found = False
+    for i, box in enumerate(components.boxes):
+        if (walls := _find_walls(components, i)) is not None:
+            mask[pixels_of(box)] &= ~walls
+            found = True
+    return found
 
 
 def _find_walls(components: Components, i: int) -> Mask | None:
-    """Finds the walls among the pixels of a component, bool of the size of its box.
-
-    Returns:
-        None if the component is not a frame around others.
-    """
+    """Returns the pixels of walls in a component's box; None if it is not a frame around others."""
     boxes = components.boxes
     inside = strictly_inside(boxes, boxes[i])
     if not inside.any():
@@ -83,14 +63,10 @@ def _find_walls(components: Components, i: int) -> Mask | None:
 
 
 def _find_cells(pixels: Mask, contents: Boxes) -> Mask | None:
-    """Finds the cells between walls, with what reaches into them.
-
-    Args:
-        pixels: bool (height, width), True for walls.
-        contents: Boxes of other components inside.
+    """Finds the cells between the pixels of walls, with what reaches into them.
 
     Returns:
-        None if no cell is rectangular and has content.
+        None if no cell is rectangular and holds a tall box of ``contents``.
     """
     # Thicker walls, or cells would join across the corners of a fine slanted line.
     thick = _dilated(_dilated(np.pad(pixels, 1), 0), 1)
@@ -126,18 +102,13 @@ def _dilated(mask: Mask, axis: int) -> Mask:
 
 
 def _find_lines(pixels: Mask, min_cover: float) -> Mask:
-    """Finds straight lines from the left side to the right one, thickened by a pixel.
-
-    Args:
-        pixels: bool (height, width).
-        min_cover: Minimum fraction of a line with ink, to within a pixel.
-    """
+    """Returns straight lines across, 3 pixels thick, with ink over a fraction of their length."""
     height, width = pixels.shape
     reach = int(np.ceil(_MAX_SLOPE * width / 2))
     near = _dilated(np.pad(pixels, ((1, 1), (0, 0))), 0)
     offsets, coverage = line_coverage(near, _MAX_SLOPE, reach)
+    coverage = coverage[:, 1:-1]  # of lines whose center is in the box
     lines = np.zeros((height + 2 * reach + 2, width), dtype=bool)
-    coverage = coverage[:, 1:-1]
     for row in np.flatnonzero(coverage.max(axis=0) >= min_cover):
         lines[row + reach + 1 + offsets[coverage[:, row].argmax()], np.arange(width)] = True
     return _dilated(lines, 0)[reach + 1 : height + reach + 1]

@@ -13,25 +13,18 @@ from digitcli.data.segmentation.form_boxes import components_without_frames
 from digitcli.data.segmentation.segments import Segments, Writing
 from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 
+# Side of the closing's window, as a fraction of that of a square with the image's area; a strip is
+# not much higher than its strokes are wide.
 _WINDOW = 0.35
-"""Side of the closing's window, as a fraction of that of a square with the image's area; a strip is
-not much higher than its strokes are wide."""
-
-_MAX_COMPONENTS = 1000
-"""Maximum number of components, without dust; a page of two hundred digits has some hundreds."""
-
-_DUST_MASS = 0.02
-"""Mass below which a component is dust, as a fraction of a typical component's."""
-
-_SOFT_EDGE = 0.05
-"""Maximum width of a stroke's soft edge, as a fraction of a digit's height."""
+_MAX_COMPONENTS = (
+    1000  # maximum number, without dust; a page of two hundred digits has some hundreds
+)
+_DUST_MASS = 0.02  # maximum mass of dust, as a fraction of a typical component's
+_SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 
 
 def oversegment(gray: Gray) -> Segments:
     """Finds the components of ink that digits are made of.
-
-    Args:
-        gray: float32 (height, width) in 0..1.
 
     Raises:
         BlankPictureError: There is no ink in the image.
@@ -69,13 +62,9 @@ def oversegment(gray: Gray) -> Segments:
     width = stroke_width(ink * (labels > 0))
     labels = _with_soft_edges(labels, (ink > 0) & ~mask, max(2, round(_SOFT_EDGE * height)))
     boxes = np.array([union(boxes[kept][stack == i]) for i in range(stack.max() + 1)])
-    return Segments.in_reading_order(
-        Writing(ink, height, width, origin, whole),
-        labels,
-        find_rows(boxes, height).tolist(),
-        [np.nan] * len(boxes),
-        boxes[:, ::2].mean(axis=1).tolist(),
-    )
+    rows, columns = find_rows(boxes, height), boxes[:, ::2].mean(axis=1)
+    parts = np.stack([rows, np.full(len(boxes), np.nan), columns], axis=1)
+    return Segments.in_reading_order(Writing(ink, height, width, origin, whole), labels, parts)
 
 
 def _weighted_median(values: npt.NDArray[np.number], weights: Floats) -> float:

@@ -1,6 +1,6 @@
 """An image of several digits in segments: components of ink, or slices of touching digits."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,35 +49,27 @@ class Segments:
     boxes: Boxes
 
     @classmethod
-    def in_reading_order(
-        cls,
-        writing: Writing,
-        labels: Labels,
-        rows: Sequence[int],
-        crossed: Sequence[float],
-        centers: Sequence[float],
-    ) -> "Segments":
-        """Numbers segments in reading order.
+    def in_reading_order(cls, writing: Writing, labels: Labels, parts: Floats) -> "Segments":
+        """Numbers segments by their rows and columns.
 
         Args:
             writing: The ink.
-            labels: int32 (height, width), with the segments in any order.
-            rows: Of each segment.
-            crossed: Of each segment.
-            centers: Column of each segment's center.
+            labels: Number of each pixel's segment, in any order.
+            parts: Row of each segment, ink crossed by the cut before and column of the center,
+                float64 (count, 3).
         """
-        count = len(rows)
+        rows, crossed, centers = parts.T
         order = np.lexsort((centers, rows))
-        names = np.zeros(count + 1, np.int32)
-        names[order + 1] = np.arange(count) + 1
-        labels = names[labels]
-        at = np.nonzero((labels > 0) & (writing.ink > VISIBLE))
-        boxes = np.empty((count, 4), np.int64)
+        numbers = np.zeros(len(parts) + 1, np.int32)
+        numbers[order + 1] = np.arange(len(parts)) + 1
+        labels = numbers[labels]
+        visible = np.nonzero((labels > 0) & (writing.ink > VISIBLE))
+        boxes = np.empty((len(parts), 4), np.int64)
         boxes[:, :2], boxes[:, 2:] = max(labels.shape), 0
-        for side, values in enumerate(at[::-1]):
-            np.minimum.at(boxes[:, side], labels[at] - 1, values)
-            np.maximum.at(boxes[:, 2 + side], labels[at] - 1, values + 1)
-        return cls(writing, labels, np.array(rows)[order], np.array(crossed)[order], boxes)
+        for side, values in enumerate(visible[::-1]):
+            np.minimum.at(boxes[:, side], labels[visible] - 1, values)
+            np.maximum.at(boxes[:, side + 2], labels[visible] - 1, values + 1)
+        return cls(writing, labels, rows[order].astype(np.int64), crossed[order], boxes)
 
     def __len__(self) -> int:
         """Number of segments."""
@@ -99,38 +91,30 @@ class Segments:
     def cut(self, chosen: Collection[int]) -> "Segments":
         """Cuts the chosen segments at all their cut candidates."""
         labels = np.zeros_like(self.labels)
-        rows: list[int] = []
-        crossed: list[float] = []
-        centers: list[float] = []
+        parts: list[tuple[float, float, float]] = []
         for i, box in enumerate(self.boxes):
             latest = -np.inf
             place = pixels_of(box)
             visible = self.writing.ink[place] > VISIBLE
-            for mask, ink in self._slices(i) if i in chosen else self._whole(i):
+            for mask, crossed in self._slices(i, is_cut=i in chosen):
                 columns = np.flatnonzero((mask & visible).any(axis=0))
                 if not len(columns):
                     continue
                 # A slice to the right of a cut stays there, wherever the center of its box is.
                 latest = max(latest + 1e-3, (columns[0] + columns[-1]) / 2)
-                rows.append(int(self.rows[i]))
-                crossed.append(ink)
-                centers.append(box[0] + latest)
-                labels[place][mask] = len(rows)
-        return Segments.in_reading_order(self.writing, labels, rows, crossed, centers)
+                parts.append((self.rows[i], crossed, box[0] + latest))
+                labels[place][mask] = len(parts)
+        return Segments.in_reading_order(self.writing, labels, np.array(parts))
 
-    def _whole(self, i: int) -> Iterator[tuple[Mask, float]]:
-        """Yields the mask of a segment, and the ink crossed by the cut before."""
-        yield self.labels[pixels_of(self.boxes[i])] == i + 1, float(self.crossed[i])
-
-    def _slices(self, i: int) -> Iterator[tuple[Mask, float]]:
+    def _slices(self, i: int, *, is_cut: bool) -> Iterator[tuple[Mask, float]]:
         """Yields the mask of each slice of a segment, and the ink crossed by the cut before."""
-        ((rest, crossed),) = self._whole(i)
-        height, width = rest.shape
-        ink = np.where(rest, self.writing.ink[pixels_of(self.boxes[i])], np.float32(0))
-        for cut in find_cut_candidates(
-            ink, self.writing.stroke_width, min(self.writing.height, height)
-        ):
-            beyond = np.arange(width) >= cut.columns[:, None]
-            yield rest & ~beyond, crossed
-            rest, crossed = rest & beyond, cut.ink
+        place = pixels_of(self.boxes[i])
+        rest, crossed = self.labels[place] == i + 1, float(self.crossed[i])
+        if is_cut:
+            ink = np.where(rest, self.writing.ink[place], np.float32(0))
+            height = min(self.writing.height, len(ink))
+            for first, cost in find_cut_candidates(ink, self.writing.stroke_width, height):
+                beyond = np.arange(ink.shape[1]) >= first[:, None]
+                yield rest & ~beyond, crossed
+                rest, crossed = rest & beyond, cost
         yield rest, crossed

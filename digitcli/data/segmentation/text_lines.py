@@ -4,30 +4,20 @@ import numpy as np
 
 from digitcli.data.arrays import Boxes, distances, gaps, sizes, union
 
-_SMALL = 0.5
-"""Height below which a component is a part of a digit or a dot, as a fraction of a digit's."""
-
-_ABOVE, _BESIDE = 0.6, 0.3
-"""Minimum overlap of two stacked components, as a fraction of the narrower one's width, and maximum
-overlap, as a fraction of the lower one's height."""
-
-_MAX_GAP, _MAX_HEIGHT = 0.2, 1.7
-"""Maximum gap between stacked components and maximum height of the whole, as fractions of a typical
-digit's height; where all digits are broken, this is the height of the larger components."""
-
-_SAME_ROW = 0.5
-"""Minimum overlap of neighbors in a row, as a fraction of the lower one's height."""
+# Heights and gaps are fractions of a typical digit's height; where all digits are broken, this is
+# the height of the larger components.
+_SMALL = 0.5  # height below which a component is a part of a digit or a dot
+_ABOVE, _BESIDE = 0.6, 0.3  # minimum overlap in width, maximum in height; of the smaller one's
+_MAX_GAP, _MAX_HEIGHT = 0.2, 1.7  # maximum gap of stacked components, and height in all
+_SAME_ROW = 0.5  # minimum overlap of neighbors in a row, as a fraction of the lower one's height
 
 
 def join_stacked(boxes: Boxes, height: float) -> Boxes:
-    """Joins components that stand above each other, as the strokes of a broken 5: they are a digit.
-
-    Args:
-        boxes: int64 (components, 4).
-        height: Height of a typical digit in pixels.
+    """Joins components above each other, such as the strokes of a broken 5, to digits.
 
     Returns:
-        Number of each component's stack from 0, int64 (components,).
+        Number of each component's stack from 0, int64 (count,). ``height`` is that of a typical
+        digit in pixels.
     """
     around = boxes.copy()
     stack = np.arange(len(boxes))
@@ -52,10 +42,6 @@ def find_rows(boxes: Boxes, height: float) -> Boxes:
 
     A box and the next one to its right at about the same height stand in one row, so a row may rise
     or fall along the page. Small ones join the row of the nearest tall one.
-
-    Args:
-        boxes: int64 (count, 4).
-        height: Height of a typical digit in pixels.
 
     Returns:
         Number of each box's row from 0, int64 (count,).

@@ -22,63 +22,31 @@ from digitcli.data.segmentation.segments import Segments
 Classify = Callable[[npt.NDArray[np.uint8]], Floats]
 """Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
 
-_ONE_DIGIT = 0.5
-"""Minimum probability of an image in MNIST form that is read as one digit."""
+_ONE_DIGIT = 0.5  # minimum probability of an image in MNIST form that is read as one digit
 
-_SURE, _WIDE = 0.97, 1.1
-"""A segment of at least this probability and at most this aspect ratio is not cut."""
+# An aspect ratio is width by height; other lengths are fractions of a typical digit's height.
+_SURE, _WIDE = 0.97, 1.1  # minimum probability and maximum aspect ratio of a segment left uncut
+_MIN_CUT_HEIGHT, _MIN_CUT_ASPECT = 8, 0.2  # minimum height in pixels and aspect ratio for cutting
+_MAX_CUT_WIDTH = 120.0  # maximum total width of the segments that are cut
+_MAX_ASPECT = 1.5  # maximum aspect ratio of a digit of several segments
+_MAX_GAP = 0.2  # maximum distance between segments of a digit
+_MAX_STROKE_GAP = 2.5  # the same in stroke widths; the larger of both applies
+_TALL = 0.7  # minimum height of a component that could be a digit
+_SMALL = 0.4  # height below which a segment could be left out
+_MAX_SEGMENTS = 20  # maximum number of segments of a digit
+_MAX_CANDIDATES = 4_000  # maximum number of candidates; touching digits have some hundreds
+_BATCH = 256  # maximum number of images classified at once: memory does not grow with the page
 
-_MIN_CUT_HEIGHT, _MIN_CUT_ASPECT = 8, 0.2
-"""Minimum height in pixels and minimum aspect ratio of a segment that is cut."""
-
-_MAX_CUT_WIDTH = 120.0
-"""Maximum total width of the segments that are cut in an image, in heights of a digit."""
-
-_BATCH = 256
-"""Maximum number of images classified at once: memory use does not grow with the page."""
-
-_MAX_SEGMENTS = 20
-"""Maximum number of segments of a digit."""
-
-_MAX_CANDIDATES = 4_000
-"""Maximum number of candidates in an image; touching digits have some hundreds."""
-
-_MAX_ASPECT = 1.5
-"""Maximum aspect ratio of a digit of several segments."""
-
-_GAP, _STROKE_GAP = 0.2, 2.5
-"""Maximum distance between segments of a digit: a fraction of a digit's height, or a multiple of
-the stroke width."""
-
-_TALL, _SMALL = 0.7, 0.4
-"""Height from which a component could be a digit, and below which it could be left out, as
-fractions of a digit's height."""
-
-_DOUBT_WEIGHT, _DOUBT_SCALE = 0.3, 0.004
-"""Cost of doubt, ``_DOUBT_WEIGHT * log(1 + doubt / _DOUBT_SCALE)`` with doubt = 1 - probability, in
-addition to the negative logarithm of the probability."""
-
-_DIGIT_COST = -0.9
-"""Cost of each digit."""
-
-_CUT_COST = 0.75
-"""Cost of each stroke width of ink that a cut crosses."""
-
-_JOIN_COST = 0.35
-"""Cost of joining a further component that could be a digit."""
-
-_SHAPE_COST, _MAX_DEVIATION = 0.06, 8.0
-"""Cost of an aspect ratio that is unusual for the class, times the squared deviation (see
-``_ASPECTS``), and maximum of this square."""
-
-_SHORT_COST = 1.5
-"""Cost of being shorter than a typical digit, times the logarithm of the ratio of heights."""
-
-_SKIP_COST = 0.5
-"""Cost of leaving out a small segment."""
-
-_WHOLE_COST = -0.5
-"""Cost of reading the whole image as one digit."""
+# Costs of a candidate in addition to the negative logarithm of its probability.
+_DOUBT_COST, _DOUBT_SCALE = 0.3, 0.004  # _DOUBT_COST * log(1 + (1 - probability) / _DOUBT_SCALE)
+_DIGIT_COST = -0.9  # cost of each digit
+_CUT_COST = 0.75  # cost per stroke width of ink that a cut crosses
+_JOIN_COST = 0.35  # cost of each further component that could be a digit itself
+_SHAPE_COST = 0.06  # cost per squared deviation of the aspect ratio from the class's _ASPECTS
+_MAX_DEVIATION = 8.0  # maximum squared deviation
+_SHORT_COST = 1.5  # cost per log(typical height / height) of a digit below the typical height
+_SKIP_COST = 0.5  # cost of leaving out a small segment
+_WHOLE_COST = -0.5  # cost of reading the whole image as one digit
 
 _ASPECTS = {
     "0": (-0.09, 0.20),
@@ -128,10 +96,7 @@ def find_digits(
 ) -> list[SegmentedDigit]:
     """Finds the digits among segments, in reading order.
 
-    Args:
-        segments: As ``oversegment`` returns them.
-        classify: The network.
-        classes: Names of the network's classes in the order of its outputs.
+    ``classes`` are the names of the classes in the order of the probabilities.
     """
     if (whole := segments.writing.whole) is not None:
         probabilities = classify(whole[None])[0]
@@ -192,7 +157,7 @@ def _classified(segments: Segments, classify: Classify) -> tuple[list[_Candidate
 def _candidates_from(segments: Segments, first: int) -> Iterator[_Candidate]:
     """Yields the candidates that begin with a segment, the shortest first."""
     boxes, typical = segments.boxes, segments.writing.height
-    reach = max(_STROKE_GAP * segments.writing.stroke_width, _GAP * typical)
+    reach = max(_MAX_STROKE_GAP * segments.writing.stroke_width, _MAX_GAP * typical)
     is_cut = ~np.isnan(segments.crossed)
     tall = sizes(boxes)[:, 1] >= _TALL * typical
     base = _DIGIT_COST + (_CUT_COST * float(segments.crossed[first]) if is_cut[first] else 0.0)
@@ -225,7 +190,7 @@ def _class_cost(probabilities: Floats, classes: Sequence[str], aspect: float) ->
     """Returns the cost of a candidate's doubt and, for its most probable class, of its shape."""
     best = int(probabilities.argmax())
     probability = probabilities[best]
-    cost = _DOUBT_WEIGHT * np.log1p((1 - probability) / _DOUBT_SCALE) - np.log(probability)
+    cost = _DOUBT_COST * np.log1p((1 - probability) / _DOUBT_SCALE) - np.log(probability)
     if classes[best] not in _ASPECTS:
         return float(cost)
     mean, deviation = _ASPECTS[classes[best]]
