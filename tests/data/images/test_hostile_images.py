@@ -190,7 +190,7 @@ def test_values_whose_range_float32_does_not_hold() -> None:
     values[10:50, 25:35] = -3e38
     grey = read_picture(encoded(Image.fromarray(values), "TIFF"))
     assert (grey.min(), grey.max()) == (0, 1)
-    assert prepare(grey).picture.any()
+    assert prepare(grey).image.any()
     almost_even = encoded(Image.fromarray(values * np.float32(1e-38) * np.float32(1e-7)), "TIFF")
     assert read_picture(almost_even).shape == (60, 60)
 
