@@ -18,10 +18,10 @@ from digitcli.data.arrays import Box, Gray, Image28
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.pipeline import prepare_all
 from digitcli.data.images.source import ImageSource, PictureLike, as_source
-from digitcli.data.preprocessing.full_frame import WHOLE, prepare_whole
-from digitcli.data.preprocessing.mnist_form import Digit, Prepare, prepare
-from digitcli.data.segmentation.oversegment import find_parts
-from digitcli.data.segmentation.viterbi import SegmentedDigit, read_page
+from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
+from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit, prepare
+from digitcli.data.segmentation.oversegment import oversegment
+from digitcli.data.segmentation.viterbi import SegmentedDigit, find_digits
 from digitcli.predictions import PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
@@ -73,7 +73,7 @@ class Classifier:
     @property
     def prepare(self) -> Prepare:
         """The preparation that brings images to the form of the training images."""
-        return prepare_whole if self.metadata.dataset in WHOLE else prepare
+        return prepare_full_frame if self.metadata.dataset in FULL_FRAME_DATASETS else prepare
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.load({str(self.path)!r})"
@@ -147,7 +147,7 @@ class Classifier:
         Raises:
             CheckpointError: The network was trained on images that are read as a whole.
         """
-        if self.metadata.dataset in WHOLE:
+        if self.metadata.dataset in FULL_FRAME_DATASETS:
             raise CheckpointError(
                 f"the weights {self.path} were trained on {self.metadata.dataset}, whose pictures "
                 "cannot be taken apart",
@@ -164,7 +164,7 @@ class Classifier:
 
     def _segment(self, gray: Gray) -> tuple[list[SegmentedDigit], tuple[int, ...]]:
         """Returns the digits, and the shape of the image that their boxes refer to."""
-        found = read_page(find_parts(gray), self.probabilities, self.classes)
+        found = find_digits(oversegment(gray), self.probabilities, self.classes)
         if not found:
             raise BlankPictureError
         return found, gray.shape
@@ -172,7 +172,7 @@ class Classifier:
     def _placed(
         self, digit: SegmentedDigit, shape: tuple[int, ...], size: tuple[int, int]
     ) -> PlacedDigit:
-        top, left, bottom, right = digit.box
+        left, top, right, bottom = digit.box
         (rows, columns), (width, height) = shape, size
         box = Box(  # all pixels of the full image that the box touches
             left * width // columns,
@@ -180,24 +180,24 @@ class Classifier:
             -(-right * width // columns),
             -(-bottom * height // rows),
         )
-        prediction = self._prediction(Digit(digit.picture), digit.probabilities.tolist())
+        prediction = self._prediction(PreparedDigit(digit.image), digit.probabilities.tolist())
         return PlacedDigit(prediction, box, digit.row)
 
-    def _predictions(self, digits: list[Digit]) -> list[Prediction]:
+    def _predictions(self, digits: list[PreparedDigit]) -> list[Prediction]:
         if not digits:
             return []
-        rows = self.probabilities(np.stack([digit.picture for digit in digits])).tolist()
+        rows = self.probabilities(np.stack([digit.image for digit in digits])).tolist()
         return [self._prediction(digit, row) for digit, row in zip(digits, rows, strict=True)]
 
-    def _prediction(self, digit: Digit, row: list[float]) -> Prediction:
+    def _prediction(self, digit: PreparedDigit, row: list[float]) -> Prediction:
         probability = max(row)
         return Prediction(
             label=self.classes[row.index(probability)],
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
-            warning=ood_warning(digit.picture, digit.others, probability, self.classes),
+            warning=ood_warning(digit.image, digit.others, probability, self.classes),
             others=digit.others,
-            picture=digit.picture,
+            picture=digit.image,
         )
 
     def scores(self, pictures: Image28) -> npt.NDArray[np.float32]:

@@ -1,6 +1,6 @@
-"""Names for the kinds of arrays that images are processed as."""
+"""Types of arrays that images are processed as; boxes, and what is computed with them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,62 @@ Labels = npt.NDArray[np.int32]
 """Numbers of components, int32 (height, width): 0 for background and ``i + 1`` for component i."""
 
 Boxes = npt.NDArray[np.int64]
-"""Boxes, int64 (count, 4): top, left, bottom and right in pixels, the last two exclusive."""
+"""Boxes, int64 (count, 4), with the columns of ``Box``."""
 
 Floats = npt.NDArray[np.float64]
 """float64 of any shape."""
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of an upright image; ``right`` and ``bottom`` are exclusive."""
+    """A box in an image, in pixels; right and bottom are exclusive."""
 
     left: int
     top: int
     right: int
     bottom: int
+
+
+def pixels_of(box: Box | Boxes) -> tuple[slice, slice]:
+    """Returns the index of a box's pixels in an array (height, width)."""
+    left, top, right, bottom = box
+    return slice(top, bottom), slice(left, right)
+
+
+def bounding_box(values: npt.NDArray[Any]) -> Box:
+    """Returns the smallest box around all that is not 0 in an array (height, width)."""
+    (rows,), (columns,) = (np.nonzero(values.any(axis=axis)) for axis in (1, 0))
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def union(boxes: Boxes) -> Box:
+    """Returns the smallest box around boxes."""
+    return Box(*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+
+
+def longer_side(box: Box) -> int:
+    """Returns the longer side of a box in pixels."""
+    return max(box.right - box.left, box.bottom - box.top)
+
+
+def sizes(boxes: Boxes) -> Boxes:
+    """Returns the width and height of boxes, int64 (count, 2)."""
+    return boxes[:, 2:] - boxes[:, :2]
+
+
+def gaps(boxes: Boxes, box: Boxes) -> Boxes:
+    """Returns the horizontal and vertical gaps from boxes to a box, int64 (count, 2) in pixels.
+
+    A negative gap is the length of an overlap.
+    """
+    return np.maximum(boxes[:, :2] - box[2:], box[:2] - boxes[:, 2:])
+
+
+def distances(boxes: Boxes, box: Boxes) -> Floats:
+    """Returns the Euclidean distances from boxes to a box, float64 (count,) in pixels."""
+    return np.hypot(*gaps(boxes, box).clip(0).T)
+
+
+def strictly_inside(boxes: Boxes, box: Boxes) -> Mask:
+    """Returns True for boxes inside a box that touch none of its sides, bool (count,)."""
+    margins = (boxes - box) * (1, 1, -1, -1)
+    return margins.min(axis=1) > 0

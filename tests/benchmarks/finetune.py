@@ -105,7 +105,7 @@ def halves_of(folder: Path) -> list[Split]:
     halves = []
     for number in range(2):
         some = [row for row in rows if writers.index(row["repo"]) % 2 == number]
-        images = [prepare(read_gray(folder / row["file"])).picture for row in some]
+        images = [prepare(read_gray(folder / row["file"])).image for row in some]
         halves.append(Split(np.stack(images), np.array([int(row["label"]) for row in some]), {}))
     return halves
 

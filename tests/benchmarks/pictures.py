@@ -74,11 +74,11 @@ def answer(checkpoint: Checkpoint, content: bytes) -> Answer:
         prepared = prepare(read_gray(content))
     except PictureError as error:
         return Answer(fault=str(error))
-    shares = probabilities(checkpoint, prepared.picture[None])[0]
+    shares = probabilities(checkpoint, prepared.image[None])[0]
     digit = int(shares.argmax())
     probability = float(shares[digit])
-    warning = ood_warning(prepared.picture, prepared.others, probability)
-    return Answer(prepared.picture, digit, probability, warning)
+    warning = ood_warning(prepared.image, prepared.others, probability)
+    return Answer(prepared.image, digit, probability, warning)
 
 
 @dataclass(frozen=True)

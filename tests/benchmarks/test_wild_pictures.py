@@ -39,7 +39,7 @@ def test_a_blank_shows_nothing(name: str) -> None:
 
 
 def test_mnist_as_png_comes_back_bit_for_bit() -> None:
-    assert (prepare(read_gray(content("mnist-png", seed=1))).picture == DIGITS[7]).all()
+    assert (prepare(read_gray(content("mnist-png", seed=1))).image == DIGITS[7]).all()
 
 
 def test_a_pen_is_as_wide_as_asked() -> None:

@@ -23,8 +23,8 @@ def test_the_drawing_shows_the_input_and_changes_no_output(run: Run) -> None:
     with Image.open("steps.png") as sheet:
         assert sheet.format == "PNG"
         pixels = np.asarray(sheet.convert("L"))
-    # The last tile is the input of the network, each pixel a square of 7x7.
-    seen = prepare(as_grey(draw_digit(5))).picture
+    # The last tile is what the network sees, each of its pixels a square of 7x7.
+    seen = prepare(as_grey(draw_digit(5))).image
     large = np.kron(seen, np.ones((7, 7), np.uint8))
     assert np.array_equal(pixels[-12 - 196 : -12, -12 - 196 : -12], large)
 
@@ -41,11 +41,11 @@ def test_every_step_has_a_tile() -> None:
 
     grey = as_grey(draw_digit(5, size=200))
     watched = prepare(grey, watch)
-    assert names == ["picture", "ink", "without ruling", "digit", "pen", "in MNIST's form"]
-    assert np.array_equal(watched.picture, prepare(grey).picture)
+    assert names == ["image", "ink", "ruled lines removed", "digit", "stroke width", "MNIST form"]
+    assert np.array_equal(watched.image, prepare(grey).image)
     steps.save(Path("a.png"))
     few = Steps()
-    prepare(as_grey(Image.fromarray(watched.picture)), few)
+    prepare(as_grey(Image.fromarray(watched.image)), few)
     few.save(Path("b.png"))
     with Image.open("a.png") as many, Image.open("b.png") as two:
         assert many.width == 12 + 6 * 208

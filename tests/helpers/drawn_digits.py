@@ -48,7 +48,7 @@ def as_grey(image: Image.Image) -> npt.NDArray[np.float32]:
 
 def prepared(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Returns a grey picture in MNIST form, uint8 (28, 28)."""
-    return prepare(grey).picture
+    return prepare(grey).image
 
 
 @functools.cache

@@ -150,7 +150,7 @@ class PictureFolder:
         batches = prepare_all([(file.source for file in wanted)], prepare)
         for file, (source, digit) in zip(wanted, chain.from_iterable(batches), strict=True):
             if not isinstance(digit, PictureError):
-                read.append((file, digit.picture))
+                read.append((file, digit.image))
             elif split_of(file.content) == split:
                 on_left_out(f"left out {source.name}: {digit.problem}")
         tested = self._tested(file for file, _ in read)

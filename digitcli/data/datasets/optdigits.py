@@ -40,7 +40,7 @@ def load_optdigits(split: str) -> Split:
     )[split]
     # The digits touch the edge of their 8x8 pixels; a margin shows what is paper.
     grey = np.pad(digits.images[chosen] / 16, ((0, 0), (1, 1), (1, 1)))
-    images = np.stack([prepare(picture).picture for picture in grey.astype(np.float32)])
+    images = np.stack([prepare(picture).image for picture in grey.astype(np.float32)])
     labels = digits.target[chosen].astype(np.int64)
     # Of the pictures as they are learned from: the preparation and the split are part of the data.
     checksum = hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest()

@@ -71,7 +71,7 @@ def make_outliers(images: Pictures, labels: Labels, seed: int) -> Pictures:
         except BlankPictureError:  # nothing of it is left: another is drawn
             continue
         if not shape.others:  # else it is but a part of what was drawn, perhaps a stroke like a 1
-            made.append(shape.picture)
+            made.append(shape.image)
     return np.stack(made)
 
 

@@ -1,208 +1,162 @@
-"""Telling ink from paper, whatever the colours and the light were."""
+"""Separating ink from the background, whatever their colors and the light on the paper."""
 
 import numpy as np
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Gray, Ink, Mask
+from digitcli.data.arrays import Box, Gray, Ink, Mask, bounding_box, pixels_of
 
-_FAINTEST = 0.05
-"""Contrast of ink to paper under which a picture is blank; faint pencil on a photo has 0.1."""
-
-_HOT = 20
-"""Pixels that may be out of the way without meaning anything; a tiny digit has a hundred."""
-
-_LEAST = 0.25
-"""Share of the darkest ink under which there is none."""
-
-_CLEARANCE = 1.5
-"""Times the unevenness of paper, which nine tenths of it are under, that is cleared away."""
-
-_MASK = (0.1, 0.5)
-"""Least and greatest ink from which a pixel is of a stroke: even pale ink, but no smear."""
-
-_EVEN = 0.12
-"""Spread of the border, as a share of the contrast, up to which the paper is one flat colour."""
-
-_PADDING, _FILLED = 0.03, 0.9
-"""How far padding departs from one colour at most, and what share of the edges of a picture within
-it departs further."""
-
-_LEAST_PICTURE = 24
-"""Pixels of the shorter side from which something solid is a picture rather than a stroke."""
-
-_CLEARLY = 1.3
-"""Times the contrast to one side that the other has where there is no doubt."""
-
-_COARSE = 48
-"""Pixels of the longer side at which the light on the paper is judged: shadows are large."""
-
-WINDOW = 0.25
-"""Side of the window that bridges strokes, as a share of the picture's; a marker has 0.15."""
+_MIN_CONTRAST = 0.05  # minimum contrast of ink. Measured: faint pencil on a photo has 0.1
+_IGNORED_PIXELS = 20  # hot or dead pixels, at either end of the gray levels; a tiny digit has 100
+_MIN_THRESHOLD = 0.25  # minimum threshold of ink, as a fraction of the darkest
+_NOISE_FACTOR = 1.5  # ink is cleared up to this multiple of the background's 90th percentile
+_MASK_RANGE = (0.1, 0.5)  # range of the threshold for strokes: pale ink counts, a smear does not
+_FLAT_BORDER = 0.12  # maximum spread of a border of one color, as a fraction of the contrast
+_PADDING_TOLERANCE = 0.03  # maximum deviation of padding from its color
+_FILLED_EDGES = 0.9  # minimum fraction of an inner image's edges that differ from the padding
+_MIN_INNER_SIDE = 24  # minimum pixels of an inner image's shorter side; less could be a stroke
+_CLEAR_RATIO = 1.3  # minimum ratio of the contrasts, darker and lighter, that is a clear case
+_COARSE_SIDE = 48  # pixels of the longer side at which light is estimated; shadows are large
+_WINDOW = 0.25  # side of the closing's square, as a fraction of the shorter side; a marker has 0.15
 
 
-def trim_padding(grey: Gray) -> Gray:
-    """Cuts off an even border around a smaller picture that has its own paper."""
-    return grey[inner_picture(grey)]
+def inner_image(gray: Gray) -> Box:
+    """Returns the box of a smaller image with its own background, or of everything without one.
 
-
-def inner_picture(grey: Gray) -> tuple[slice, slice]:
-    """Finds a smaller picture that has its own paper within an even border.
-
-    What differs from the border is a picture, not a digit, where it fills the edges of the
-    rectangle around it, and shows something itself.
-
-    Args:
-        grey: float32 (height, width) in 0..1.
-
-    Returns:
-        The rows and columns of the inner picture, or all of them.
+    What differs from an even border is an image, not a digit, if it fills the edges of its bounding
+    box and has contrast inside.
     """
-    everything = (slice(0, grey.shape[0]), slice(0, grey.shape[1]))
-    rim = _rim(grey)
-    if np.ptp(rim) > _PADDING:
+    height, width = gray.shape
+    everything = Box(0, 0, width, height)
+    border = _border(gray)
+    if np.ptp(border) > _PADDING_TOLERANCE:
         return everything
-    differs = np.abs(grey - np.median(rim)) > _PADDING
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    if min(len(rows), len(columns)) < _LEAST_PICTURE:
+    differs = np.abs(gray - np.median(border)) > _PADDING_TOLERANCE
+    if min(differs.any(axis=axis).sum() for axis in (0, 1)) < _MIN_INNER_SIDE:
         return everything
-    box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-    inner, filled = grey[box], differs[box]
-    if abs(float(np.median(inner) - np.median(rim))) <= _PADDING:
-        return everything  # the same paper: it is a frame
+    box = bounding_box(differs)
+    inner, filled = gray[pixels_of(box)], differs[pixels_of(box)]
+    if abs(float(np.median(inner) - np.median(border))) <= _PADDING_TOLERANCE:
+        return everything  # the same background: this is a frame
     edges = np.concatenate([filled[0], filled[-1], filled[:, 0], filled[:, -1]])
-    if edges.mean() < _FILLED or np.ptp(_extremes(inner[1:-1, 1:-1])) < _FAINTEST:
+    if edges.mean() < _FILLED_EDGES or np.ptp(_extremes(inner[1:-1, 1:-1])) < _MIN_CONTRAST:
         return everything
     return box
 
 
-def separate_ink(grey: Gray, window: float = WINDOW) -> Ink:
-    """Makes ink light on black.
+def separate_ink(gray: Gray, window: float = _WINDOW) -> Ink:
+    """Separates ink from the background.
 
-    Where the border shows one even colour, that is the paper. Otherwise the light differs over the
-    picture, and the paper is what remains when strokes are bridged (see ``local_paper``). Ink is
-    what differs from the paper, to the side (darker or lighter) where it differs more.
-
-    Args:
-        grey: float32 (height, width) in 0..1.
-        window: Side of the square that bridges strokes, as a share of the picture's shorter one.
-
-    Returns:
-        float32 of the same shape: 0 for paper, 1 for full ink.
+    If the border has one even color, this is the background. Otherwise the light is uneven, and
+    the background is estimated by closing (see ``local_background``). Ink is what differs from the
+    background, in the direction (darker or lighter) of the larger difference. ``window`` is the
+    side of the closing's square, as a fraction of the image's shorter side.
 
     Raises:
-        BlankPictureError: Nothing stands out from the paper.
+        BlankPictureError: Nothing stands out from the background.
     """
-    rim = _rim(grey)
-    paper = np.median(rim)
-    darkest, lightest = _extremes(grey)
-    contrast = float(max(paper - darkest, lightest - paper))
-    if contrast < _FAINTEST:
+    border = _border(gray)
+    background = np.median(border)
+    darkest, lightest = _extremes(gray)
+    contrast = float(max(background - darkest, lightest - background))
+    if contrast < _MIN_CONTRAST:
         raise BlankPictureError
-    low, high = np.percentile(rim, (10, 90))
-    if high - low <= _EVEN * contrast:
-        ink = paper - grey if paper - darkest >= lightest - paper else grey - paper
+    low, high = np.percentile(border, (10, 90))
+    if high - low <= _FLAT_BORDER * contrast:
+        darker = background - darkest >= lightest - background
+        ink = background - gray if darker else gray - background
     else:
-        ink = _unevenly_lit(_blurred(grey), window)
-        ink -= np.median(ink)  # bridging follows the lightest grain of the paper
-    return _scaled(np.clip(ink, 0, None))
+        ink = _ink_in_uneven_light(_blurred(gray), window)
+        ink -= np.median(ink)  # closing follows the lightest grain of the paper
+    return _normalized(np.clip(ink, 0, None))
 
 
-def _unevenly_lit(grey: Gray, window: float) -> Ink:
-    """Finds what is darker, or lighter, than the paper where the light on the paper differs.
+def _ink_in_uneven_light(gray: Gray, window: float) -> Ink:
+    """Returns the difference to the local background, darker or lighter.
 
-    The difference to the light around each place tells which, but at the edge of a hard shadow it
-    is as large to either side. Then it is the kind of ink that stands out more where it is bridged.
+    The difference to the median around each pixel shows which of them is ink, except near a hard
+    shadow, where it is as large in both directions. There the closing with more contrast decides.
     """
-    below, above = _extremes(grey - _light(grey, window))
-    if max(-below, above) > _CLEARLY * min(-below, above):
-        return _bridged(grey if -below > above else -grey, window)
-    return max(_bridged(grey, window), _bridged(-grey, window), key=lambda ink: _extremes(ink)[1])
+    below, above = _extremes(gray - _local_median(gray, window))
+    if max(-below, above) > _CLEAR_RATIO * min(-below, above):
+        return _closing_residue(gray if -below > above else -gray, window)
+    residues = (_closing_residue(gray, window), _closing_residue(-gray, window))
+    return max(residues, key=lambda ink: _extremes(ink)[1])
 
 
-def _bridged(grey: Gray, window: float) -> Ink:
-    """Returns how much darker than the paper beneath it each pixel is."""
-    darker: Ink = local_paper(grey, window) - grey
-    return darker
+def _closing_residue(gray: Gray, window: float) -> Ink:
+    """Returns how much darker each pixel is than the local background (black top-hat)."""
+    return local_background(gray, window) - gray
 
 
-def _rim(grey: Gray) -> Gray:
-    rim = max(1, min(grey.shape) // 20)
-    inner = np.zeros(grey.shape, dtype=bool)
-    inner[rim:-rim, rim:-rim] = True
-    return grey[~inner]
+def _border(gray: Gray) -> Gray:
+    width = max(1, min(gray.shape) // 20)
+    inner = np.zeros(gray.shape, dtype=bool)
+    inner[width:-width, width:-width] = True
+    return gray[~inner]
 
 
 def _extremes(values: Gray) -> tuple[float, float]:
-    """Returns the least and the greatest value, but for a few pixels that are hot or dead."""
-    few = min(0.1, 100 * _HOT / values.size)  # percent
-    low, high = np.percentile(values, (few, 100 - few))
+    """Returns the lowest and highest value, without a few hot or dead pixels."""
+    ignored = min(0.1, 100 * _IGNORED_PIXELS / values.size)  # percent
+    low, high = np.percentile(values, (ignored, 100 - ignored))
     return float(low), float(high)
 
 
-def _scaled(ink: Ink) -> Ink:
-    """Brings ink to 0..1, and clears what stays within the paper's own unevenness."""
+def _normalized(ink: Ink) -> Ink:
+    """Scales ink to 0..1 and clears the unevenness of the background."""
     _, full = _extremes(ink)
-    if full < _FAINTEST:
+    if full < _MIN_CONTRAST:
         raise BlankPictureError
-    threshold = max(otsu(ink), _LEAST * full)  # where there is little ink, Otsu's parts the grain
+    # With little ink, Otsu's threshold would split the grain of the paper.
+    threshold = max(otsu(ink), _MIN_THRESHOLD * full)
     below = ink[ink <= threshold]
     unevenness = float(np.percentile(below, 90)) if below.size else 0.0
-    floor = min(_CLEARANCE * unevenness, threshold)
+    floor = min(_NOISE_FACTOR * unevenness, threshold)
     above = ink[ink > threshold]
     full = max(float(np.median(above)) if above.size else full, floor + 1e-3)
-    scaled: Ink = np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
-    return scaled
+    return np.clip((ink - floor) / (full - floor), 0, 1).astype(np.float32)
 
 
-def local_paper(grey: Gray, window: float = WINDOW) -> Gray:
-    """Bridges dark strokes: what a light paper looks like beneath them.
+def local_background(gray: Gray, window: float = _WINDOW) -> Gray:
+    """Estimates a light background beneath dark strokes by morphological closing (Serra 1982).
 
-    A morphological closing (Serra 1982) with a square that no stroke is as wide as: the lightest
-    value around each pixel, and then the darkest of these. The straight edge of a shadow stays
-    where it is. Beyond the border the picture goes on as its slope there says, or else a dark
-    corner would be taken for ink.
-
-    Args:
-        grey: float32 (height, width).
-        window: Side of the square, as a share of the picture's shorter one.
+    The highest value in a square around each pixel, then the lowest of these: strokes narrower than
+    the square vanish, straight edges of shadows stay in place. Beyond the border the image is
+    continued with its slope there, or a dark corner would be taken for ink.
     """
-    size = 2 * (round(window * min(grey.shape)) // 2) + 1
-    around = [(min(size, side - 1),) * 2 for side in grey.shape]
-    wide = np.pad(grey, around, mode="reflect", reflect_type="odd")
-    closed = -_highest(-_highest(wide, size), size)
-    (top, _), (left, _) = around
-    return closed[top : top + grey.shape[0], left : left + grey.shape[1]]
+    size = 2 * (round(window * min(gray.shape)) // 2) + 1
+    margins = [(min(size, side - 1),) * 2 for side in gray.shape]
+    padded = np.pad(gray, margins, mode="reflect", reflect_type="odd")
+    closed = -_max_filter(-_max_filter(padded, size), size)
+    (top, _), (left, _) = margins
+    return closed[top : top + gray.shape[0], left : left + gray.shape[1]]
 
 
-def _highest(grey: Gray, size: int) -> Gray:
-    """Returns the highest value in the square of an odd side around each pixel."""
+def _max_filter(gray: Gray, size: int) -> Gray:
+    """Returns the highest value in a square of odd side around each pixel."""
     for axis in (0, 1):
         reach = 1
-        values = np.moveaxis(grey, axis, 0)
+        values = np.moveaxis(gray, axis, 0)
         padding = np.full((size // 2, *values.shape[1:]), -np.inf, dtype=np.float32)
         values = np.concatenate([padding, values, padding])
-        while reach < size:  # the window doubles with each comparison
+        while reach < size:  # each comparison doubles the window
             step = min(reach, size - reach)
             values = np.maximum(values[step:], values[:-step])
             reach += step
-        grey = np.moveaxis(values, 0, axis)
-    return grey
+        gray = np.moveaxis(values, 0, axis)
+    return gray
 
 
-def _light(grey: Gray, window: float) -> Gray:
-    """Estimates the light on the paper: the median around each place.
+def _local_median(gray: Gray, window: float) -> Gray:
+    """Returns the median around each pixel, in twice the closing's window.
 
-    Its window has twice the side of the one that bridges strokes. It needs not to know which of ink
-    and paper is lighter, so that is decided by it.
+    Unlike closing, a median needs no knowledge of which of ink and background is lighter.
     """
-    height, width = grey.shape
-    scale = min(1.0, _COARSE / max(height, width))
-    small = np.asarray(
-        Image.fromarray(grey).resize(
-            (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BOX
-        )
-    )
+    height, width = gray.shape
+    scale = min(1.0, _COARSE_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BOX))
     reach = max(1, int(window * min(small.shape)))
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(small, reach, mode="edge"), (2 * reach + 1, 2 * reach + 1)
@@ -211,32 +165,31 @@ def _light(grey: Gray, window: float) -> Gray:
     return np.asarray(Image.fromarray(median).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _blurred(grey: Gray) -> Gray:
-    """Averages 3x3 pixels, so that grain decides nothing."""
-    padded = np.pad(grey, 1, mode="edge")
+def _blurred(gray: Gray) -> Gray:
+    """Averages 3x3 pixels against the grain of paper and sensor."""
+    padded = np.pad(gray, 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
-    blurred: Gray = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
-    return blurred
+    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
 
 
 def stroke_mask(ink: Ink) -> Mask:
-    """Says where a stroke is: where there is ink rather than not, by Otsu's threshold."""
-    return ink > float(np.clip(otsu(ink), *_MASK))
+    """Returns True for the pixels of strokes, by Otsu's threshold within ``_MASK_RANGE``."""
+    return ink > float(np.clip(otsu(ink), *_MASK_RANGE))
 
 
 def otsu(values: Gray) -> float:
-    """Returns the threshold that best parts values into two groups (Otsu 1979).
+    """Returns the threshold with the highest variance between two groups of values (Otsu 1979).
 
-    Between groups that are wholly apart, every threshold is as good: the middle one is taken.
+    If the groups do not overlap, many thresholds are equally good: the middle one is returned.
     """
     lowest, highest = float(values.min()), float(values.max())
     width = max(highest - lowest, 1e-12) / 256
     bins = ((values - np.float32(lowest)) / np.float32(width)).astype(np.intp).ravel()
     counts = np.bincount(bins.clip(max=255), minlength=256)
-    middles = lowest + (np.arange(256) + 0.5) * width
+    centers = lowest + (np.arange(256) + 0.5) * width
     weight = np.cumsum(counts)
     rest = weight[-1] - weight
-    mass = np.cumsum(counts * middles)
+    mass = np.cumsum(counts * centers)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = weight * rest * (mass / weight - (mass[-1] - mass) / rest) ** 2
     between = np.nan_to_num(between)

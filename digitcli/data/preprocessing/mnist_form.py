@@ -1,8 +1,8 @@
-"""Bringing a picture to the form of MNIST's own digits.
+"""Preparation of images in the form of MNIST's own digits.
 
-MNIST's digits are light ink on black, fitted into a box of 20x20 pixels with their aspect kept, and
-placed in 28x28 so that their centre of mass is at the middle (LeCun, Bottou, Bengio and Haffner
-1998). A network trained on them knows nothing else, so a user's picture is brought to just that.
+MNIST's digits are light ink on black, fitted into a box of 20x20 pixels with their aspect ratio and
+placed in 28x28 with their center of mass in the middle (LeCun, Bottou, Bengio and Haffner 1998). A
+network trained on them knows nothing else.
 """
 
 from collections.abc import Callable
@@ -14,235 +14,208 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Gray, Image28, Ink
-from digitcli.data.preprocessing.binarize import separate_ink, stroke_mask, trim_padding
+from digitcli.data.arrays import Box, Gray, Image28, Ink, bounding_box, longer_side, pixels_of
+from digitcli.data.preprocessing.binarize import inner_image, separate_ink, stroke_mask
 from digitcli.data.preprocessing.components import find_digit, stroke_width
-from digitcli.data.preprocessing.ruled_lines import remove_ruling
+from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 
 SIDE = 28
 BOX = 20
-CENTRE = SIDE // 2
-"""Index of the row and column that MNIST's centres of mass are rounded to."""
+CENTER = SIDE // 2
+"""Row and column that MNIST's centers of mass are rounded to."""
 
-Watch = Callable[[str, npt.NDArray[Any]], None]
+OnStep = Callable[[str, npt.NDArray[Any]], None]
+"""Called with the name and image of each step: float32 in 0..1 or uint8."""
 
 VISIBLE = 0.1
-"""Share of full ink from which a pixel belongs to a stroke's extent."""
+"""Minimum ink of a pixel within a stroke's extent."""
 
-_WORKING_SIDE = 500
-"""Pixels of the longer side at which the digit is looked for."""
-
-_TINY = 80
-"""Pixels of the digit's longer side under which it is looked at again, closer."""
-
-_SOFT = 0.05
-"""Width of a stroke's soft edges at most, as a share of the digit's longer side."""
-
-_THIN, _PEN = 1.7, 2.1
-"""Widths in pixels of the 20x20 box: strokes thinner than the first are brought to the second.
-Of MNIST's training digits 5 % are thinner than 1.65, half are thinner than 2.36."""
+_WORKING_SIDE = 500  # pixels of the longer side at which the digit is searched for
+_TINY = 80  # pixels of the longer side of a digit that is searched for again, closer
+_SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of the longer side
+# Stroke widths in pixels of the 20x20 box: strokes below the first are widened to the second.
+# Measured: of MNIST's training digits 5 % are below 1.65, half are below 2.36.
+_THIN, _USUAL = 1.7, 2.1
 
 
 @dataclass(frozen=True)
-class Digit:
-    """A picture brought to MNIST form.
+class PreparedDigit:
+    """An image in MNIST form.
 
     Attributes:
-        picture: uint8 (28, 28), ink light on black.
-        others: Further shapes in the picture that are as large as a digit.
+        image: uint8 (28, 28), light ink on black.
+        others: Number of other shapes in the original as large as a digit.
     """
 
-    picture: Image28
+    image: Image28
     others: int = 0
 
 
-def unwatched(name: str, stage: npt.NDArray[Any]) -> None:
-    """Watches nothing."""
+def ignore_step(name: str, image: npt.NDArray[Any]) -> None:
+    """Does nothing."""
 
 
 class Prepare(Protocol):
-    """Brings a grey picture to the form that a network was trained on, as ``prepare`` does."""
+    """Type of ``prepare`` and of other functions that prepare an image for a network."""
 
-    def __call__(self, grey: Gray, watch: Watch = ...) -> Digit:
-        """See ``prepare``."""
-        ...
+    def __call__(self, gray: Gray, on_step: OnStep = ...) -> PreparedDigit:
+        """Prepares an image."""
 
 
-def prepare(grey: Gray, watch: Watch = unwatched) -> Digit:
-    """Brings a grey picture to MNIST form.
+def prepare(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDigit:
+    """Brings a grayscale image to MNIST form.
 
-    A picture that already has the form, upright or inverted, comes back with the same pixels.
-
-    Args:
-        grey: float32 (height, width) in 0..1, of any size from 1x1.
-        watch: Called with the name of each step and its picture: float32 in 0..1 or uint8.
+    The pixels of an image that has this form already, upright or inverted, stay the same.
 
     Raises:
-        BlankPictureError: There is no ink on it.
+        BlankPictureError: There is no ink in the image.
     """
-    if (picture := in_mnist_form(grey)) is not None:
-        watch("picture", grey)
-        watch("in MNIST's form", picture)
-        return Digit(picture)
-    grey = trim_padding(grey)
-    watch("picture", grey)
-    digit, others = _look(grey, watch)
-    pen = thicken(digit)
-    watch("pen", pen)
-    picture = centre(fit(pen))
-    watch("in MNIST's form", picture)
-    return Digit(picture, others)
+    others = 0
+    if (image := in_mnist_form(gray)) is not None:
+        on_step("image", gray)
+    else:
+        gray = gray[pixels_of(inner_image(gray))]
+        on_step("image", gray)
+        digit, others = _find_digit(gray, on_step)
+        strokes = thicken(digit)
+        on_step("stroke width", strokes)
+        image = center_by_mass(fit(strokes))
+    on_step("MNIST form", image)
+    return PreparedDigit(image, others)
 
 
-def in_mnist_form(grey: Gray) -> Image28 | None:
-    """Returns a picture that has MNIST's form already, upright or inverted; None for any other."""
-    if grey.shape != (SIDE, SIDE):
+def in_mnist_form(gray: Gray) -> Image28 | None:
+    """Returns an image that has MNIST form already, upright or inverted; None for any other."""
+    if gray.shape != (SIDE, SIDE):
         return None
-    picture = _to_bytes(grey)
-    if is_mnist_form(picture):
-        return picture
-    inverted = 255 - picture
-    return inverted if is_mnist_form(inverted) else None
+    image = _to_bytes(gray)
+    return next(filter(is_mnist_form, (image, 255 - image)), None)
 
 
-def _look(grey: Gray, watch: Watch) -> tuple[Ink, int]:
-    """Finds the digit's ink: cropped, and how many other shapes there are."""
-    small = _reduced(grey, _WORKING_SIDE)
+def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int]:
+    """Returns the digit's ink, cropped, and the number of other shapes."""
+    small = _downscaled(gray, _WORKING_SIDE)
     ink = separate_ink(small)
-    watch("ink", ink)
-    ink = remove_ruling(ink)
-    watch("without ruling", ink)
+    on_step("ink", ink)
+    ink = remove_ruled_lines(ink)
+    on_step("ruled lines removed", ink)
     mask = stroke_mask(ink)
     if not mask.any():
         raise BlankPictureError
-    found = find_digit(ink, mask)
-    top, left, height, width = _bounds(found.mask)
-    if small.shape != grey.shape and max(height, width) < _TINY:
-        margin = max(height, width)
-        rows, columns = (
-            slice(
-                max(0, start - margin) * full // reduced,
-                min(reduced, start + length + margin) * full // reduced,
-            )
-            for start, length, full, reduced in (
-                (top, height, grey.shape[0], small.shape[0]),
-                (left, width, grey.shape[1], small.shape[1]),
-            )
-        )
-        watch("closer", grey[rows, columns])
-        closer, _ = _look(grey[rows, columns], watch)
-        return closer, found.others
-    # What belongs to other shapes goes; the soft edges of the digit's strokes stay.
-    ink = np.where(mask & ~found.mask, 0, ink)
-    reach = max(1, round(_SOFT * max(height, width)))
-    rows = slice(max(0, top - reach), top + height + reach)
-    columns = slice(max(0, left - reach), left + width + reach)
-    digit = crop(ink[rows, columns])
-    watch("digit", digit)
-    return digit, found.others
+    digit_mask, others = find_digit(ink, mask)
+    box = bounding_box(digit_mask)
+    side = longer_side(box)
+    if small.shape != gray.shape and side < _TINY:
+        (height, width), (down, across) = gray.shape, small.shape
+        left, top, right, bottom = _with_margin(box, side, small.shape)
+        closer = gray[
+            top * height // down : bottom * height // down,
+            left * width // across : right * width // across,
+        ]
+        on_step("closer", closer)
+        digit, _ = _find_digit(closer, on_step)
+        return digit, others
+    # Other shapes are cleared; the soft edges of the digit's strokes stay.
+    ink = np.where(mask & ~digit_mask, 0, ink)
+    soft_edge = max(1, round(_SOFT_EDGE * side))
+    digit = crop(ink[pixels_of(_with_margin(box, soft_edge, ink.shape))])
+    on_step("digit", digit)
+    return digit, others
 
 
-def _reduced(grey: Gray, side: int) -> Gray:
-    longest = max(grey.shape)
+def _with_margin(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+    """Returns a box wider by a margin on each side, within an image of a shape."""
+    left, top, right, bottom = box
+    return Box(
+        max(0, left - margin),
+        max(0, top - margin),
+        min(shape[1], right + margin),
+        min(shape[0], bottom + margin),
+    )
+
+
+def _downscaled(gray: Gray, side: int) -> Gray:
+    """Returns an image whose longer side has at most so many pixels."""
+    longest = max(gray.shape)
     if longest <= side:
-        return grey
-    height, width = (max(1, round(length * side / longest)) for length in grey.shape)
-    resized = Image.fromarray(grey).resize((width, height), Image.Resampling.BOX)
-    return np.asarray(resized)
+        return gray
+    height, width = (max(1, round(length * side / longest)) for length in gray.shape)
+    return np.asarray(Image.fromarray(gray).resize((width, height), Image.Resampling.BOX))
 
 
 def thicken(ink: Ink) -> Ink:
-    """Brings strokes that are thinner than MNIST's to the width of a pen there.
-
-    Args:
-        ink: float32 (height, width), a cropped digit.
+    """Widens a cropped digit's strokes to a usual width in MNIST if they are thinner.
 
     Returns:
-        The same, or at most 100 pixels the longer way with wider strokes.
+        The same array, or one of at most 100 pixels plus wider strokes the longer way.
     """
     width = stroke_width(ink) * BOX / max(ink.shape)
     if width >= _THIN or max(ink.shape) <= BOX:
         return ink
-    small = _reduced(ink, 5 * BOX)
+    small = _downscaled(ink, 5 * BOX)
     scale = max(small.shape) / BOX
-    radius = (_PEN - width) * scale / 2
+    radius = (_USUAL - width) * scale / 2
     reach = int(np.ceil(radius))
     down, across = (side + 2 * reach for side in small.shape)
     padded = np.pad(small / max(float(small.max()), 1e-6), 2 * reach)
     wide = padded[reach:-reach, reach:-reach].copy()
-    away = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1])
-    shares = np.clip(radius + 0.5 - away, 0, 1).astype(np.float32)
-    for top, left in np.argwhere(shares).tolist():
+    distance = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    weights = np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32)
+    for top, left in np.argwhere(weights).tolist():
         shifted = padded[top : top + down, left : left + across]
-        np.maximum(wide, shifted * shares[top, left], out=wide)
+        np.maximum(wide, shifted * weights[top, left], out=wide)
     return wide
 
 
-def is_mnist_form(picture: Image28) -> bool:
-    """Says whether a picture could be one of MNIST's: its size, its box, its centre of mass."""
-    if picture.shape != (SIDE, SIDE) or not picture.any():
+def is_mnist_form(image: Image28) -> bool:
+    """Returns True if an image could be one of MNIST's by its size, its box and center of mass."""
+    if image.shape != (SIDE, SIDE) or not image.any():
         return False
-    top, left, height, width = _bounds(picture)
-    if not BOX - 1 <= max(height, width) <= BOX:  # 16 of MNIST's 70,000 fill only 19 pixels
+    box = bounding_box(image)
+    # Measured: 16 of MNIST's 70,000 images fill only 19 pixels.
+    if not BOX - 1 <= longer_side(box) <= BOX:
         return False
-    row, column = _position(picture[top : top + height, left : left + width])
-    return max(abs(row - top), abs(column - left)) <= 0.55  # rounding, and MNIST's own 0.52
+    row, column = _position(image[pixels_of(box)])
+    # Rounding, and 0.52, the maximum measured in MNIST.
+    return max(abs(row - box.top), abs(column - box.left)) <= 0.55
 
 
 def crop(ink: Ink) -> Ink:
-    """Cuts away everything around the ink; what JPEG leaves around strokes is not ink."""
-    top, left, height, width = _bounds(ink > VISIBLE)
-    return ink[top : top + height, left : left + width]
+    """Returns the visible ink's box; what JPEG leaves around strokes is not ink."""
+    return ink[pixels_of(bounding_box(ink > VISIBLE))]
 
 
 def fit(ink: Ink) -> Image28:
-    """Scales to fill 20 pixels the longer way, keeping the aspect.
-
-    Returns:
-        uint8, 20 pixels high or wide, its brightest pixel 255.
-    """
-    height, width = ink.shape
-    longest = max(height, width)
-    size = (max(1, round(width * BOX / longest)), max(1, round(height * BOX / longest)))
-    # Hamming averages when it shrinks, without the jagged edges of a box; bicubic is smooth when
-    # it enlarges.
-    filter_ = Image.Resampling.HAMMING if longest > BOX else Image.Resampling.BICUBIC
-    scaled = np.asarray(Image.fromarray(ink, mode="F").resize(size, filter_)).clip(0)
-    picture = _to_bytes((scaled / scaled.max()).astype(np.float32))
-    _, _, height, width = _bounds(picture)
-    if max(height, width) < BOX - 1:  # an edge too fine to survive the scaling
-        return fit(crop(picture.astype(np.float32) / np.float32(255)))
-    return picture
+    """Scales ink to uint8, 20 pixels high or wide with its aspect ratio, brightest pixel 255."""
+    longest = max(ink.shape)
+    height, width = (max(1, round(side * BOX / longest)) for side in ink.shape)
+    # Hamming averages without the jagged edges of a box; bicubic enlarges smoothly.
+    kernel = Image.Resampling.HAMMING if longest > BOX else Image.Resampling.BICUBIC
+    scaled = np.asarray(Image.fromarray(ink, mode="F").resize((width, height), kernel)).clip(0)
+    image = _to_bytes((scaled / scaled.max()).astype(np.float32))
+    if longer_side(bounding_box(image)) < BOX - 1:  # an edge too fine to survive the scaling
+        return fit(crop(image.astype(np.float32) / np.float32(255)))
+    return image
 
 
-def centre(picture: Image28) -> Image28:
-    """Places a digit in 28x28 with its centre of mass at the middle, as far as it stays whole."""
-    top, left, height, width = _bounds(picture)
-    digit = picture[top : top + height, left : left + width]
+def center_by_mass(image: Image28) -> Image28:
+    """Places a digit in 28x28 with its center of mass in the middle, unless that would cut it."""
+    digit = image[pixels_of(bounding_box(image))]
     row, column = map(round, _position(digit))
     canvas = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    canvas[row : row + height, column : column + width] = digit
+    canvas[row : row + digit.shape[0], column : column + digit.shape[1]] = digit
     return canvas
 
 
 def _position(digit: Image28) -> tuple[float, float]:
-    """Returns the row and column of a cropped digit's corner that centre its mass."""
-    row, column = (_start(digit.sum(axis=axis, dtype=np.float64)) for axis in (1, 0))
-    return row, column
+    """Returns the row and column of a cropped digit's corner with its mass centered."""
+    corner = []
+    for axis in (1, 0):
+        profile = digit.sum(axis=axis, dtype=np.float64)
+        mean = float(profile @ np.arange(len(profile))) / float(profile.sum())
+        corner.append(min(max(0.0, CENTER - mean), SIDE - len(profile)))
+    return corner[0], corner[1]
 
 
-def _start(profile: npt.NDArray[np.float64]) -> float:
-    """Returns where a digit starts along an axis so that its mass, summed across, is centred."""
-    middle = float(profile @ np.arange(len(profile))) / float(profile.sum())
-    return min(max(0.0, CENTRE - middle), SIDE - len(profile))
-
-
-def _bounds(picture: npt.NDArray[Any]) -> tuple[int, int, int, int]:
-    """Returns top, left, height and width of the smallest box around all that is not black."""
-    (rows,), (columns,) = (np.nonzero(picture.any(axis=axis)) for axis in (1, 0))
-    top, left = int(rows[0]), int(columns[0])
-    return top, left, int(rows[-1]) - top + 1, int(columns[-1]) - left + 1
-
-
-def _to_bytes(grey: Gray) -> Image28:
-    return np.rint(grey * 255).astype(np.uint8)
+def _to_bytes(gray: Gray) -> Image28:
+    return np.rint(gray * 255).astype(np.uint8)

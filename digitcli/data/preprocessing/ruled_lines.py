@@ -1,54 +1,36 @@
-"""The lines of ruled and squared paper: finding them, and taking them out."""
+"""The lines of ruled and squared paper: finding and removing them."""
 
 import math
 
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.data.arrays import Ink, Mask
+from digitcli.data.arrays import Floats, Ink, Mask
 
-_LINE_INK, _LINE = 0.15, 0.75
-"""Ink from which a pixel may be of a ruled line, and what share of the way across it has it."""
-
-_FAINT_LINE, _SEVERAL = 0.6, 3
-"""Ruling is fainter than this against the digit's ink, or there are this many lines."""
-
-_DARKER = 0.25
-"""How much darker than a line the ink that crosses it is."""
-
-_THICKEST, _MARGIN = 0.04, 0.05
-"""Thickness of a ruled line at most, and its distance from the border at least, as shares of the
-picture's height: along the border it is out of the digit's way."""
-
-_LEFT = 0.1
-"""Share of the ink that ruling leaves; if there is less, the lines were the digit."""
-
-_LEAST_RULED = 64
-"""Pixels of the shorter side; in a smaller picture lines are not thinner than strokes."""
-
-_SKEW = math.tan(math.radians(5))
-"""Ruling that leans more than this is not looked for."""
+_LINE_INK = 0.15  # minimum ink of a line's pixels
+_LINE_COVER = 0.75  # minimum fraction of the image's width that a line covers
+_FAINT_LINE, _SEVERAL = 0.6, 3  # maximum ink of a line, unless there are at least so many lines
+_DARKER = 0.25  # minimum difference between a line and the ink that crosses it
+_MAX_THICKNESS = 0.04  # maximum thickness of a line, as a fraction of the image's height
+_MARGIN = 0.05  # along the border, where lines do not touch the digit; of the image's height
+_MIN_REMAINING = 0.1  # minimum fraction of ink beside the lines, or the lines are the digit
+_MIN_SIDE = 64  # minimum pixels of the shorter side; below, lines are as thick as strokes
+_MAX_SLOPE = math.tan(math.radians(5))
 
 
-def remove_ruling(ink: Ink) -> Ink:
-    """Takes out the lines of ruled and squared paper.
+def remove_ruled_lines(ink: Ink) -> Ink:
+    """Removes the lines of ruled and squared paper.
 
-    A line of them crosses the whole picture, straight, thin, and fainter than the digit or one of
-    several. Where the pen crosses it, the darker ink stays.
-
-    Args:
-        ink: float32 (height, width) in 0..1.
-
-    Returns:
-        The same without them.
+    Such a line crosses the whole image, straight and thin, and is fainter than the digit or one of
+    several. Where strokes cross the line, their darker ink stays.
     """
     without_rows = _without_rows(ink)
     return np.ascontiguousarray(_without_rows(without_rows.T).T)
 
 
 def _without_rows(ink: Ink) -> Ink:
-    """Takes out the lines that cross from left to right."""
-    lines = _lines_across(ink > _LINE_INK)
+    """Removes the lines from the left border to the right one."""
+    lines = _find_lines(ink > _LINE_INK)
     columns = np.arange(ink.shape[1])
     cleared = ink.copy()
     for rows, reach in lines:
@@ -59,44 +41,59 @@ def _without_rows(ink: Ink) -> Ink:
             at = (rows + offset).clip(0, len(ink) - 1)
             values = ink[at, columns]
             cleared[at, columns] = np.where(values > level + _DARKER, values, 0)
-    return cleared if cleared.sum() >= _LEFT * ink.sum() else ink
+    return cleared if cleared.sum() >= _MIN_REMAINING * ink.sum() else ink
 
 
-def _lines_across(mask: Mask) -> list[tuple[npt.NDArray[np.int64], int]]:
+def _find_lines(mask: Mask) -> list[tuple[npt.NDArray[np.int64], int]]:
     """Finds thin straight lines from the left border to the right one.
 
-    Rows are counted along every slope within ``_SKEW``, as a Hough transform does.
-
     Returns:
-        For each line the row of its middle in every column, int64 (width,), and half its width.
+        For each line the row of its center in every column, int64 (width,), and half its width.
     """
     height, width = mask.shape
     edge = width // 20
     inked: Mask = mask.max(axis=0)
     if (
-        min(height, width) < _LEAST_RULED
-        or inked.mean() < _LINE
+        min(height, width) < _MIN_SIDE
+        or inked.mean() < _LINE_COVER
         or not (inked[:edge].any() and inked[-edge:].any())
     ):
-        return []  # nothing crosses the picture: that is soon seen, and nearly always so
-    reach = round(_SKEW * width / 2) + 1
-    columns = np.arange(width)
-    drifts = np.rint(
-        np.linspace(-_SKEW, _SKEW, 2 * reach + 1)[:, None] * (columns - width / 2)
-    ).astype(np.int64)
-    padded = np.pad(mask, ((reach, reach), (0, 0)))
-    some = columns[:: max(1, width // 100)]
-    rows = np.arange(height)[:, None] + reach
-    coverage = np.stack([padded[rows + drift[some], some].mean(axis=1) for drift in drifts])
+        return []  # a fast way out for nearly all images: nothing crosses them
+    reach = round(_MAX_SLOPE * width / 2) + 1
+    offsets, coverage = line_coverage(mask, _MAX_SLOPE, reach, step=max(1, width // 100))
     slope, best = coverage.argmax(axis=0), coverage.max(axis=0)
 
-    on_line = np.flatnonzero(best >= _LINE)
+    on_line = np.flatnonzero(best >= _LINE_COVER)
     lines = []
     for group in np.split(on_line, np.flatnonzero(np.diff(on_line) > 1) + 1):
-        if not len(group) or len(group) > max(3, _THICKEST * height):
+        if not len(group) or len(group) > max(3, _MAX_THICKNESS * height):
             continue
-        middle = int(group[best[group].argmax()])
-        if _MARGIN * height < middle < (1 - _MARGIN) * height:
-            row = (middle + drifts[slope[middle]]).clip(0, height - 1)
+        center = int(group[best[group].argmax()])
+        if _MARGIN * height < center < (1 - _MARGIN) * height:
+            row = (center + offsets[slope[center]]).clip(0, height - 1)
             lines.append((row, len(group) // 2 + 1))
     return lines
+
+
+def line_coverage(
+    mask: Mask, max_slope: float, reach: int, step: int = 1
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Measures how much of each line across the mask is in it, as in a Hough transform.
+
+    Args:
+        mask: bool (height, width).
+        max_slope: Maximum slope of a line, up or down.
+        reach: Maximum rows of a line above its center; 2 * reach + 1 slopes are tried.
+        step: Spacing of the columns that are sampled.
+
+    Returns:
+        Rows of a slope's line below its center in each column, int64 (slopes, width), and the
+        fraction of a line in the mask by slope and center row, float64 (slopes, height).
+    """
+    height, width = mask.shape
+    columns = np.arange(width)
+    slopes = np.linspace(-max_slope, max_slope, 2 * reach + 1)
+    offsets = np.rint(slopes[:, None] * (columns - width / 2)).astype(np.int64)
+    padded = np.pad(mask, ((reach, reach), (0, 0)))
+    rows, some = np.arange(height)[:, None] + reach, columns[::step]
+    return offsets, np.stack([padded[rows + offset[some], some].mean(axis=1) for offset in offsets])

@@ -1,139 +1,120 @@
-"""A picture of several digits in parts: pieces of ink, and where digits touch, pieces of those."""
+"""An image of several digits in segments: components of ink, or slices of touching digits."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from digitcli.data.arrays import Boxes, Floats, Image28, Ink, Labels, Mask
-from digitcli.data.preprocessing.mnist_form import VISIBLE, centre, crop, fit, thicken
-from digitcli.data.segmentation.cut_candidates import find_cuts
+from digitcli.data.arrays import Box, Boxes, Floats, Image28, Ink, Labels, Mask, pixels_of, union
+from digitcli.data.preprocessing.mnist_form import VISIBLE, center_by_mass, crop, fit, thicken
+from digitcli.data.segmentation.cut_candidates import find_cut_candidates
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """What does not change however a page is parted.
+class Writing:
+    """The ink of an image, which all segmentations of it share.
 
     Attributes:
-        ink: float32 (height, width), 0 for paper and 1 for full ink.
-        height: Of a typical digit, in pixels.
-        pen: Width of strokes, in pixels.
-        corner: Row and column of the picture where ink begins.
-        whole: The picture itself, where it is in MNIST's form.
+        ink: float32 (height, width), 0 for background and 1 for full ink.
+        height: Height of a typical digit in pixels.
+        stroke_width: In pixels.
+        origin: Column and row of the image where the ink begins.
+        whole: The image itself if it is in MNIST form.
     """
 
     ink: Ink
     height: float
-    pen: float
-    corner: tuple[int, int] = (0, 0)
+    stroke_width: float
+    origin: tuple[int, int] = (0, 0)
     whole: Image28 | None = None
 
 
 @dataclass(frozen=True)
-class Page:
-    """A picture's ink in parts, numbered in reading order.
+class Segments:
+    """Segments of ink in reading order.
 
     Attributes:
-        sheet: The ink.
-        labels: int32 (height, width), 0 for paper and ``i + 1`` for part i.
-        rows: int (parts,), which row of writing each part stands in.
-        crossed: float (parts,): where a part was cut from the one before it, the ink that the cut
-            crosses in widths of the pen; NaN elsewhere.
-        boxes: int (parts, 4): top, left, bottom and right of the ink, the last two exclusive.
+        writing: The ink.
+        labels: int32 (height, width), 0 for background and ``i + 1`` for segment i.
+        rows: int64 (count,), number of each segment's row of writing.
+        crossed: float64 (count,), ink crossed by the cut before a segment, in stroke widths; NaN if
+            the segment was not cut from the one before.
+        boxes: int64 (count, 4), of the visible ink.
     """
 
-    sheet: Sheet
+    writing: Writing
     labels: Labels
     rows: Boxes
     crossed: Floats
     boxes: Boxes
 
     @classmethod
-    def of(
-        cls,
-        sheet: Sheet,
-        labels: Labels,
-        rows: Sequence[int],
-        crossed: Sequence[float],
-        middles: Sequence[float],
-    ) -> "Page":
-        """Numbers parts in reading order.
+    def in_reading_order(cls, writing: Writing, labels: Labels, parts: Floats) -> "Segments":
+        """Numbers segments by their rows and columns.
 
         Args:
-            sheet: The ink.
-            labels: int32 (height, width), as ``labels`` above but in any order.
-            rows: Of each part, as above.
-            crossed: Of each part, as above.
-            middles: Where each part is in its row, as a column.
+            writing: The ink.
+            labels: Number of each pixel's segment, in any order.
+            parts: Row of each segment, ink crossed by the cut before and column of the center,
+                float64 (count, 3).
         """
-        count = len(rows)
-        order = np.lexsort((middles, rows))
-        names = np.zeros(count + 1, np.int32)
-        names[order + 1] = np.arange(count) + 1
-        labels = names[labels]
-        at = np.nonzero((labels > 0) & (sheet.ink > VISIBLE))
-        boxes = np.empty((count, 4), np.int64)
+        rows, crossed, centers = parts.T
+        order = np.lexsort((centers, rows))
+        numbers = np.zeros(len(parts) + 1, np.int32)
+        numbers[order + 1] = np.arange(len(parts)) + 1
+        labels = numbers[labels]
+        visible = np.nonzero((labels > 0) & (writing.ink > VISIBLE))
+        boxes = np.empty((len(parts), 4), np.int64)
         boxes[:, :2], boxes[:, 2:] = max(labels.shape), 0
-        for side in (0, 1):
-            np.minimum.at(boxes[:, side], labels[at] - 1, at[side])
-            np.maximum.at(boxes[:, 2 + side], labels[at] - 1, at[side] + 1)
-        return cls(sheet, labels, np.array(rows)[order], np.array(crossed)[order], boxes)
+        for side, values in enumerate(visible[::-1]):
+            np.minimum.at(boxes[:, side], labels[visible] - 1, values)
+            np.maximum.at(boxes[:, side + 2], labels[visible] - 1, values + 1)
+        return cls(writing, labels, rows[order].astype(np.int64), crossed[order], boxes)
 
     def __len__(self) -> int:
-        """Number of parts."""
+        """Number of segments."""
         return len(self.boxes)
 
-    def box(self, first: int, end: int) -> tuple[int, int, int, int]:
-        """Returns the box around parts, from ``first`` up to ``end``: top, left, bottom, right."""
-        boxes = self.boxes[first:end]
-        top, left = boxes[:, :2].min(axis=0).tolist()
-        bottom, right = boxes[:, 2:].max(axis=0).tolist()
-        return top, left, bottom, right
+    def box(self, first: int, end: int) -> Box:
+        """Returns the box around segments from ``first`` up to ``end``."""
+        return union(self.boxes[first:end])
 
-    def picture(self, first: int, end: int) -> Image28:
-        """Brings parts, from ``first`` up to ``end``, to MNIST's form as one digit."""
-        if self.sheet.whole is not None and end - first == len(self):
-            return self.sheet.whole
-        top, left, bottom, right = self.box(first, end)
-        labels = self.labels[top:bottom, left:right]
-        ink = self.sheet.ink[top:bottom, left:right]
-        return centre(fit(thicken(crop(np.where((labels > first) & (labels <= end), ink, 0)))))
+    def image(self, first: int, end: int) -> Image28:
+        """Returns the segments from ``first`` up to ``end`` as one digit in MNIST form."""
+        if self.writing.whole is not None and end - first == len(self):
+            return self.writing.whole
+        place = pixels_of(self.box(first, end))
+        labels = self.labels[place]
+        ink = np.where((labels > first) & (labels <= end), self.writing.ink[place], 0)
+        return center_by_mass(fit(thicken(crop(ink))))
 
-    def cut(self, chosen: Collection[int]) -> "Page":
-        """Cuts parts wherever digits might be parted in them."""
+    def cut(self, chosen: Collection[int]) -> "Segments":
+        """Cuts the chosen segments at all their cut candidates."""
         labels = np.zeros_like(self.labels)
-        rows: list[int] = []
-        crossed: list[float] = []
-        middles: list[float] = []
-        for i in range(len(self)):
+        parts: list[tuple[float, float, float]] = []
+        for i, box in enumerate(self.boxes):
             latest = -np.inf
-            top, left, bottom, right = self.boxes[i]
-            seen = self.sheet.ink[top:bottom, left:right] > VISIBLE
-            for mask, cost in self._slices(i, whole=i not in chosen):
-                columns = np.flatnonzero((mask & seen).any(axis=0))
+            place = pixels_of(box)
+            visible = self.writing.ink[place] > VISIBLE
+            for mask, crossed in self._slices(i, is_cut=i in chosen):
+                columns = np.flatnonzero((mask & visible).any(axis=0))
                 if not len(columns):
                     continue
-                # what was to the right of a cut stays there, however its box lies
+                # A slice to the right of a cut stays there, wherever the center of its box is.
                 latest = max(latest + 1e-3, (columns[0] + columns[-1]) / 2)
-                rows.append(int(self.rows[i]))
-                crossed.append(cost)
-                middles.append(left + latest)
-                labels[top:bottom, left:right][mask] = len(rows)
-        return Page.of(self.sheet, labels, rows, crossed, middles)
+                parts.append((self.rows[i], crossed, box[0] + latest))
+                labels[place][mask] = len(parts)
+        return Segments.in_reading_order(self.writing, labels, np.array(parts))
 
-    def _slices(self, i: int, *, whole: bool) -> Iterator[tuple[Mask, float]]:
-        """Cuts a part, and says of each slice what the cut before it crosses."""
-        top, left, bottom, right = self.boxes[i]
-        mask = self.labels[top:bottom, left:right] == i + 1
-        cuts = []
-        if not whole:
-            ink = np.where(mask, self.sheet.ink[top:bottom, left:right], np.float32(0))
-            cuts = find_cuts(ink, self.sheet.pen, min(self.sheet.height, bottom - top))
-        columns = np.arange(right - left)
-        rest = mask
-        cost = float(self.crossed[i])
-        for cut in cuts:
-            beyond = columns >= cut.columns[:, None]
-            yield rest & ~beyond, cost
-            rest, cost = rest & beyond, cut.ink
-        yield rest, cost
+    def _slices(self, i: int, *, is_cut: bool) -> Iterator[tuple[Mask, float]]:
+        """Yields the mask of each slice of a segment, and the ink crossed by the cut before."""
+        place = pixels_of(self.boxes[i])
+        rest, crossed = self.labels[place] == i + 1, float(self.crossed[i])
+        if is_cut:
+            ink = np.where(rest, self.writing.ink[place], np.float32(0))
+            height = min(self.writing.height, len(ink))
+            for first, cost in find_cut_candidates(ink, self.writing.stroke_width, height):
+                beyond = np.arange(ink.shape[1]) >= first[:, None]
+                yield rest & ~beyond, crossed
+                rest, crossed = rest & beyond, cost
+        yield rest, crossed

@@ -1,13 +1,13 @@
-"""Choosing which parts of a page make which digit.
+"""Finding the digits among segments: the Viterbi path through their segmentation graph.
 
-All ways to join neighbouring parts are weighed against each other by what the network says of each
-digit they would make, and the best way through the page is found by dynamic programming (Matan,
-Burges, LeCun and Denker 1992; LeCun, Bottou, Bengio and Haffner 1998, section V). The network knows
-what no digit looks like: it was trained on pictures of none.
+Every way to join neighboring segments is a candidate, an edge of the graph. The network classifies
+all candidates, and dynamic programming finds the path of least cost through the image (Matan,
+Burges, LeCun and Denker 1992; LeCun, Bottou, Bengio and Haffner 1998, section V). The network was
+trained on non-digits, too, and so recognizes wrong candidates.
 
-Its word alone is not enough, for some pairs look like one digit, and some halves do. The costs here
-are natural logarithms of odds, and were chosen on strips of MNIST's training pictures, by
-tests/benchmarks/strips.py.
+Its probabilities alone are not enough: some pairs of digits look like one digit, and so do some
+halves. The costs below are natural logarithms of odds, chosen with tests/benchmarks/strips.py on
+strips of MNIST's training images.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,58 +16,39 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.data.arrays import Floats, Image28, Mask
-from digitcli.data.segmentation.segments import Page
+from digitcli.data.arrays import Box, Floats, Image28, Mask, distances, sizes
+from digitcli.data.segmentation.segments import Segments
 
-Judge = Callable[[npt.NDArray[np.uint8]], Floats]
-"""Returns the classes' probabilities, float (count, classes), of pictures in MNIST's form."""
+Classify = Callable[[npt.NDArray[np.uint8]], Floats]
+"""Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
 
-_ONE = 0.5
-"""Probability from which a picture that is in the form of MNIST's single digits is one."""
+_ONE_DIGIT = 0.5  # minimum probability of an image in MNIST form that is read as one digit
 
-_SURE, _WIDE = 0.97, 1.1
-"""A piece that the network is as sure of, and that is no wider as a share of its height, is not
-cut."""
+# An aspect ratio is width by height; other lengths are fractions of a typical digit's height.
+_SURE, _WIDE = 0.97, 1.1  # minimum probability and maximum aspect ratio of a segment left uncut
+_MIN_CUT_HEIGHT, _MIN_CUT_ASPECT = 8, 0.2  # minimum height in pixels and aspect ratio for cutting
+_MAX_CUT_WIDTH = 120.0  # maximum total width of the segments that are cut
+_MAX_ASPECT = 1.5  # maximum aspect ratio of a digit of several segments
+_MAX_GAP = 0.2  # maximum distance between segments of a digit
+_MAX_STROKE_GAP = 2.5  # the same in stroke widths; the larger of both applies
+_TALL = 0.7  # minimum height of a component that could be a digit
+_SMALL = 0.4  # height below which a segment could be left out
+_MAX_SEGMENTS = 20  # maximum number of segments of a digit
+_MAX_CANDIDATES = 4_000  # maximum number of candidates; touching digits have some hundreds
+_BATCH = 256  # maximum number of images classified at once: memory does not grow with the page
 
-_LEAST_CUT, _NARROW = 8, 0.2
-"""Pixels of a piece's height, and its width as a share of that, under which it is not cut."""
+# Costs of a candidate in addition to the negative logarithm of its probability.
+_DOUBT_COST, _DOUBT_SCALE = 0.3, 0.004  # _DOUBT_COST * log(1 + (1 - probability) / _DOUBT_SCALE)
+_DIGIT_COST = -0.9  # cost of each digit
+_CUT_COST = 0.75  # cost per stroke width of ink that a cut crosses
+_JOIN_COST = 0.35  # cost of each further component that could be a digit itself
+_SHAPE_COST = 0.06  # cost per squared deviation of the aspect ratio from the class's _ASPECTS
+_MAX_DEVIATION = 8.0  # maximum squared deviation
+_SHORT_COST = 1.5  # cost per log(typical height / height) of a digit below the typical height
+_SKIP_COST = 0.5  # cost of leaving out a small segment
+_WHOLE_COST = -0.5  # cost of reading the whole image as one digit
 
-_MOST_CUT = 120.0
-"""Widths of the pieces that are cut on a page, in heights of a digit and all together."""
-
-_BLOCK = 256
-"""Pictures that the network is shown at once: memory stays flat on a crowded page."""
-
-_MOST_PARTS = 20
-"""Parts that a digit is joined of at most."""
-
-_MOST_SPANS = 4_000
-"""Ways to join parts that are looked at on a page; one of touching digits has some hundreds."""
-
-_WIDEST = 1.5
-"""Width of a digit that is joined of several parts at most, as a share of its height."""
-
-_GAP, _PEN_GAP = 0.2, 2.5
-"""Distance of parts of a digit at most, as a share of a digit's height, or in widths of the pen."""
-
-_TALL, _SMALL = 0.7, 0.4
-"""Shares of a digit's height from which a piece could be a digit, and under which it is none."""
-
-_DOUBT, _CERTAIN = 0.3, 0.004
-_DIGIT = -0.9
-_CUT = 0.75
-_JOIN = 0.35
-_SHAPE, _MOST_SHAPE = 0.06, 8.0
-_SHORT = 1.5
-_LEFT_OUT = 0.5
-_WHOLE = -0.5
-"""Costs: ``_DOUBT * log(1 + doubt / _CERTAIN)`` of the network's doubt, beside the logarithm of its
-probability; of a further digit; of each width of the pen that a cut crosses; of joining two pieces
-that could be digits; of a shape that is unusual for the class, times the square of its deviation up
-to a limit; of being shorter than others, times the logarithm; of leaving out a small part; and of
-reading the whole picture as one digit."""
-
-_SHAPES = {
+_ASPECTS = {
     "0": (-0.09, 0.20),
     "1": (-0.86, 0.44),
     "2": (-0.06, 0.21),
@@ -79,171 +60,162 @@ _SHAPES = {
     "8": (-0.26, 0.21),
     "9": (-0.37, 0.20),
 }
-"""Mean and deviation of the logarithm of width by height of MNIST's training digits."""
+"""Mean and standard deviation of the logarithm of the aspect ratio, width by height, by class.
+Measured: MNIST's training digits."""
 
 
 @dataclass(frozen=True)
 class SegmentedDigit:
-    """A digit on a page.
+    """A digit found in an image.
 
     Attributes:
-        picture: uint8 (28, 28), in MNIST's form.
-        probabilities: float (classes,).
-        box: In pixels of the picture: top, left, bottom and right, the last two exclusive.
-        row: Which row of writing it stands in, from 0.
+        image: uint8 (28, 28), in MNIST form.
+        probabilities: float64 (classes,).
+        box: Box in the original image.
+        row: Number of the row of writing from 0.
     """
 
-    picture: Image28
+    image: Image28
     probabilities: Floats
-    box: tuple[int, int, int, int]
+    box: Box
     row: int
 
 
 @dataclass(frozen=True)
-class _Span:
-    """Parts that may be a digit: from ``first`` up to ``end``; and what speaks against it."""
+class _Candidate:
+    """Segments from ``first`` up to ``end`` as one digit, with the aspect ratio and a cost."""
 
     first: int
     end: int
+    aspect: float
     cost: float
 
 
-def read_page(page: Page, judge: Judge, classes: Sequence[str]) -> list[SegmentedDigit]:
-    """Finds the digits of a page, in reading order.
+def find_digits(
+    segments: Segments, classify: Classify, classes: Sequence[str]
+) -> list[SegmentedDigit]:
+    """Finds the digits among segments, in reading order.
 
-    Args:
-        page: In pieces, as ``find_parts`` returns it.
-        judge: The network.
-        classes: Its classes' names, in their order.
+    ``classes`` are the names of the classes in the order of the probabilities.
     """
-    if (whole := page.sheet.whole) is not None and (share := judge(whole[None])[0]).max() >= _ONE:
-        return [SegmentedDigit(whole, share, page.box(0, len(page)), 0)]
-    spans, shares = _judged(page, judge)
-    small = _is_small(page)
-    unsure = {
-        span.first
-        for span, share in zip(spans, shares, strict=True)
-        if span.end == span.first + 1
-        and (share.max() < _SURE or _aspect(page, span) > _WIDE)
-        and not small[span.first]
-    }
-    if (chosen := _to_cut(page, unsure)) and len(parted := page.cut(chosen)) > len(page):
-        page = parted
-        spans, shares = _judged(page, judge)
+    if (whole := segments.writing.whole) is not None:
+        probabilities = classify(whole[None])[0]
+        if probabilities.max() >= _ONE_DIGIT:
+            return [SegmentedDigit(whole, probabilities, segments.box(0, len(segments)), 0)]
+    candidates, scores = _classified(segments, classify)
+    if chosen := _segments_to_cut(segments, candidates, scores):
+        cut = segments.cut(chosen)
+        if len(cut) > len(segments):
+            segments = cut
+            candidates, scores = _classified(segments, classify)
     costs = [
-        span.cost + _cost(share, classes, _aspect(page, span))
-        for span, share in zip(spans, shares, strict=True)
+        candidate.cost + _class_cost(probabilities, classes, candidate.aspect)
+        for candidate, probabilities in zip(candidates, scores, strict=True)
     ]
     found = []
-    for i in _best_way(page, spans, costs):
-        first, end = spans[i].first, spans[i].end
-        top, left, bottom, right = page.box(first, end)
-        down, aside = page.sheet.corner
-        box = (top + down, left + aside, bottom + down, right + aside)
-        found.append(
-            SegmentedDigit(page.picture(first, end), shares[i], box, int(page.rows[first]))
-        )
+    x, y = segments.writing.origin
+    for i in _viterbi_path(segments, candidates, costs):
+        first, end = candidates[i].first, candidates[i].end
+        left, top, right, bottom = segments.box(first, end)
+        box = Box(left + x, top + y, right + x, bottom + y)
+        image = segments.image(first, end)
+        found.append(SegmentedDigit(image, scores[i], box, int(segments.rows[first])))
     return found
 
 
-def _to_cut(page: Page, unsure: set[int]) -> set[int]:
-    """Chooses the parts that are cut, the narrowest first: the widest are the least of digits."""
-    heights, widths = (page.boxes[:, 2:] - page.boxes[:, :2]).T
-    aspects = widths / np.minimum(heights, page.sheet.height)
-    usable = [i for i in sorted(unsure) if heights[i] >= _LEAST_CUT and aspects[i] >= _NARROW]
+def _segments_to_cut(segments: Segments, candidates: list[_Candidate], scores: Floats) -> set[int]:
+    """Returns unsure or wide segments, the narrowest first: the widest are unlikely digits."""
+    widths, heights = sizes(segments.boxes).T
+    aspects = widths / np.minimum(heights, segments.writing.height)
+    small = _is_small(segments)
+    usable = [
+        i
+        for candidate, probabilities in zip(candidates, scores, strict=True)
+        if candidate.end == (i := candidate.first) + 1
+        and (probabilities.max() < _SURE or candidate.aspect > _WIDE)
+        and not small[i]
+        and heights[i] >= _MIN_CUT_HEIGHT
+        and aspects[i] >= _MIN_CUT_ASPECT
+    ]
     usable.sort(key=lambda i: aspects[i])
-    return set(usable[: np.searchsorted(np.cumsum(aspects[usable]), _MOST_CUT, "right")])
+    return set(usable[: np.searchsorted(np.cumsum(aspects[usable]), _MAX_CUT_WIDTH, "right")])
 
 
-def _judged(page: Page, judge: Judge) -> tuple[list[_Span], Floats]:
-    """Has the network judge what parts may be joined to, a block of pictures at a time."""
-    spans = [span for first in range(len(page)) for span in _from(page, first)]
-    most = _MOST_PARTS
-    while len(spans) > _MOST_SPANS:
+def _classified(segments: Segments, classify: Classify) -> tuple[list[_Candidate], Floats]:
+    """Returns all candidates and their probabilities, float64 (candidates, classes)."""
+    candidates = [c for first in range(len(segments)) for c in _candidates_from(segments, first)]
+    most = _MAX_SEGMENTS
+    while len(candidates) > _MAX_CANDIDATES:
         most -= 1
-        spans = [span for span in spans if span.end - span.first <= most]
-    blocks = (spans[i : i + _BLOCK] for i in range(0, len(spans), _BLOCK))
-    return spans, np.concatenate(
-        [
-            judge(np.stack([page.picture(span.first, span.end) for span in block]))
-            for block in blocks
-        ]
+        candidates = [c for c in candidates if c.end - c.first <= most]
+    batches = (candidates[i : i + _BATCH] for i in range(0, len(candidates), _BATCH))
+    return candidates, np.concatenate(
+        [classify(np.stack([segments.image(c.first, c.end) for c in batch])) for batch in batches]
     )
 
 
-def _from(page: Page, first: int) -> Iterator[_Span]:
-    """Lists the spans that begin with a part: the shortest first."""
-    boxes = page.boxes
-    reach = max(_PEN_GAP * page.sheet.pen, _GAP * page.sheet.height)
-    cut = 0.0 if np.isnan(page.crossed[first]) else _CUT * float(page.crossed[first])
-    tall = boxes[:, 2] - boxes[:, 0] >= _TALL * page.sheet.height
-    pieces = 0
-    for end in range(first + 1, min(len(page), first + _MOST_PARTS) + 1):
+def _candidates_from(segments: Segments, first: int) -> Iterator[_Candidate]:
+    """Yields the candidates that begin with a segment, the shortest first."""
+    boxes, typical = segments.boxes, segments.writing.height
+    reach = max(_MAX_STROKE_GAP * segments.writing.stroke_width, _MAX_GAP * typical)
+    is_cut = ~np.isnan(segments.crossed)
+    tall = sizes(boxes)[:, 1] >= _TALL * typical
+    base = _DIGIT_COST + (_CUT_COST * float(segments.crossed[first]) if is_cut[first] else 0.0)
+    components = 0
+    for end in range(first + 1, min(len(segments), first + _MAX_SEGMENTS) + 1):
         last = end - 1
-        if page.rows[last] != page.rows[first]:
+        if segments.rows[last] != segments.rows[first]:
             return
-        height, width = _size(page, first, end)
-        pieces += bool(tall[last] and np.isnan(page.crossed[last]))
+        left, top, right, bottom = segments.box(first, end)
+        width, height = right - left, bottom - top
         if last > first:
-            before = boxes[first:last]
-            apart = np.maximum(before[:, :2] - boxes[last, 2:], boxes[last, :2] - before[:, 2:])
-            if np.hypot(*apart.clip(0).T).min() > reach:
+            if distances(boxes[first:last], boxes[last]).min() > reach:
                 return
-            if width > _WIDEST * max(height, page.sheet.height):
+            if width > _MAX_ASPECT * max(height, typical):
                 return
-        cost = _DIGIT + cut + _JOIN * max(0, pieces - 1)
-        cost += _SHORT * max(0.0, float(np.log(page.sheet.height / height)))
-        if end - first == len(page):
-            cost += _WHOLE
-        yield _Span(first, end, cost)
+        components += bool(tall[last] and not is_cut[last])
+        cost = base + _JOIN_COST * max(0, components - 1)
+        cost += _SHORT_COST * max(0.0, float(np.log(typical / height)))
+        if end - first == len(segments):
+            cost += _WHOLE_COST
+        yield _Candidate(first, end, width / height, cost)
 
 
-def _size(page: Page, first: int, end: int) -> tuple[int, int]:
-    top, left, bottom, right = page.box(first, end)
-    return bottom - top, right - left
+def _is_small(segments: Segments) -> Mask:
+    """Returns True for segments that could be left out."""
+    return sizes(segments.boxes)[:, 1] < _SMALL * segments.writing.height
 
 
-def _is_small(page: Page) -> Mask:
-    """Says of each part whether it could be left out."""
-    small: Mask = page.boxes[:, 2] - page.boxes[:, 0] < _SMALL * page.sheet.height
-    return small
+def _class_cost(probabilities: Floats, classes: Sequence[str], aspect: float) -> float:
+    """Returns the cost of a candidate's doubt and, for its most probable class, of its shape."""
+    best = int(probabilities.argmax())
+    probability = probabilities[best]
+    cost = _DOUBT_COST * np.log1p((1 - probability) / _DOUBT_SCALE) - np.log(probability)
+    if classes[best] not in _ASPECTS:
+        return float(cost)
+    mean, deviation = _ASPECTS[classes[best]]
+    unusual = min(((np.log(aspect) - mean) / deviation) ** 2, _MAX_DEVIATION)
+    return float(cost + _SHAPE_COST * unusual)
 
 
-def _aspect(page: Page, span: _Span) -> float:
-    """Returns a span's width as a share of its height."""
-    height, width = _size(page, span.first, span.end)
-    return width / height
-
-
-def _cost(share: Floats, classes: Sequence[str], aspect: float) -> float:
-    """Returns what speaks against a digit as the network sees it, and as it is shaped."""
-    best = int(share.argmax())
-    doubt = _DOUBT * np.log1p((1 - share[best]) / _CERTAIN) - np.log(share[best])
-    if classes[best] not in _SHAPES:
-        return float(doubt)
-    mean, deviation = _SHAPES[classes[best]]
-    unusual = min(((np.log(aspect) - mean) / deviation) ** 2, _MOST_SHAPE)
-    return float(doubt + _SHAPE * unusual)
-
-
-def _best_way(page: Page, spans: list[_Span], costs: list[float]) -> list[int]:
-    """Finds the spans of least cost that cover the page, but for small parts left out."""
-    count = len(page)
-    small = _is_small(page)
-    total = [0.0] + [np.inf] * count
-    came: list[tuple[int, int | None]] = [(0, None)] * (count + 1)
-    of_first: list[list[int]] = [[] for _ in range(count)]
-    for i, span in enumerate(spans):
-        of_first[span.first].append(i)
-    for first in range(count):
-        for i in of_first[first]:
-            if (cost := total[first] + costs[i]) < total[spans[i].end]:
-                total[spans[i].end], came[spans[i].end] = cost, (first, i)
-        if small[first] and (cost := total[first] + _LEFT_OUT) < total[first + 1]:
-            total[first + 1], came[first + 1] = cost, (first, None)
-    way, end = [], count
+def _viterbi_path(
+    segments: Segments, candidates: list[_Candidate], costs: list[float]
+) -> list[int]:
+    """Returns the candidates of least total cost that cover the image, but for small segments."""
+    edges: list[tuple[int, int, float, int | None]] = [
+        (c.first, c.end, cost, i) for i, (c, cost) in enumerate(zip(candidates, costs, strict=True))
+    ]
+    small = np.flatnonzero(_is_small(segments)).tolist()
+    edges += [(first, first + 1, _SKIP_COST, None) for first in small]
+    edges.sort(key=lambda edge: edge[0])
+    total = [0.0] + [np.inf] * len(segments)
+    previous: list[tuple[int, int | None]] = [(0, None)] * len(total)
+    for first, end, cost, chosen in edges:
+        if total[first] + cost < total[end]:
+            total[end], previous[end] = total[first] + cost, (first, chosen)
+    path, end = [], len(segments)
     while end:
-        end, chosen = came[end]
+        end, chosen = previous[end]
         if chosen is not None:
-            way.append(chosen)
-    return way[::-1]
+            path.append(chosen)
+    return path[::-1]

@@ -60,7 +60,7 @@ def test_every_picture_is_in_one_part_prepared_as_predict_does_it(tmp_path: Path
     assert 5 <= len(parts["test"]) <= 30  # 16 of 80 are expected
     assert len(parts["train"]) + len(parts["test"]) == 80
     found = {image.tobytes() for part in parts.values() for image in part.images}
-    expected = {prepare(read_gray(file)).picture.tobytes() for file in tmp_path.glob("*/*.png")}
+    expected = {prepare(read_gray(file)).image.tobytes() for file in tmp_path.glob("*/*.png")}
     assert found == expected
     assert set(parts["train"].labels) == {0, 1}
 

@@ -191,7 +191,7 @@ def test_values_whose_range_exceeds_float32() -> None:
     values[10:50, 25:35] = -3e38
     grey = read_gray(encoded(Image.fromarray(values), "TIFF"))
     assert (grey.min(), grey.max()) == (0, 1)
-    assert prepare(grey).picture.any()
+    assert prepare(grey).image.any()
     almost_even = encoded(Image.fromarray(values * np.float32(1e-38) * np.float32(1e-7)), "TIFF")
     assert read_gray(almost_even).shape == (60, 60)
 
@@ -338,7 +338,7 @@ def test_mutated_images_are_refused_or_answered(capfd: pytest.CaptureFixture[str
                 assert len(str(result)) < 400
                 refused += 1
             else:
-                assert result.picture.shape == (28, 28)
+                assert result.image.shape == (28, 28)
                 answered += 1
     assert refused > 100 < answered + 60
     assert capfd.readouterr() == ("", "")

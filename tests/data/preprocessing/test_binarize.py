@@ -1,4 +1,4 @@
-"""Telling ink from paper: shadows, padding, ruling and grain."""
+"""Separating ink from the background: shadows, padding, ruled lines and grain."""
 
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
+from digitcli.data.arrays import pixels_of
 from digitcli.data.images.grayscale import read_gray
-from digitcli.data.preprocessing.binarize import local_paper, otsu, separate_ink, trim_padding
+from digitcli.data.preprocessing.binarize import inner_image, local_background, otsu, separate_ink
 from digitcli.data.preprocessing.mnist_form import prepare
-from digitcli.data.preprocessing.ruled_lines import remove_ruling
+from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 
 Field = npt.NDArray[np.float32]
 
@@ -58,7 +59,7 @@ def test_light_alone_is_blank(light: str) -> None:
         prepare(page(np.zeros_like(X), LIGHTS[light], seed=1))
 
 
-def test_the_grain_of_the_paper_is_no_ink() -> None:
+def test_the_grain_of_the_paper_is_not_ink() -> None:
     ink = ink_of(5)
     grain = np.random.default_rng(0).normal(0, 0.02, ink.shape)
     for light in (EVEN, LIGHTS["shade to a corner"]):
@@ -88,12 +89,12 @@ def test_chalk_on_a_board() -> None:
         assert distance < 18
 
 
-def test_a_few_pixels_decide_nothing() -> None:
+def test_hot_and_dead_pixels_are_ignored() -> None:
     rng = np.random.default_rng(0)
     hot = rng.integers(0, SIDE, (2, 10))
     for digit in range(10):
         grey = 0.5 - 0.25 * ink_of(digit)
-        grey[hot[0], hot[1]] = 1  # further from the paper than the ink is
+        grey[hot[0], hot[1]] = 1  # more contrast to the background than the ink has
         nearest, distance = likeness(prepared(grey))
         assert nearest == digit
         assert distance < 15
@@ -103,7 +104,7 @@ def test_a_few_pixels_decide_nothing() -> None:
         prepare(blank)
 
 
-def test_yellow_ink_is_seen() -> None:
+def test_yellow_ink_is_found() -> None:
     rng = np.random.default_rng(0)
     white, yellow = np.array([255, 255, 255]), np.array([255, 255, 170])
     for digit in range(10):
@@ -135,7 +136,7 @@ RULINGS = {
 
 
 @pytest.mark.parametrize("ruling", RULINGS)
-def test_ruling_is_taken_out(ruling: str) -> None:
+def test_ruled_lines_are_removed(ruling: str) -> None:
     for digit in range(10):
         grey = page(ink_of(digit), EVEN, digit)
         grey = np.where(RULINGS[ruling], np.minimum(grey, np.float32(0.5)), grey)
@@ -144,50 +145,50 @@ def test_ruling_is_taken_out(ruling: str) -> None:
         assert distance < 18
 
 
-def test_ink_stays_where_ruling_crosses_it() -> None:
+def test_ink_that_crosses_ruled_lines_stays() -> None:
     ink = ink_of(8)
     ruled = np.where(lines(0), np.maximum(ink, np.float32(0.4)), ink)
-    cleared = remove_ruling(ruled)
+    cleared = remove_ruled_lines(ruled)
     strokes = ink > 0.9
     assert (cleared[strokes] > 0.9).all()
     assert cleared[lines(0) & (ink == 0)].max() == 0
-    assert np.array_equal(remove_ruling(ink), ink)
+    assert np.array_equal(remove_ruled_lines(ink), ink)
 
 
-def test_a_stroke_across_the_picture_is_no_ruling() -> None:
+def test_a_stroke_across_the_image_is_not_a_ruled_line() -> None:
     ink = ink_of(8)
     ink[30:33] = 1  # as dark as the digit, and the only one
-    assert np.array_equal(remove_ruling(ink), ink)
+    assert np.array_equal(remove_ruled_lines(ink), ink)
 
 
 # Padding
 
 
-def test_padding_around_a_picture_with_its_own_paper() -> None:
+def test_padding_around_an_image_with_its_own_background() -> None:
     inner = page(ink_of(5), 0.7 * EVEN, seed=1)
     padded = np.pad(inner, 30, constant_values=1)
-    assert np.array_equal(trim_padding(padded), inner)
+    assert np.array_equal(padded[pixels_of(inner_image(padded))], inner)
     nearest, distance = likeness(prepared(padded))
     assert nearest == 5
     assert distance < 15
 
 
-def test_what_is_no_padding() -> None:
+def test_other_borders_are_not_padding() -> None:
     for grey in (
-        1 - ink_of(5),  # a drawing on even paper
-        np.pad(0.5 * EVEN, 30, constant_values=1),  # a filled rectangle shows nothing itself
+        1 - ink_of(5),  # a drawing on an even background
+        np.pad(0.5 * EVEN, 30, constant_values=1),  # a filled rectangle has no contrast inside
         page(ink_of(5), EVEN, seed=1),
         EVEN,
     ):
-        assert trim_padding(grey).shape == grey.shape
+        assert grey[pixels_of(inner_image(grey))].shape == grey.shape
 
 
-# The parts
+# The functions that this is built on
 
 
 @given(st.floats(0, 0.3), st.floats(0.7, 1), st.integers(10, 90), st.integers(0, 2**32 - 1))
 @settings(max_examples=50)
-def test_otsu_parts_two_groups(low: float, high: float, percent: int, seed: int) -> None:
+def test_otsu_separates_two_groups(low: float, high: float, percent: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     upper = np.arange(1000) < 10 * percent
     levels = np.where(upper, high, low) + rng.uniform(-0.05, 0.05, 1000)
@@ -195,17 +196,17 @@ def test_otsu_parts_two_groups(low: float, high: float, percent: int, seed: int)
     assert ((values > otsu(values)) == upper).all()
 
 
-def test_the_paper_beneath_strokes() -> None:
+def test_the_background_beneath_strokes() -> None:
     light = 0.6 + 0.2 * X
-    paper = local_paper(light * (1 - 0.8 * ink_of(8)))
-    assert np.abs(paper - light).max() < 0.05
+    background = local_background(light * (1 - 0.8 * ink_of(8)))
+    assert np.abs(background - light).max() < 0.05
     edge = np.where(X > 0.1, np.float32(0.5), np.float32(1))
-    assert np.array_equal(local_paper(edge), edge)  # a shadow's edge stays sharp, and in place
+    assert np.array_equal(local_background(edge), edge)  # a shadow's edge stays sharp, and in place
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2), (7, 500)])
-def test_the_paper_of_pictures_of_any_shape(shape: tuple[int, int]) -> None:
+def test_the_background_of_images_of_any_shape(shape: tuple[int, int]) -> None:
     grey = np.random.default_rng(0).random(shape, np.float32)
-    paper = local_paper(grey)
-    assert paper.shape == shape
-    assert (paper >= grey).all()
+    background = local_background(grey)
+    assert background.shape == shape
+    assert (background >= grey).all()

@@ -1,4 +1,4 @@
-"""Which of a picture's shapes is the digit: pieces, neighbours, frames, dust, and its pen."""
+"""Which of an image's components are the digit: neighbors, frames, dust, and the stroke width."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw
 from traced_digits import Place, drawn, penned, trace
 
-from digitcli.data.preprocessing.components import find_digit, find_pieces, stroke_width
+from digitcli.data.preprocessing.components import find_components, find_digit, stroke_width
 from digitcli.data.preprocessing.mnist_form import prepare, thicken
 
 SIDE = 240
@@ -34,46 +34,48 @@ def blocks(*boxes: tuple[int, int, int, int]) -> npt.NDArray[np.float32]:
     st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda s: hnp.arrays(np.bool_, s)),
 )
 @settings(max_examples=300)
-def test_pieces_are_those_of_scipy(mask: npt.NDArray[np.bool_]) -> None:
+def test_components_are_those_of_scipy(mask: npt.NDArray[np.bool_]) -> None:
     ink = np.random.default_rng(0).random(mask.shape, np.float32)
-    pieces = find_pieces(mask, ink)
+    components = find_components(mask, ink)
     expected, count = scipy.ndimage.label(mask, np.ones((3, 3)))
-    assert len(pieces.mass) == count
-    assert pieces.labels.max() == count
-    assert ((pieces.labels == 0) == ~mask).all()
+    assert len(components.mass) == count
+    assert components.labels.max() == count
+    assert ((components.labels == 0) == ~mask).all()
     masses = scipy.ndimage.sum_labels(ink, expected, np.arange(1, count + 1))
-    assert pieces.mass == pytest.approx(np.sort(masses)[::-1])
+    assert components.mass == pytest.approx(np.sort(masses)[::-1])
     boxes = scipy.ndimage.find_objects(expected)
     for label in range(1, count + 1):
         rows, columns = boxes[label - 1]
-        (piece,) = np.unique(pieces.labels[expected == label])  # one name for one piece
-        assert (pieces.labels == piece).sum() == (expected == label).sum()
-        box = (rows.start, columns.start, rows.stop, columns.stop)
-        assert tuple(pieces.boxes[piece - 1]) == box
+        (component,) = np.unique(
+            components.labels[expected == label]
+        )  # one label for one component
+        assert (components.labels == component).sum() == (expected == label).sum()
+        box = (columns.start, rows.start, columns.stop, rows.stop)
+        assert tuple(components.boxes[component - 1]) == box
 
 
-# Pieces of one digit
+# Components of one digit
 
 
 def test_a_fives_bar_belongs_to_it() -> None:
     five = ((74, 90, 46, 4), (116, 90, 4, 50), (116, 136, 60, 4), (172, 90, 4, 50))
     bar, far = (56, 96, 4, 44), (20, 96, 4, 48)
     ink = blocks(*five, bar)
-    found = find_digit(ink, ink > 0)
-    assert (found.mask == (ink > 0)).all()
-    assert found.others == 0
+    mask, others = find_digit(ink, ink > 0)
+    assert (mask == (ink > 0)).all()
+    assert others == 0
     ink = blocks(*five, far)
-    found = find_digit(ink, ink > 0)
-    assert (found.mask == (blocks(*five) > 0)).all()
+    mask, _ = find_digit(ink, ink > 0)
+    assert (mask == (blocks(*five) > 0)).all()
 
 
-def test_strokes_in_pieces_belong_together() -> None:
+def test_broken_strokes_belong_together() -> None:
     rows, columns = np.mgrid[:SIDE, :SIDE]
     kept = (rows % 14 >= 3) & (columns % 14 >= 3)
     for digit in range(10):
         grey = np.where(kept, as_grey(drawing(digit)[0]), np.float32(1))
         found = prepare(grey)
-        nearest, distance = likeness(found.picture)
+        nearest, distance = likeness(found.image)
         assert nearest == digit
         assert distance < 25
         assert found.others == 0
@@ -87,7 +89,7 @@ def test_a_dotted_line_is_one_shape() -> None:
         ImageDraw.Draw(dots).ellipse((x - 4, y - 4, x + 4, y + 4), fill=0)
     ImageDraw.Draw(line).line([bar[0], bar[-1], stem[-1]], fill=0, width=10)
     found = prepare(as_grey(dots))
-    assert np.abs(found.picture - prepared(as_grey(line)).astype(float)).mean() < 22
+    assert np.abs(found.image - prepared(as_grey(line)).astype(float)).mean() < 22
     assert found.others == 0
 
 
@@ -95,7 +97,7 @@ DIGITS, _ = drawn_pictures(10, 4)
 
 
 @pytest.mark.parametrize("number", range(10))
-def test_a_thin_pen_comes_out_like_a_usual_one(number: int) -> None:
+def test_thin_strokes_come_out_like_usual_ones(number: int) -> None:
     traced = trace(DIGITS[number])
     thin, usual = (
         prepared(1 - drawn(traced, penned(traced, pen), (400, 400), Place(200, (200, 200), 0)))
@@ -105,7 +107,7 @@ def test_a_thin_pen_comes_out_like_a_usual_one(number: int) -> None:
 
 
 @pytest.mark.parametrize("pen", [3, 8, 20])
-def test_how_wide_a_stroke_is(pen: int) -> None:
+def test_the_width_of_a_stroke(pen: int) -> None:
     assert stroke_width(blocks((20, 100, 200, pen))) == pytest.approx(pen, rel=0.12)
     ring = Image.new("L", (SIDE, SIDE))
     ImageDraw.Draw(ring).ellipse((20, 20, 220, 220), outline=255, width=pen)
@@ -121,7 +123,7 @@ def test_only_thin_strokes_are_thickened() -> None:
     assert thicken(usual) is usual
 
 
-# What is not the digit
+# Other ink than the digit
 
 
 def test_specks_are_left_out() -> None:
@@ -130,7 +132,7 @@ def test_specks_are_left_out() -> None:
         for x, y in np.random.default_rng(digit).uniform(5, SIDE - 5, (30, 2)):
             draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill=0)
         found = prepare(as_grey(image))
-        nearest, distance = likeness(found.picture)
+        nearest, distance = likeness(found.image)
         assert nearest == digit
         assert distance < 15
         assert found.others == 0
@@ -142,26 +144,26 @@ def test_a_frame_is_left_out(pen: int) -> None:
         image, draw = drawing(digit)
         draw.polygon([(50, 42), (193, 46), (190, 199), (46, 196)], outline=0, width=pen)
         found = prepare(as_grey(image))
-        nearest, distance = likeness(found.picture)
+        nearest, distance = likeness(found.image)
         assert nearest == digit
         assert distance < 15
         assert found.others == 0
 
 
-def test_a_zero_is_no_frame_around_a_dot() -> None:
+def test_a_zero_around_a_dot_is_not_a_frame() -> None:
     image, draw = drawing(0)
     draw.ellipse((112, 100, 128, 140), fill=0)
     ink = 1 - as_grey(image)
-    found = find_digit(ink, ink > 0.5)
-    assert found.mask.sum() == (ink > 0.5).sum()
+    mask, _ = find_digit(ink, ink > 0.5)
+    assert mask.sum() == (ink > 0.5).sum()
 
 
-def test_a_neighbour_cut_by_the_border_is_left_out() -> None:
+def test_a_neighbor_cut_by_the_border_is_left_out() -> None:
     for digit in range(10):
         image, draw = drawing(digit)
         draw.ellipse((SIDE - 40, 70, SIDE + 60, 170), outline=0, width=20)
         found = prepare(as_grey(image))
-        nearest, distance = likeness(found.picture)
+        nearest, distance = likeness(found.image)
         assert nearest == digit
         assert distance < 15
         assert found.others == 0
@@ -184,10 +186,10 @@ def test_whole_shapes_beside_the_digit_are_counted(count: int) -> None:
     assert prepare(1 - dust).others == 0
 
 
-# Small in a large picture
+# Small digits in large images
 
 
-def test_a_tiny_digit_is_looked_at_closer() -> None:
+def test_a_tiny_digit_is_searched_for_again_at_full_resolution() -> None:
     grain = np.random.default_rng(0).standard_normal((1900, 1400), np.float32)
     for digit in range(10):
         grey = 0.9 + np.float32(0.03) * grain

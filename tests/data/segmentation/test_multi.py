@@ -1,4 +1,4 @@
-"""``predict --multi`` and ``Classifier.read``: pictures of several digits."""
+"""``predict --multi`` and ``Classifier.read``: images of several digits."""
 
 import io
 import json
@@ -31,15 +31,15 @@ from digitcli import (
 from digitcli.console.prediction import ReadingDisplay
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.data.images.grayscale import read_gray
-from digitcli.data.segmentation.cut_candidates import find_cuts
-from digitcli.data.segmentation.oversegment import find_parts
-from digitcli.data.segmentation.viterbi import read_page as join_parts
+from digitcli.data.segmentation.cut_candidates import find_cut_candidates
+from digitcli.data.segmentation.oversegment import oversegment
+from digitcli.data.segmentation.viterbi import find_digits
 from digitcli.report.drawings import Mark, draw_marks
 
 SIDE = 64
 
-OWN = Classifier.load(BUNDLED)
-"""Digitcli's own weights, which know what no digit looks like."""
+BUNDLED_WEIGHTS = Classifier.load(BUNDLED)
+"""The bundled weights, trained on non-digits too."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def classifier(checkpoint: Path) -> Classifier:
 
 
 def strip_of(text: str, *, step: int = 44, sizes: Sequence[int] = (SIDE,)) -> Image.Image:
-    """Draws digits side by side, dark on white, so many pixels from one to the next."""
+    """Draws digits side by side, dark on white; ``step`` is the distance from one to the next."""
     page = Image.new("L", (step * (len(text) - 1) + 100, 120), 255)
     for i, digit in enumerate(text):
         size = sizes[i % len(sizes)]
@@ -80,7 +80,7 @@ def texts(reading: Reading) -> list[str]:
     return [digit.prediction.label for digit in reading.digits]
 
 
-# What is read
+# Classifier.read
 
 
 @pytest.mark.parametrize("text", ["42", "9021", "31415926", "77", "11", "00"])
@@ -92,7 +92,7 @@ def test_digits_side_by_side(classifier: Classifier, text: str) -> None:
     assert [digit.row for digit in reading.digits] == [0] * len(text)
 
 
-def test_each_is_prepared_as_if_it_were_alone(classifier: Classifier) -> None:
+def test_each_digit_is_prepared_as_if_it_were_alone(classifier: Classifier) -> None:
     strip = strip_of("5073")
     for i, digit in enumerate(classifier.read(strip).digits):
         left = 18 + 44 * i - 2
@@ -122,11 +122,11 @@ def test_boxes_are_where_the_digits_are(classifier: Classifier) -> None:
     assert all(near(box, other, 2) for box, other in zip(found, boxes, strict=True))
 
 
-def test_boxes_are_in_the_pixels_that_one_sees(classifier: Classifier) -> None:
-    page = strip_of("36").resize((3600, 3000))  # it will be reduced
+def test_boxes_are_in_pixels_of_the_upright_image(classifier: Classifier) -> None:
+    page = strip_of("36").resize((3600, 3000))  # it will be downscaled
     expected = [digit.box for digit in classifier.read(strip_of("36")).digits]
     turned = page.transpose(Image.Transpose.ROTATE_90)
-    turned.getexif()[0x0112] = 6  # to be turned back when it is shown
+    turned.getexif()[0x0112] = 6  # to be rotated for display
     file = io.BytesIO()
     turned.save(file, "PNG", exif=turned.getexif())
     for picture in (page, turned, file.getvalue(), np.asarray(page)):
@@ -144,8 +144,8 @@ def test_boxes_of_a_photo_are_in_its_own_pixels(
     page = strip_of("36").resize(size)
     turned = page.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned back when it is shown
-    page.save("upright.jpg", quality=90)  # of the larger ones, few of the pixels are decoded
+    exif[0x0112] = 6  # to be rotated for display
+    page.save("upright.jpg", quality=90)  # the larger ones are decoded at reduced size
     turned.save("turned.jpg", quality=90, exif=exif)
     middle = size[0] // 2
     expected = extent(page.crop((0, 0, middle, size[1]))), extent(page.crop((middle, 0, *size)))
@@ -157,7 +157,7 @@ def test_boxes_of_a_photo_are_in_its_own_pixels(
 
 
 def test_boxes_within_padding(classifier: Classifier) -> None:
-    inner = strip_of("47").point(lambda level: level * 3 // 4)  # a page of its own
+    inner = strip_of("47").point(lambda level: level * 3 // 4)  # with its own background
     outer = Image.new("L", (inner.width + 90, inner.height + 50), 255)
     outer.paste(inner, (70, 20))
     pairs = zip(classifier.read(inner).digits, classifier.read(outer).digits, strict=True)
@@ -176,7 +176,7 @@ def test_rows_from_top_to_bottom(classifier: Classifier) -> None:
     assert [digit.row for digit in reading.digits] == [0] * 3 + [1] * 5 + [2] * 2
 
 
-def test_a_row_that_climbs(classifier: Classifier) -> None:
+def test_a_row_that_rises(classifier: Classifier) -> None:
     page = Image.new("L", (500, 240), 255)
     for i, digit in enumerate("270685"):
         page.paste(draw_digit(int(digit)), (20 + 75 * i, 160 - 10 * i))
@@ -188,13 +188,13 @@ def test_digits_that_reach_over_each_other() -> None:
     for x in (20, 40, 60):
         drawn = draw_digit(1, size=100, angle=-25)
         page.paste(ImageChops.darker(page.crop((x, 20, x + 100, 120)), drawn), (x, 20))
-    boxes = [digit.box for digit in OWN.read(page).digits]
+    boxes = [digit.box for digit in BUNDLED_WEIGHTS.read(page).digits]
     assert len(boxes) == 3
-    assert boxes[1].left < boxes[0].right  # no line from top to bottom parts them
+    assert boxes[1].left < boxes[0].right  # no vertical line separates them
 
 
 @pytest.mark.parametrize("text", ["25", "47", "84", "747"])
-def test_digits_that_touch_are_parted(text: str) -> None:
+def test_digits_that_touch_are_separated(text: str) -> None:
     page, right = Image.new("L", (110 * len(text), 140), 255), 20
     for digit in text:
         drawn = draw_digit(int(digit), size=100)
@@ -203,15 +203,15 @@ def test_digits_that_touch_are_parted(text: str) -> None:
         part = drawn.crop((box.left, 0, box.right, 100))
         page.paste(ImageChops.darker(page.crop(place), part), place[:2])
         right = place[2]
-    reading = OWN.read(page)
+    reading = BUNDLED_WEIGHTS.read(page)
     assert reading.text == text
     boxes = [digit.box for digit in reading.digits]
     assert [box.left for box in boxes] == sorted(box.left for box in boxes)
 
 
-def test_a_stroke_of_its_own_stays_with_its_digit(classifier: Classifier) -> None:
+def test_a_separate_stroke_stays_with_its_digit(classifier: Classifier) -> None:
     strip = strip_of("355")
-    ImageDraw.Draw(strip).rectangle((0, 48, strip.width, 49), 255)  # every digit is in two pieces
+    ImageDraw.Draw(strip).rectangle((0, 48, strip.width, 49), 255)  # every digit has two components
     assert len(classifier.read(strip).digits) == 3
 
 
@@ -228,7 +228,7 @@ def test_the_boxes_of_a_form(classifier: Classifier, wall: int) -> None:
     assert classifier.read(page).text == "60294"
 
 
-def test_dust_is_no_digit(classifier: Classifier) -> None:
+def test_dust_is_not_a_digit(classifier: Classifier) -> None:
     strip = strip_of("519")
     draw = ImageDraw.Draw(strip)
     for x, y in np.random.default_rng(0).uniform(3, 117, (20, 2)):
@@ -236,8 +236,8 @@ def test_dust_is_no_digit(classifier: Classifier) -> None:
     assert classifier.read(strip).text == "519"
 
 
-def test_a_sliver_is_no_digit(classifier: Classifier) -> None:
-    strip = strip_of("628")  # left of a box's wall, say
+def test_a_sliver_is_not_a_digit(classifier: Classifier) -> None:
+    strip = strip_of("628")  # the rest of a box's wall
     ImageDraw.Draw(strip).line((120, 116, 175, 116), 0, 2)
     assert classifier.read(strip).text == "628"
 
@@ -254,8 +254,8 @@ def test_one_digit_stays_one(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize("what", ["bars", "a bar", "hairlines", "checkerboard", "dots", "a fence"])
-def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
-    paper = np.ones((1000, 1000), np.float32)
+def test_the_work_on_other_patterns_than_writing_is_limited(what: str) -> None:
+    page = np.ones((1000, 1000), np.float32)
     y, x = np.mgrid[:1000, :1000]
     inside = (abs(x - 500) < 480) & (abs(y - 500) < 480)
     ink = {
@@ -266,46 +266,48 @@ def test_what_is_no_writing_is_not_looked_at_without_end(what: str) -> None:
         "dots": (x % 40 < 20) & (y % 40 < 20),
         "a fence": (x % 4 < 2) & (y % 60 < 52) & (abs(y - 150) < 90),
     }[what]
-    paper[inside & ink] = 0
-    asked: list[int] = []
+    page[inside & ink] = 0
+    classified: list[int] = []
 
-    def judge(pictures: np.ndarray) -> np.ndarray:
-        asked.append(len(pictures))
-        return OWN.probabilities(pictures)
+    def classify(images: np.ndarray) -> np.ndarray:
+        classified.append(len(images))
+        return BUNDLED_WEIGHTS.probabilities(images)
 
     try:
-        join_parts(find_parts(paper), judge, OWN.classes)
+        find_digits(oversegment(page), classify, BUNDLED_WEIGHTS.classes)
     except BlankPictureError:
         assert what == "hairlines"
-    assert sum(asked) <= 8000
-    assert max(asked, default=0) <= 256  # the memory that they take at once
+    assert sum(classified) <= 8000
+    assert max(classified, default=0) <= 256  # bounds memory use
 
 
 @pytest.mark.parametrize(
     ("height", "width", "pen", "cut"),
     [(100, 22, 3, True), (100, 18, 3, False), (8, 16, 8, True), (7, 14, 7, False)],
 )
-def test_what_is_too_narrow_or_too_small_for_two_digits_is_not_cut(
+def test_components_too_narrow_or_too_small_for_two_digits_are_not_cut(
     height: int, width: int, pen: int, cut: bool
 ) -> None:
     inner = np.zeros((height, width), np.float32)  # two bars, and one that joins them
     inner[:, pen:-pen] = 1
     inner[height // 2 : height // 2 + pen] = 0
-    asked: list[int] = []
+    classified: list[int] = []
 
-    def judge(pictures: np.ndarray) -> np.ndarray:
-        asked.append(len(pictures))
-        return np.full((len(pictures), 10), 0.1)
+    def classify(images: np.ndarray) -> np.ndarray:
+        classified.append(len(images))
+        return np.full((len(images), 10), 0.1)
 
-    found = join_parts(find_parts(np.pad(inner, 20, constant_values=1)), judge, OWN.classes)
-    assert (sum(asked) > 1) is cut  # slices are looked at beside the whole
+    found = find_digits(
+        oversegment(np.pad(inner, 20, constant_values=1)), classify, BUNDLED_WEIGHTS.classes
+    )
+    assert (sum(classified) > 1) is cut  # slices are classified besides the whole
     assert cut or len(found) == 1
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 400), (28, 280), (40, 100)])
-def test_a_bar_is_cut_a_few_times_for_each_digit_that_it_could_be(height: int, width: int) -> None:
-    cuts = find_cuts(np.ones((height, width), np.float32), height / 2, height)
-    assert len(cuts) == np.ceil(5 * width / height)  # there are places for many more
+def test_the_number_of_cuts_of_a_bar_depends_on_its_length(height: int, width: int) -> None:
+    cuts = find_cut_candidates(np.ones((height, width), np.float32), height / 2, height)
+    assert len(cuts) == np.ceil(5 * width / height)  # there is space for many more
 
 
 @given(
@@ -317,9 +319,9 @@ def test_a_bar_is_cut_a_few_times_for_each_digit_that_it_could_be(height: int, w
     )
 )
 @settings(max_examples=150)
-def test_any_picture_has_digits_within_it_or_is_blank(grey: np.ndarray) -> None:
+def test_any_image_has_digits_inside_or_is_blank(grey: np.ndarray) -> None:
     try:
-        reading = OWN.read(grey)
+        reading = BUNDLED_WEIGHTS.read(grey)
     except BlankPictureError:
         return
     height, width = grey.shape
@@ -329,7 +331,7 @@ def test_any_picture_has_digits_within_it_or_is_blank(grey: np.ndarray) -> None:
         assert 0 <= top < bottom <= height
 
 
-def test_many_in_their_order_with_faults_in_their_places(classifier: Classifier) -> None:
+def test_many_images_in_order_with_errors_in_their_places(classifier: Classifier) -> None:
     names = [saved(strip_of(text), f"{text}.png") for text in ("12", "345", "6789")]
     names[1:1] = ["missing.png", saved(Image.new("L", (50, 50), 200), "blank.png")]
     answers = list(classifier.read_many(names))
@@ -373,8 +375,8 @@ def test_json(run: Run, classifier: Classifier) -> None:
     assert (value["path"], value["text"]) == ("strip.png", "58")
     reading = classifier.read("strip.png")
     assert value["probability"] == reading.probability
-    for told, digit in zip(value["digits"], reading.digits, strict=True):
-        assert told == {
+    for reported, digit in zip(value["digits"], reading.digits, strict=True):
+        assert reported == {
             "digit": int(digit.prediction.label),
             "probability": digit.prediction.probability,
             "probabilities": list(digit.prediction.probabilities.values()),
@@ -393,11 +395,11 @@ def test_digits_below_the_minimum_are_question_marks(run: Run, classifier: Class
     assert expected.count("?") == 1
     result = run("predict", "--multi", "-q", "strip.png", "--min-probability", between)
     assert (result.exit_code, result.stdout) == (1, f"{expected}\n")
-    told = json.loads(
+    reported = json.loads(
         run("predict", "--multi", "--json", "strip.png", "--min-probability", between).stdout
     )
-    assert told["text"] == expected
-    assert [d["digit"] for d in told["digits"]] == [int(c) if c != "?" else c for c in expected]
+    assert reported["text"] == expected
+    assert [d["digit"] for d in reported["digits"]] == [int(c) if c != "?" else c for c in expected]
     assert (
         run("predict", "--multi", "-q", "strip.png", "--min-probability", min(shares)).exit_code
         == 0
@@ -405,7 +407,7 @@ def test_digits_below_the_minimum_are_question_marks(run: Run, classifier: Class
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_what_is_no_digit_is_warned_of(run: Run) -> None:
+def test_non_digits_are_warned_of(run: Run) -> None:
     page = strip_of("123")
     ImageDraw.Draw(page).rectangle((62, 40, 104, 100), 0)
     result = run("predict", "--multi", saved(page))
@@ -422,7 +424,7 @@ def reading_of(doubtful: Sequence[int], count: int, classes: str = "0123456789")
 
 
 @pytest.mark.parametrize(
-    ("doubtful", "told"),
+    ("doubtful", "reported"),
     [
         ([10], "number 10 does not look like a digit"),
         ([3, 4], "numbers 3 and 4 do not look like digits"),
@@ -431,12 +433,12 @@ def reading_of(doubtful: Sequence[int], count: int, classes: str = "0123456789")
         ([], None),
     ],
 )
-def test_the_doubtful_are_named_in_few_words(doubtful: Sequence[int], told: str | None) -> None:
+def test_doubtful_digits_are_listed_briefly(doubtful: Sequence[int], reported: str | None) -> None:
     warning = reading_of(doubtful, 10).warning
-    assert warning == (told and f"of its 10 shapes, {told}")
+    assert warning == (reported and f"of its 10 shapes, {reported}")
 
 
-def test_a_warning_is_short_and_of_what_it_is_about() -> None:
+def test_a_warning_is_short_and_names_the_kind_of_doubt() -> None:
     assert reading_of([1], 1).warning == "it is odd"
     every_other = "1, 3, 5, 7, 9, 11, 13, 15, 17, 19 and 40 more"
     assert reading_of(range(1, 100, 2), 100).warning == (
@@ -482,14 +484,14 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_more_shapes_than_are_looked_at_are_told_of(run: Run) -> None:
+def test_too_many_shapes_are_an_error(run: Run) -> None:
     within = np.asarray(page_of_squares(31), np.float32) / np.float32(255)
-    assert len(find_parts(within)) == 31 * 32  # dust is none of them
+    assert len(oversegment(within)) == 31 * 32  # without the dust
     result = run("predict", "--multi", "--json", saved(page_of_squares(32)))
     assert result.exit_code == 2
-    told = "it has more than 1,000 separate shapes"
-    assert json.loads(result.stdout) == {"path": "strip.png", "text": None, "error": told}
-    assert f"error: strip.png: {told}; cut it into several pictures" in result.stderr
+    reported = "it has more than 1,000 separate shapes"
+    assert json.loads(result.stdout) == {"path": "strip.png", "text": None, "error": reported}
+    assert f"error: strip.png: {reported}; split it into several images" in result.stderr
 
 
 @pytest.mark.usefixtures("checkpoint")
@@ -506,17 +508,19 @@ def test_the_report_shows_the_least_sure_digits(run: Run) -> None:
     assert heads == [f"{answers[0]['text']} · {name}", f"{answers[1]['text']} · -", "missing.png"]
     for card, answer in zip(cards, answers[:2], strict=False):
         assert f"{100 * answer['probability']:.2f} % that all are right" in card.text
-        told = [(row.one("th").text, row.all("td")[1].text) for row in card.one("tbody").all("tr")]
+        reported = [
+            (row.one("th").text, row.all("td")[1].text) for row in card.one("tbody").all("tr")
+        ]
         expected = [(str(d["digit"]), f"{100 * d['probability']:.2f}") for d in answer["digits"]]
         least = sorted(d["probability"] for d in answer["digits"])[:10]
         sure = [d["probability"] <= least[-1] for d in answer["digits"]]
-        assert told == [row for row, shown in zip(expected, sure, strict=True) if shown]
+        assert reported == [row for row, shown in zip(expected, sure, strict=True) if shown]
     assert cards[0].all("img")[1].picture().shape == (84, 84)  # eight in three rows of three
     assert "the least sure" in cards[1].text
     assert "one by one" in cards[0].text
 
 
-def test_what_is_below_one_is_so_wherever_it_is_shown(
+def test_probabilities_below_one_are_shown_below_one_everywhere(
     run: Run, trained: Checkpoint, checkpoint: Path
 ) -> None:
     sharper = replace(trained.metadata, temperature=0.4)
@@ -547,16 +551,16 @@ def test_top_is_for_one_digit(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_the_places_are_drawn(run: Run) -> None:
+def test_the_boxes_are_drawn(run: Run) -> None:
     plain = run("predict", "--multi", saved(strip_of("64")))
     shown = run("predict", "--multi", "strip.png", "--show-steps", "places.png")
     assert (shown.exit_code, shown.stdout, shown.stderr) == (0, plain.stdout, plain.stderr)
-    told = json.loads(run("predict", "--multi", "--json", "strip.png").stdout)
+    reported = json.loads(run("predict", "--multi", "--json", "strip.png").stdout)
     with Image.open("places.png") as drawing:
         red = np.asarray(drawing.convert("RGB")).astype(int)
     marked = (red[:, :, 0] > 200) & (red[:, :, 1] < 100)
     factor = 600 / 144
-    for digit in told["digits"]:
+    for digit in reported["digits"]:
         left, top, right, bottom = (12 + round(side * factor) for side in digit["box"])
         assert marked[top + 20 : bottom, left - 1].all()
         assert marked[bottom, left:right].all()
@@ -584,7 +588,7 @@ def test_a_file_that_changes_after_the_answer(run: Run, monkeypatch: pytest.Monk
     assert run("predict", "--multi", saved(strip_of("64")), "--show-steps", "a.png").exit_code == 0
     with Image.open("a.png") as drawing:
         red = np.asarray(drawing.convert("RGB")).astype(int)
-    assert ((red[:, :, 0] > 200) & (red[:, :, 1] < 100)).any()  # what was told is drawn
+    assert ((red[:, :, 0] > 200) & (red[:, :, 1] < 100)).any()  # the reported digits are drawn
 
     then(Path("strip.png").unlink)
     gone = run("predict", "--multi", saved(strip_of("64")), "--show-steps", "b.png")
@@ -609,7 +613,7 @@ def test_a_terminal_shows_rows_as_they_stand(start: Start, checkpoint: Path) -> 
     assert start("predict", "--multi", "-q", "strip.png").stdout == "58103\n"
 
 
-def test_a_terminal_shows_what_the_network_sees(start: Start, checkpoint: Path) -> None:
+def test_a_terminal_shows_the_inputs_of_the_network(start: Start, checkpoint: Path) -> None:
     assert checkpoint.exists()
     environment = {**os.environ, "FORCE_COLOR": "1"}
     result = start("predict", "--multi", saved(strip_of("407")), env=environment)
