@@ -1,14 +1,14 @@
 """What fine-tuning brings and what it costs.
 
 ``python tests/benchmarks/finetune.py`` (five minutes; MNIST from ``digitcli download``): people's
-own pictures, ``../shared/wild`` or ``--wild FOLDER``, are parted in two halves by who made them.
-From digitcli's own weights, and from the lesson's, which are trained first, each half is learned as
+own pictures, ``../shared/wild`` or ``--wild FOLDER``, are split in two halves by their writers.
+From the bundled weights, and from the lesson's, which are trained first, each half is learned as
 ``digitcli train --from`` does it, and the other half is read, as is MNIST's test set. A line of
 JSON each: pictures of the other half that are right, their mean loss, the test accuracy, and the
 share of 3,000 pictures of no digit whose probability is under 0.6, which ``predict`` warns of.
 
 ``... choose`` (five minutes) is how the recipes were chosen, on other pictures: 100 training
-pictures of optdigits are learned, which digitcli's own weights read badly, and scored are 800
+pictures of optdigits are learned, which the bundled weights read badly, and scored are 800
 others of them and 10,000 of MNIST's training pictures; three seeds. The rows "transfer" start with
 a new output layer, and what they keep of MNIST says nothing.
 """
@@ -173,7 +173,7 @@ def choose() -> None:
     known = mnist("train")
     kept = known.part(np.random.default_rng(1).permutation(len(known))[:10_000])
     start = load_initial_weights(find_bundled(), "pretrained")
-    show(what="own weights", optdigits=score(start.checkpoint, others).accuracy,
+    show(what="bundled weights", optdigits=score(start.checkpoint, others).accuracy,
          mnist=score(start.checkpoint, kept).accuracy)  # fmt: skip
     for what, recipe in candidates():
         classes = tuple("abcdefghij") if what.startswith("transfer") else DIGITS

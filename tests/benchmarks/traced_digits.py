@@ -1,4 +1,4 @@
-"""MNIST's digits drawn anew: at any size, with any pen, with the sharp edges that a pen leaves.
+"""MNIST's digits drawn again: at any size, with any pen, with the sharp edges that a pen leaves.
 
 A digit's 28x28 pixels are enlarged smoothly, and the distance of every point to the digit's outline
 and to its midline is kept. Where such a distance is under a pen's half width, there is ink.

@@ -299,7 +299,7 @@ def test_notes_and_faults_break_at_spaces(look: Look) -> None:
 
 
 def test_a_command_is_not_broken_in_two(look: Look) -> None:
-    for columns in range(60, 120, 7):  # one of these would be amid each of its spaces
+    for columns in range(60, 120, 7):  # one of these would break each of its spaces
         lines = look("inspect-softmax", columns=columns).lines
         assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
 

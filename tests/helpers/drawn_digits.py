@@ -58,7 +58,7 @@ def references() -> tuple[npt.NDArray[np.uint8], ...]:
 
 
 def likeness(picture: npt.NDArray[np.uint8]) -> tuple[int, float]:
-    """Says which of the ten digits a picture is nearest to.
+    """Returns the digit that an image is nearest to.
 
     Returns:
         The digit, and the mean absolute difference to it in grey levels. Rounded to whole pixels,

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
-"""What a client must trust, by REQUESTS_CA_BUNDLE, to talk to the server over TLS."""
+"""Certificate that a client must trust, by REQUESTS_CA_BUNDLE, to reach the server over TLS."""
 
 
 class FaultyServer(ThreadingHTTPServer):

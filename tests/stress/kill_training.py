@@ -43,7 +43,7 @@ TURNS = ("lesson", "quick", "validation") * 2 + ("best",)
 """The last takes longest to start, because it makes its outliers first."""
 
 TIMES = ("seconds", "images_per_second")
-"""What two runs never share."""
+"""Values that differ from run to run."""
 
 
 class Runs:
@@ -100,7 +100,7 @@ class Runs:
         return content, self.rows(), first, seconds
 
     def damages(self, output: Path) -> list[str]:
-        """Says what is wrong with the files under their final names."""
+        """Returns the errors of the files under their final names."""
         problems = []
         for path, load in ((output, load_checkpoint), (state_path(output), load_state)):
             try:

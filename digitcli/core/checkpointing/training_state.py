@@ -52,7 +52,7 @@ class Settings:
     """Everything that decides the weights that a run ends with, apart from the images.
 
     Raises:
-        DigitcliError: The recipe needs trained weights to start from, and there are none.
+        DigitcliError: The recipe needs trained weights to start from.
     """
 
     dataset: str  # name of the data set

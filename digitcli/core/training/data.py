@@ -29,8 +29,7 @@ class TrainingData:
         scored_on: "test", or "validation" for images held out of the training set, on which the
             temperature is fitted as well.
         checksums: Checksums of the files that the images were read from.
-        outliers: Non-digit images for outlier exposure, as ``train_images``; None if there are
-            none.
+        outliers: Non-digit images for outlier exposure, as ``train_images``; or None.
     """
 
     name: str

@@ -128,7 +128,7 @@ def check_batches(data: TrainingData, recipe: Recipe, rank: Rank) -> None:
 
     Raises:
         DigitcliError: The batch size does not fit the data or the number of processes, or the
-            recipe needs outliers and there are none.
+            recipe needs outliers and the data lacks them.
     """
     count, size = len(data.train_images), recipe.batch_size
     fitting = fitting_batch_size(count, recipe, rank)

@@ -37,7 +37,7 @@ def components_without_frames(mask: Mask, ink: Ink, most: int) -> Components:
 
 
 def _clear_walls(mask: Mask, components: Components) -> bool:
-    """Clears the walls among some components from a mask; returns False if there are none."""
+    """Clears the walls among some components from a mask; returns True if there were any."""
     found = False
     for i, box in enumerate(components.boxes):
         if (walls := _find_walls(components, i)) is not None:

@@ -50,7 +50,7 @@ def linear(how: Deformation) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.fl
 
 
 def spread_over(values: npt.NDArray[np.float64], limit: float) -> bool:
-    """Says whether values fill -limit..limit, and no more."""
+    """Returns True if values fill -limit..limit, and no more."""
     return bool(
         np.abs(values).max() <= limit + 1e-4
         and values.min() < -0.9 * limit

@@ -15,7 +15,7 @@ from digitcli.core.training.callbacks.cpu_contention import CpuContention
 
 
 def told(monkeypatch: pytest.MonkeyPatch, *, share: float, threads: int, seconds: int) -> int:
-    """Returns how often it is told while threads stand in line for a share of the time."""
+    """Returns the number of reports while threads wait for a core for a share of the time."""
     now = 100.0
     count = 0
 

@@ -29,7 +29,7 @@ RECIPES = {
 
 
 class TapeGraphs(CudaGraphs):
-    """Stands in for CUDA's graphs: what was captured is done anew, on the tensors of then."""
+    """Stands in for CUDA graphs: repeats the captured work, on the tensors of the capture."""
 
     def __init__(self, fault: str | None = None) -> None:
         self.fault = fault
@@ -150,7 +150,7 @@ def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same(
 def test_a_step_asks_the_device_for_no_value(
     data: TrainingData, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On torch's meta device there are none: who asks for one, or mixes devices, is refused."""
+    """torch's meta device holds no values and refuses to give one, or to mix devices."""
 
     class SeenError(Exception):
         pass

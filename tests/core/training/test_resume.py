@@ -423,7 +423,7 @@ def test_a_place_that_cannot_be_written_any_more_loses_nothing(
         assert command == ["digitcli", "train", "--resume", "--output"]
         return rescued
 
-    rescued = go_on(1)  # amid an epoch
+    rescued = go_on(1)  # within an epoch
     assert load_state(state_path(Path(rescued))).place == "after batch 3 of epoch 1"
     run_for(data, recipe, CheckpointWriter(Path(rescued)), -1)
     assert Path(rescued).read_bytes() == Path("whole").read_bytes()

@@ -45,7 +45,7 @@ class EventWriter:
         return EventWriter(SummaryWriter(str(folder), purge_step=purge_step))
 
     def add(self, scalars: dict[str, float | None], step: int) -> None:
-        """Writes the scalars of a step by tag, without those that are None.
+        """Writes the scalars of a step by tag, except for None.
 
         Raises:
             OSError: They cannot be written.
