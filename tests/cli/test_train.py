@@ -249,6 +249,6 @@ def test_what_is_no_plain_file_is_not_replaced(run: Run) -> None:
 
 
 def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: SmallMnist) -> None:
-    for told in (False, True):
+    for reported in (False, True):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
         assert ("same will be replaced after the first epoch" in result.stderr) is reported

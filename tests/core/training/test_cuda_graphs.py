@@ -150,7 +150,7 @@ def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same(
 def test_a_step_asks_the_device_for_no_value(
     data: TrainingData, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torch's meta device holds no values and refuses to give one, or to mix devices."""
+    """Torch's meta device holds no values and refuses to give one, or to mix devices."""
 
     class SeenError(Exception):
         pass
