@@ -1,4 +1,4 @@
-"""How the house is built: who imports whom, and what a start costs."""
+"""Architecture: imports between packages, the cost of starting, completion."""
 
 import itertools
 import json
@@ -41,7 +41,7 @@ except SystemExit:
 
 
 def modules_of(*arguments: str | Path) -> set[str]:
-    """Runs a command in a process of its own and returns what it had imported at the end."""
+    """Runs a command in a new process and returns the modules imported at its end."""
     command = [sys.executable, "-c", PROBE, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     code, loaded = json.loads(done.stderr.splitlines()[-1])
@@ -58,7 +58,7 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_inference_imports_neither_torch_nor_what_it_does_not_draw_with(tmp_path: Path) -> None:
+def test_inference_imports_nothing_heavy(tmp_path: Path) -> None:
     picture = tmp_path / "5.png"
     draw_digit(5).save(picture)
     assert not modules_of("predict", picture) & (HEAVY | {"rich", "jinja2"})
@@ -69,7 +69,7 @@ def test_inference_imports_neither_torch_nor_what_it_does_not_draw_with(tmp_path
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_what_needs_no_torch_is_exported_without(tmp_path: Path) -> None:
+def test_export_without_torch(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     assert not modules_of("export", tmp_path / "x.npz") & (HEAVY | {"rich", "PIL", "onnx"})
     assert not modules_of("export", tmp_path / "x.onnx") & (HEAVY | {"rich", "PIL"})
@@ -77,7 +77,7 @@ def test_what_needs_no_torch_is_exported_without(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(CORES < 2, reason="there is one core")
 @pytest.mark.usefixtures("checkpoint")
-def test_inference_multiplies_on_one_thread_unless_told_otherwise(
+def test_inference_uses_one_thread_unless_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_digit(5).save(tmp_path / "5.png")
@@ -90,7 +90,7 @@ def test_inference_multiplies_on_one_thread_unless_told_otherwise(
     for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     if not (found := threads()):
-        pytest.skip("this NumPy multiplies with a library that tells nothing of its threads")
+        pytest.skip("the BLAS of this NumPy does not report its threads")
     assert set(found) == {"1"}
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     assert set(threads()) == {"2"}
@@ -100,7 +100,7 @@ def test_imports_run_one_way() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
 
 
-def test_every_dependency_says_why() -> None:
+def test_every_dependency_has_a_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     project = tomllib.loads(text)["project"]
     for requirement in itertools.chain(
@@ -111,7 +111,7 @@ def test_every_dependency_says_why() -> None:
         assert "# " in line
 
 
-def test_the_program_and_the_module_are_the_same() -> None:
+def test_the_program_and_the_module_are_equal() -> None:
     outputs = [
         subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
         for command in (["digitcli"], [sys.executable, "-m", "digitcli"])

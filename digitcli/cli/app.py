@@ -55,7 +55,8 @@ class CommandGroup(TyperGroup):
         if not is_terminal(sys.stdout):
             self._use_plain_help()
         try:
-            code = super().main(*args, **options | {"standalone_mode": False})  # returns
+            # without this, Typer prints errors and exits by its own rules
+            code = super().main(*args, **options | {"standalone_mode": False})
         except StoppedError as stopped:  # not an error; the message is how to resume
             print_note(visible(str(stopped)))
             sys.exit(stopped.exit_code)

@@ -25,7 +25,7 @@ _DRAWING = "▀█▏│─"
 
 _COMMAND = re.compile("'digitcli [^']*'")
 _JOINT = "\x1f"
-"""Replaces spaces at which a line must not be broken; ``visible`` text never contains it."""
+"""Placeholder for spaces at which no line is broken; ``visible`` text never contains it."""
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -1,4 +1,4 @@
-"""What holds for every command: checkpoints, help, faults, and processes of their own."""
+"""Every command: checkpoints, help, errors, exit codes, standard streams."""
 
 import os
 import shlex
@@ -66,8 +66,8 @@ def test_a_closed_pipe_ends_quietly(start: Start, trained: Checkpoint) -> None:
     assert done.stderr == weights_note(trained)
 
 
-def test_a_wrong_number_is_told_in_plain_words(run: Run) -> None:
-    long = "1" * 5000  # more than int takes
+def test_errors_of_numbers_are_plain(run: Run) -> None:
+    long = "1" * 5000  # more digits than int parses
     for arguments, problem in (
         (["train", "--lr", "x"], "'--lr': 'x' is not a number"),
         (["train", "--epochs", "1.5"], "'--epochs': '1.5' is not a whole number"),
@@ -128,7 +128,7 @@ def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
     assert all("digitcli" in line for line in commands)
 
 
-def test_help_is_drawn_on_a_terminal_and_plain_lines_elsewhere(
+def test_help_has_boxes_on_a_terminal_and_plain_lines_elsewhere(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = run("predict", "--help").stdout
@@ -139,7 +139,7 @@ def test_help_is_drawn_on_a_terminal_and_plain_lines_elsewhere(
     assert "╭─" in run("predict", "--help").stdout
 
 
-def test_every_command_is_told_of_in_a_line(run: Run) -> None:
+def test_every_command_has_one_line_in_the_help(run: Run) -> None:
     _, commands = run("--help").stdout.split("Commands:\n")
     lines = commands.partition("\n\n")[0].splitlines()
     assert len(lines) == 6

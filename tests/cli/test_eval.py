@@ -1,4 +1,4 @@
-"""``digitcli eval``: its whole output in both forms, and its gate."""
+"""``digitcli eval``: plain output, JSON, and --min-accuracy."""
 
 import json
 from dataclasses import replace
@@ -85,10 +85,10 @@ def test_json(run: Run, small_mnist: SmallMnist) -> None:
     assert [row["min_probability"] for row in value["coverage"]] == [0.5, 0.9, 0.99]
 
 
-def test_what_is_measured_is_what_predict_says(
+def test_coverage_and_loss_agree_with_predict(
     run: Run, small_mnist: SmallMnist, trained: Checkpoint
 ) -> None:
-    """Coverage at a temperature is the share of pictures that --min-probability answers."""
+    """Coverage at a temperature is the share of images answered with --min-probability."""
     metadata = replace(trained.metadata, temperature=1.5)
     save_checkpoint(Path("warm"), replace(trained, metadata=metadata))
     flags = ("--checkpoint", "warm", "--json")
@@ -108,10 +108,10 @@ def test_what_is_measured_is_what_predict_says(
     assert value["loss"] == pytest.approx(-np.log(p).mean(), rel=1e-4)
 
 
-def test_the_accuracy_gate(run: Run, small_mnist: SmallMnist, trained: Checkpoint) -> None:
+def test_min_accuracy(run: Run, small_mnist: SmallMnist, trained: Checkpoint) -> None:
     mirror = ("--mirror", small_mnist.folder)
     assert run("eval", *mirror, "--min-accuracy", "0.9").exit_code == 0
-    # trained on a font, the network is no good at handwriting
+    # trained on a font, the network reads handwriting badly
     handwriting = ("--dataset", "optdigits", "--json")
     accuracy = json.loads(run("eval", *handwriting).stdout)["accuracy"]
     result = run("eval", *handwriting, "--min-accuracy", "0.99")

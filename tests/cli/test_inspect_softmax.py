@@ -1,4 +1,4 @@
-"""``digitcli inspect-softmax``: the lesson's example in whole, pictures, and wrong use."""
+"""``digitcli inspect-softmax``: the lesson's example, pictures, and wrong use."""
 
 import json
 import re
@@ -35,13 +35,13 @@ loss if softmax came twice	0.802121
 LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
 
 
-def test_the_lessons_example_in_whole(run: Run) -> None:
+def test_the_lessons_example(run: Run) -> None:
     result = run(*LESSON, "--target", "cat")
     assert result.exit_code == 0
     assert result.stdout == SOFTMAX
 
 
-def test_without_a_target_what_needs_one_is_left_out(run: Run) -> None:
+def test_without_a_target_there_is_no_loss(run: Run) -> None:
     text = run(*LESSON).stdout
     assert text.splitlines()[0] == "class\tscore: z\texponential: exp(z - max)\tprobability: p"
     assert "loss" not in text
@@ -78,7 +78,7 @@ def test_json(run: Run) -> None:
     assert sum(value["gradient"]) == pytest.approx(0)
 
 
-def test_explanations_tell_the_numbers_at_hand(run: Run) -> None:
+def test_explanations_contain_the_numbers_at_hand(run: Run) -> None:
     text = run(*LESSON, "--target", "cat", "--explain").stdout
     assert text.startswith(SOFTMAX)
     sentences = text.removeprefix(SOFTMAX).splitlines()
@@ -193,7 +193,7 @@ def test_wrong_use(run: Run, flags: list[str], problem: str) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_temperature_is_a_step_of_its_own(run: Run) -> None:
+def test_a_temperature_has_its_own_step(run: Run) -> None:
     flags = ("--logits", "12,-3,1", "--target", "0", "--temperature", "0.8", "--explain")
     text = run("inspect-softmax", *flags).stdout
     header, first, second, *_ = text.splitlines()

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal, the whole screen of it."""
+"""The screen that a person sees on a terminal."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def test_the_lessons_softmax(look: Look) -> None:
     assert len(screen.colours) > 2
 
 
-def test_markup_in_names_is_shown_and_not_obeyed(look: Look) -> None:
+def test_markup_in_names_is_not_interpreted(look: Look) -> None:
     name = "[bold red]x[/]"
     screen = look("inspect-softmax", "--logits", "2,1", "--classes", f"{name},\x1b[31m")
     assert any(line.startswith(f" {name}") for line in screen.lines)
@@ -171,7 +171,7 @@ def test_training_shows_a_growing_table_and_a_bar(look: Look, small_mnist: Small
     assert screen.lines[:-1] == expected
     assert screen.lines[-1].startswith("saved checkpoints/latest.safetensors  (")
     for shown in ("epoch 2/2", "batch", "24/24", "loss ", "images/s", "0:00:0"):
-        assert shown in screen.raw  # by the bar, before it was taken away
+        assert shown in screen.raw  # in the bar, before it was cleared
 
 
 def test_training_on_a_validation_split_says_so(look: Look, small_mnist: SmallMnist) -> None:
@@ -204,7 +204,7 @@ def test_download_shows_size_and_speed(look: Look, small_mnist: SmallMnist) -> N
     assert screen.lines[-1] == f"mnist is in {Path.cwd()}/data/MNIST/raw"
 
 
-def test_a_fault_is_one_line(look: Look) -> None:
+def test_an_error_is_one_line(look: Look) -> None:
     screen = look("predict", "[x].png", "--checkpoint", "[y]", columns=200)
     assert screen.code == 2
     assert screen.lines == [
@@ -237,9 +237,9 @@ def test_a_narrow_terminal_loses_nothing(look: Look, small_mnist: SmallMnist) ->
     for arguments in ([*LESSON, "--target", "cat", "--explain"], ["predict", "7.png"], ["eval"]):
         wide = _words(look(*arguments, columns=200))
         middle, narrow = (_words(look(*arguments, columns=columns)) for columns in (60, 36))
-        assert wide <= middle  # what stands there twice is counted twice
+        assert wide <= middle  # repeated headings are counted twice
         assert set(middle) <= set(wide)  # lines end between words
-        # here words are broken too, so their letters are counted
+        # words are broken here, so letters are counted
         assert Counter("".join(wide.elements())) <= Counter("".join(narrow.elements()))
 
 
@@ -255,7 +255,7 @@ def test_on_60_columns_tables_keep_their_rows(look: Look, small_mnist: SmallMnis
 
 
 def _words(screen: Screen) -> Counter[str]:
-    """Counts the words on a screen, without what is drawn."""
+    """Counts the words on a screen, without lines and bars."""
     return Counter(re.sub(r"[─│▀▄▁-▏█]+", "", " ".join(screen.lines)).split())
 
 
@@ -276,7 +276,7 @@ def test_long_names_of_classes_are_broken_above_the_matrix(look: Look, trained: 
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_on_60_columns_digits_stand_whole(look: Look) -> None:
+def test_on_60_columns_digits_are_not_cut(look: Look) -> None:
     row = Image.new("L", (6 * 64, 64), 255)
     for place in range(6):
         row.paste(draw_digit(7), (64 * place, 0))
@@ -289,7 +289,7 @@ def test_on_60_columns_digits_stand_whole(look: Look) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_notes_and_faults_break_at_spaces(look: Look) -> None:
+def test_notes_and_errors_break_at_spaces(look: Look) -> None:
     Path("no picture at all, by this long name.png").write_text("none")
     screen = look("predict", "no picture at all, by this long name.png", columns=30)
     wide = look("predict", "no picture at all, by this long name.png", columns=300)
@@ -299,7 +299,7 @@ def test_notes_and_faults_break_at_spaces(look: Look) -> None:
 
 
 def test_a_command_is_not_broken_in_two(look: Look) -> None:
-    for columns in range(60, 120, 7):  # one of these would break each of its spaces
+    for columns in range(60, 120, 7):  # one of these widths ends at each of its spaces
         lines = look("inspect-softmax", columns=columns).lines
         assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
 

@@ -96,10 +96,8 @@ def test_it_loads_and_shows_every_picture(browser: "Browser", report: Path, them
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_nothing_stands_in_the_way_of_whoever_cannot_see_it(
-    browser: "Browser", report: Path, theme: str
-) -> None:
-    """By the rules of axe-core, contrast among them."""
+def test_it_is_accessible(browser: "Browser", report: Path, theme: str) -> None:
+    """By the rules of axe-core, which include contrast."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     opened = open_page(browser, report, theme)
     results = axe.run(opened.page)

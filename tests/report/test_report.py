@@ -1,4 +1,4 @@
-"""Reports: pages with every number and picture, which nothing outside can change or break."""
+"""Reports: pages with every number and image, and text from outside that cannot break them."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def handwriting() -> Split:
 
 @pytest.fixture
 def value(run: Run) -> dict[str, Any]:
-    """What eval measures of a network that was trained on a font, on handwriting."""
+    """Scores on handwriting of a network that was trained on a font."""
     result = run(*OPTDIGITS)
     assert result.exit_code == 0, result.stderr
     assert result.stderr.splitlines()[-1] == "digitcli: wrote the report report.html"
@@ -106,7 +106,7 @@ def cards_of(page: Element) -> list[Element]:
     return page.one("ol", "gallery").all("li", "card")
 
 
-def test_mistakes_are_shown_as_they_are_the_worst_first(
+def test_mistakes_are_shown_the_worst_first(
     run: Run,
     value: dict[str, Any],
     handwriting: Split,
@@ -146,9 +146,7 @@ def test_mistakes_are_shown_as_they_are_the_worst_first(
     assert f"The 3 worst of {len(mistakes)}" in page.one("main").text
 
 
-def test_names_from_outside_are_text_and_nothing_else(
-    handwriting: Split, trained: Checkpoint
-) -> None:
+def test_names_from_outside_are_only_text(handwriting: Split, trained: Checkpoint) -> None:
     classes = (HOSTILE, "</style><b>", "{{ version }}", *"3456789")
     metadata = replace(
         trained.metadata, classes=classes, command=HOSTILE, versions={"<i>": "</dd>"}
@@ -303,7 +301,7 @@ def test_quiet_does_not_mention_the_report(run: Run) -> None:
         ("7.png/report.html", "cannot write 7.png/report.html: "),
     ],
 )
-def test_a_place_that_cannot_be_written_is_told_before_the_work(
+def test_a_path_that_cannot_be_written_fails_before_the_work(
     run: Run, command: list[str], name: str, problem: str
 ) -> None:
     content = save_digit(Path("7.png"), 7).read_bytes()
@@ -383,7 +381,7 @@ def test_no_thumbnail_of_an_unreadable_file() -> None:
     [(0, 10, (0, 0.2775)), (5, 10, (0.2366, 0.7634)), (10, 10, (0.7225, 1)), (0, 1, (0, 0.7935))],
 )
 def test_wilsons_interval(right: int, count: int, expected: tuple[float, float]) -> None:
-    """Where none is right, its upper end is z² / (count + z²)."""
+    """If no answer is right, the upper bound is z² / (count + z²)."""
     assert wilson_interval(right, count) == pytest.approx(expected, abs=1e-4)
 
 

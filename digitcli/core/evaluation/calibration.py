@@ -42,7 +42,7 @@ class Bin:
 class Calibration:
     """How well the probabilities of answers match how often the answers are right."""
 
-    ece: float  # expected calibration error: mean over answers of |probability - accuracy| of bins
+    ece: float  # expected calibration error: mean of |probability - accuracy| of an answer's bin
     bins: tuple[Bin, ...]  # the reliability table, from 0 to 1
 
 

@@ -1,4 +1,4 @@
-"""Calibration: the error counted by hand, and temperatures found again."""
+"""Calibration: errors computed by hand, and temperatures recovered by the fit."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from digitcli.core.recipes import TEMPERATURES
 from digitcli.core.softmax import log_softmax, softmax
 
 
-def drawn(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Draws a label for each row as often as softmax at a temperature says."""
+def sampled(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Samples a label for each row from the softmax at a temperature."""
     rng = np.random.default_rng(0)
     p = softmax(logits, temperature).cumsum(axis=1)
     return np.asarray((rng.random((len(p), 1)) > p[:, :-1]).sum(axis=1))
@@ -25,11 +25,11 @@ def some_logits(count: int) -> np.ndarray:
     return np.random.default_rng(1).normal(0, 3, (count, 10))
 
 
-def test_the_error_is_that_counted_by_hand() -> None:
+def test_the_error_equals_one_computed_by_hand() -> None:
     probabilities = np.array([0.95, 0.97, 0.70, 0.72, 0.30])
-    right = np.array([True, False, True, True, False])
-    result = calibration(probabilities, right)
-    # bins: (14/15, 1] with 1 of 2 right at 0.96, (10/15, 11/15] with 2 of 2 at 0.71, and 0.30 wrong
+    correct = np.array([True, False, True, True, False])
+    result = calibration(probabilities, correct)
+    # bins: (14/15, 1] 1 of 2 correct at 0.96; (10/15, 11/15] 2 of 2 at 0.71; 0.30 wrong
     assert result.ece == pytest.approx((2 * 0.46 + 2 * 0.29 + 0.30) / 5)
     assert [b.count for b in result.bins] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
     last = result.bins[-1]
@@ -44,9 +44,9 @@ def test_an_edge_belongs_to_the_bin_below_it() -> None:
     assert [i for i, count in enumerate(counts) if count] == [0, 2, 4, 8, 14]
 
 
-def test_what_is_calibrated_has_no_error_and_what_is_too_sure_has() -> None:
+def test_calibrated_probabilities_have_no_error_and_sharpened_ones_have() -> None:
     logits = some_logits(100_000)
-    labels = drawn(logits)
+    labels = sampled(logits)
     errors = []
     for temperature in (1.0, 0.5):
         p = softmax(logits, temperature)
@@ -55,7 +55,7 @@ def test_what_is_calibrated_has_no_error_and_what_is_too_sure_has() -> None:
     assert errors[1] > 0.05
 
 
-def test_coverage_is_that_counted_by_hand() -> None:
+def test_coverage_equals_one_computed_by_hand() -> None:
     rows = coverage(np.array([0.99, 0.9, 0.6, 0.4]), np.array([True, False, True, False]))
     assert [(row.min_probability, row.count, row.coverage, row.accuracy) for row in rows] == [
         (0.5, 3, 0.75, pytest.approx(2 / 3)),
@@ -66,16 +66,16 @@ def test_coverage_is_that_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 2.5, 9.0])
-def test_the_temperature_that_scaled_the_scores_is_found(temperature: float) -> None:
+def test_the_fit_recovers_the_temperature_that_scaled_the_scores(temperature: float) -> None:
     logits = some_logits(50_000)
-    labels = drawn(logits)
+    labels = sampled(logits)
     found = fit_temperature((logits * temperature).astype(np.float32), labels)
     assert found == pytest.approx(temperature, rel=0.03)
 
 
-def test_no_temperature_has_a_lower_loss_than_the_one_found() -> None:
+def test_the_fitted_temperature_has_the_lowest_loss() -> None:
     logits = some_logits(200) * 4
-    labels = drawn(logits, 6)
+    labels = sampled(logits, 6)
     found = fit_temperature(logits, labels)
 
     def loss(temperature: float) -> float:
@@ -86,7 +86,7 @@ def test_no_temperature_has_a_lower_loss_than_the_one_found() -> None:
         assert loss(found * factor) > loss(found)
 
 
-def test_the_ends_of_the_range() -> None:
+def test_the_bounds_of_the_range() -> None:
     logits = some_logits(1000)
     coldest, hottest = TEMPERATURES
     assert fit_temperature(logits, logits.argmax(axis=1)) == coldest
@@ -95,10 +95,10 @@ def test_the_ends_of_the_range() -> None:
     assert fit_temperature(np.ones((5, 10)), np.arange(5)) == 1
 
 
-def test_what_says_too_little_is_not_fitted() -> None:
+def test_too_few_or_too_easy_images_are_not_fitted() -> None:
     logits = some_logits(MIN_FIT_IMAGES)
-    labels = drawn(logits, 2)
+    labels = sampled(logits, 2)
     assert choose_temperature(logits, labels) == fit_temperature(logits, labels) != 1
     assert choose_temperature(logits[1:], labels[1:]) == 1
-    assert choose_temperature(logits, logits.argmax(axis=1)) == 1  # all are right
+    assert choose_temperature(logits, logits.argmax(axis=1)) == 1  # all correct
     assert choose_temperature(logits, logits.argmin(axis=1)) == 1

@@ -1,4 +1,4 @@
-"""Saying so when a picture does not look like one digit, or shows nothing."""
+"""Warnings about images that do not look like one digit, and errors of blank ones."""
 
 import json
 from pathlib import Path
@@ -22,13 +22,13 @@ def side_by_side(path: str, *digits: int) -> None:
     page.save(path)
 
 
-def test_a_sure_answer_to_one_digit_is_not_doubted() -> None:
+def test_a_probable_answer_to_one_digit_has_no_warning() -> None:
     for digit in DIGITS:
         assert ood_warning(digit, 0, 0.9) is None
         assert ood_warning(digit, 0, 0.6) is None
 
 
-def test_what_is_doubted() -> None:
+def test_the_warnings() -> None:
     block = np.zeros((28, 28), np.uint8)
     block[4:24, 4:24] = 255
     assert "2 separate shapes" in (ood_warning(DIGITS[3], 1, 0.99) or "")
@@ -40,7 +40,7 @@ def test_what_is_doubted() -> None:
     assert ood_warning(block, 0, 0.99) is None
 
 
-def test_other_classes_than_digits_are_doubted_by_their_probability_alone() -> None:
+def test_for_other_classes_only_the_probability_counts() -> None:
     full = np.full((28, 28), 255, np.uint8)
     assert ood_warning(full, 0, 0.99, ("Bag", "Coat")) is None
     assert ood_warning(full, 0, 0.59, ("Bag", "Coat")) == "the answer is unsure"
@@ -48,9 +48,9 @@ def test_other_classes_than_digits_are_doubted_by_their_probability_alone() -> N
     assert "too full of ink" in (ood_warning(full, 0, 0.99, ("3", "5")) or "")
 
 
-def test_a_filled_shape_is_doubted_unless_the_answer_is_sure() -> None:
+def test_a_filled_shape_has_a_warning_unless_the_answer_is_sure() -> None:
     y, x = np.mgrid[:28, :28] - 13.5
-    ellipse = (255 * ((x / 5) ** 2 + (y / 10) ** 2 < 1)).astype(np.uint8)  # which looks like a 1
+    ellipse = (255 * ((x / 5) ** 2 + (y / 10) ** 2 < 1)).astype(np.uint8)  # looks like a 1
     assert ood_warning(ellipse, 0, 0.9) == "it is a filled shape rather than strokes"
     assert ood_warning(ellipse, 0, 0.995) is None
     stroke = (255 * ((np.abs(x) < 3) & (np.abs(y) < 10))).astype(np.uint8)
@@ -70,8 +70,8 @@ def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
     assert two["warning"] == "there are 2 separate shapes, and one of them is read"
     assert two["digit"] in (3, 5)
     notes = result.stderr.splitlines()
-    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --multi reads them all"]
-    assert result.exit_code == 0  # it was read, if with doubt
+    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --split reads them all"]
+    assert result.exit_code == 0  # a warning is not an error
     assert run("predict", "two\n.png", "--quiet").stderr.splitlines() == notes[1:]
     assert "separate" not in run("predict", "two\n.png").stdout
 
@@ -96,8 +96,8 @@ def test_a_blank_picture_has_no_digit(run: Run) -> None:
     assert run("inspect-softmax", "missing.png").exit_code == 2
 
 
-def test_a_fault_keeps_its_kind_when_the_picture_is_named() -> None:
-    blank = BlankPictureError().with_name("a.png")
+def test_an_error_keeps_its_class_when_the_picture_is_named() -> None:
+    blank = BlankPictureError().of("a.png")
     assert isinstance(blank, BlankPictureError)
     assert blank.exit_code == 1
     assert str(blank).startswith("a.png: the picture is blank")
@@ -106,7 +106,7 @@ def test_a_fault_keeps_its_kind_when_the_picture_is_named() -> None:
     assert other.exit_code == PictureError("").exit_code == 2
 
 
-def test_several_shapes_are_no_answer_where_one_is_asked_to_be_sure(run: Run) -> None:
+def test_several_shapes_never_reach_a_minimum_probability(run: Run) -> None:
     side_by_side("2.png", 1, 2)
     plain = run("predict", "2.png")
     assert plain.exit_code == 0
@@ -114,8 +114,8 @@ def test_several_shapes_are_no_answer_where_one_is_asked_to_be_sure(run: Run) ->
     assert (sure.exit_code, sure.stdout.split("\t")[1]) == (1, "?")
 
 
-def test_inspect_softmax_doubts_as_predict_does(run: Run) -> None:
+def test_inspect_softmax_prints_the_warning_of_predict(run: Run) -> None:
     side_by_side("2.png", 1, 2)
     told = run("inspect-softmax", "2.png").stderr
     assert "2.png: there are 2 separate shapes" in told
-    assert "--multi" not in told  # which it has not
+    assert "--split" not in told  # not an option of inspect-softmax
