@@ -337,7 +337,7 @@ def test_mutated_pictures_are_refused_or_answered(capfd: pytest.CaptureFixture[s
                 assert len(str(result)) < 400
                 refused += 1
             else:
-                assert result.picture.shape == (28, 28)
+                assert result.image.shape == (28, 28)
                 answered += 1
     assert refused > 100 < answered + 60
     assert capfd.readouterr() == ("", "")
