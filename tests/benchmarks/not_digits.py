@@ -1,6 +1,7 @@
-"""Pictures without a digit, or with several: what ``predict`` should warn of, or refuse.
+"""Images of non-digits or of several digits, for which ``predict`` should warn or fail.
 
-Each makes a file's content from a random generator, and from MNIST's digits, which most ignore.
+Each function returns the content of a file, made from a random generator and MNIST's digits, which
+most ignore. The names of the functions are part of the seeds.
 """
 
 import functools
@@ -16,18 +17,18 @@ from scenery import (
     Rng,
     between,
     clouds,
-    coloured_ink,
+    colored_ink,
     cream_paper,
     dark_ink,
     grain,
     inked,
     jpeg,
     photographed,
-    picture,
     png,
     sheet,
     soft_shadow,
     some_size,
+    to_image,
     white_paper,
 )
 from traced_digits import Field, Place, drawn, trace, written
@@ -51,13 +52,13 @@ def _blank(function: Scene) -> Scene:
 
 
 def _shown(rng: Rng, share: Field) -> bytes:
-    """Shows ink in one of three ways: painted, in colour on paper, photographed."""
+    """Shows ink in one of three ways: painted, in color on paper, photographed."""
     size = (share.shape[1], share.shape[0])
     kind = rng.integers(3)
     if kind == 0:
-        return png(picture(inked(sheet(size, (255, 255, 255)), share, (0, 0, 0))))
+        return png(to_image(inked(sheet(size, (255, 255, 255)), share, (0, 0, 0))))
     if kind == 1:
-        return png(picture(inked(sheet(size, cream_paper(rng)), share, coloured_ink(rng))))
+        return png(to_image(inked(sheet(size, cream_paper(rng)), share, colored_ink(rng))))
     page = inked(grain(rng, sheet(size, white_paper(rng)), 1.5), share, dark_ink(rng))
     return photographed(rng, page, soft_shadow(rng, size), noise=2, blur=0.5)
 
@@ -76,7 +77,7 @@ def noise_uniform(rng: Rng, _: Digits) -> bytes:
 def noise_blobs(rng: Rng, _: Digits) -> bytes:
     size = some_size(rng, 28, 800)
     blobs = clouds(rng, size, max(size) * between(rng, 0.05, 0.2))
-    return png(picture(np.repeat(128 + 60 * blobs[..., None], 3, 2)))
+    return png(to_image(np.repeat(128 + 60 * blobs[..., None], 3, 2)))
 
 
 @_non_digit
@@ -88,15 +89,15 @@ def noise_salt_and_pepper(rng: Rng, _: Digits) -> bytes:
 
 
 LIKE_DIGITS = "BIOSZbgiloqsz"
-"""Letters that in some hand or font are digits, and cannot be told from them."""
+"""Letters that look like digits in some handwriting or font."""
 
 
 @functools.cache
 def fonts() -> tuple[Path, ...]:
-    """Finds the system's TrueType fonts; Pillow's own is what networks are trained not to read."""
+    """Returns the system's TrueType fonts; training uses Pillow's font for non-digits."""
     found = sorted(Path("/usr/share/fonts").rglob("*.ttf"))
     if not found:
-        raise SystemExit("there are no fonts to draw letters in: install some in /usr/share/fonts")
+        raise SystemExit("no TrueType fonts found: install some in /usr/share/fonts")
     return tuple(path for path in found if "Math" not in path.stem)
 
 
@@ -128,7 +129,7 @@ def letters_unlike_digits(rng: Rng, _: Digits) -> bytes:
 
 
 class _Sketch:
-    """A square to draw on, in coordinates of 0..1, twice as large as it will be."""
+    """A square canvas with coordinates in 0..1, drawn at twice its size."""
 
     def __init__(self, rng: Rng) -> None:
         self.rng = rng
@@ -220,7 +221,7 @@ def _drawing(motif: Callable[[_Sketch], None], angle: float) -> Scene:
 
 for _motif in (_face, _house, _heart, _flower):
     NON_DIGITS[f"drawing{_motif.__name__.replace('_', '-')}"] = _drawing(_motif, 15)
-for _motif in (_star, _arrow, _spiral, _scribble):  # no way up
+for _motif in (_star, _arrow, _spiral, _scribble):  # at any angle
     NON_DIGITS[f"drawing{_motif.__name__.replace('_', '-')}"] = _drawing(_motif, 180)
 
 
@@ -231,19 +232,19 @@ def photo_textures(rng: Rng, _: Digits) -> bytes:
     for octave in range(1, 6):
         layer = [clouds(rng, size, max(size) / 2**octave) for _ in range(3)]
         pixels = pixels + np.dstack(layer) * np.float32(45 / 1.6**octave)
-    return jpeg(picture(pixels), rng)
+    return jpeg(to_image(pixels), rng)
 
 
 @_non_digit
 def photo_objects(rng: Rng, _: Digits) -> bytes:
     size = some_size(rng, 100, 800)
-    image = picture(sheet(size, cream_paper(rng)) * soft_shadow(rng, size)[..., None])
+    image = to_image(sheet(size, cream_paper(rng)) * soft_shadow(rng, size)[..., None])
     draw = ImageDraw.Draw(image)
     for _i in range(rng.integers(3, 9)):
         x, y = between(rng, 0, size[0]), between(rng, 0, size[1])
         w, h = (between(rng, 0.1, 0.4) * extent for extent in size)
-        colour = tuple(int(c) for c in rng.integers(0, 220, 3))
-        (draw.ellipse if rng.random() < 0.5 else draw.rectangle)((x, y, x + w, y + h), colour)
+        color = tuple(int(c) for c in rng.integers(0, 220, 3))
+        (draw.ellipse if rng.random() < 0.5 else draw.rectangle)((x, y, x + w, y + h), color)
     return jpeg(image.filter(ImageFilter.GaussianBlur(max(size) / 300)), rng)
 
 
@@ -256,7 +257,7 @@ def _sample_photos() -> tuple[Image.Image, ...]:
 
 @_non_digit
 def photo_crops(rng: Rng, _: Digits) -> bytes:
-    """Pieces of the two photos that come with scikit-learn, a temple and a flower."""
+    """Crops of scikit-learn's two sample photos, a temple and a flower."""
     photo = _sample_photos()[rng.integers(2)]
     width, height = (int(extent * between(rng, 0.25, 0.9)) for extent in photo.size)
     left, top = int(rng.integers(photo.width - width)), int(rng.integers(photo.height - height))
@@ -292,18 +293,18 @@ def strip_of_3_to_8(rng: Rng, digits: Digits) -> bytes:
     return _strip(rng, digits, 3, 8)
 
 
-# Nothing at all
+# Blank images
 
 
 @_blank
 def blank_white(rng: Rng, _: Digits) -> bytes:
-    return png(picture(sheet(some_size(rng), white_paper(rng))))
+    return png(to_image(sheet(some_size(rng), white_paper(rng))))
 
 
 @_blank
 def blank_grain(rng: Rng, _: Digits) -> bytes:
     page = sheet(some_size(rng), cream_paper(rng))
-    return jpeg(picture(grain(rng, page, between(rng, 1, 3))), rng)
+    return jpeg(to_image(grain(rng, page, between(rng, 1, 3))), rng)
 
 
 @_blank

@@ -1,20 +1,20 @@
-"""Measures how ``predict`` does on pictures such as people have.
+"""Measures how well ``predict`` reads images such as people have.
 
-``python tests/benchmarks/pictures.py --checkpoint FILE [--only NAME...]``: a table, and with
-``--json PATH`` the same as JSON. A name is a row's or a group's:
+``python tests/benchmarks/pictures.py --checkpoint FILE [--only NAME...]``: prints a
+table, also as JSON with ``--json PATH``. A name is that of a row or of a group:
 
 * conditions: digits as people write, scan and photograph them (``wild_pictures.py``), made from
-  MNIST's training pictures, which a checkpoint trained on MNIST knows; ``--seed`` draws others, and
-  ``--digits test`` takes test pictures, for reporting. The row ``as-in-mnist`` is the digits
-  themselves. These conditions have found faults in the preparation, which were mended: they tell
-  that a fault stays mended, and only other people's pictures what is still amiss.
-* mnist: MNIST's test pictures as files, against ``eval``
-* non-digits (``not_digits.py``): the share that is warned of, or refused
-* blanks: the share that is refused
-* wild: pictures that people made themselves, ``../shared/wild`` where it is there, by style, and
-  the worst of its writers, a repository each
+  MNIST's training images, which a checkpoint trained on MNIST has seen; ``--seed`` chooses others,
+  and ``--digits test`` takes test images, for reporting. The row ``as-in-mnist`` is the digits
+  themselves. The conditions are regression tests: the preparation was developed on them, and only
+  other people's images show remaining errors.
+* mnist: MNIST's test images as files, compared with ``eval``
+* non-digits (``not_digits.py``): the fractions with a warning or an error
+* blanks: the fraction with an error
+* wild: images that people made themselves, in ``../shared/wild`` if it exists, by style, and the
+  worst of their writers (one per repository)
 
-A picture that is refused counts as wrong.
+An image with an error counts as wrong.
 """
 
 import argparse
@@ -55,25 +55,25 @@ WILD = Path(__file__).parents[3] / "shared" / "wild"
 AS_IN_MNIST = "as-in-mnist"
 HELD_OUT = 2000
 EXAMPLES = 40
-CAPTION = "in percent; same: prepared to MNIST's very pixels; to eval: in points"
+CAPTION = "in percent; same: prepared to the pixels of MNIST; to eval: in points"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What ``predict`` makes of a picture; nothing but ``fault`` if it refuses it."""
+    """Prediction of an image; only ``error`` if it cannot be read."""
 
-    picture: Image28 | None = None
+    image: Image28 | None = None
     digit: int | None = None
     probability: float = 0.0
     warning: str | None = None
-    fault: str | None = None
+    error: str | None = None
 
 
 def answer(checkpoint: Checkpoint, content: bytes) -> Answer:
     try:
         prepared = prepare(read_gray(content))
     except PictureError as error:
-        return Answer(fault=str(error))
+        return Answer(error=str(error))
     shares = probabilities(checkpoint, prepared.image[None])[0]
     digit = int(shares.argmax())
     probability = float(shares[digit])
@@ -83,15 +83,15 @@ def answer(checkpoint: Checkpoint, content: bytes) -> Answer:
 
 @dataclass(frozen=True)
 class Case:
-    """One picture that was read.
+    """An image and its prediction.
 
     Attributes:
-        row: Name of its row.
-        name: What it is called among the wrong ones.
-        label: The digit that it shows; None for none.
-        answer: What was made of it, without the picture.
-        identical: Whether it was prepared to the very pixels of the digit that it was made from.
-        writer: Who made it, where that is known.
+        row: Name of the row.
+        name: Name in the list of wrong images.
+        label: The digit shown; None for a non-digit.
+        answer: The prediction, without the image.
+        identical: True if the prepared pixels are those of the original digit.
+        writer: Source of the image if known.
     """
 
     row: str
@@ -108,18 +108,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; shares in 0..1.
+    """A row of the table; fractions in 0..1.
 
     Attributes:
-        group: What it is part of.
-        name: What was measured.
-        count: Pictures.
-        accuracy: Share read rightly; None where there is no digit.
-        probability: Mean probability of the answers given; None where there is no digit.
-        warned: Share warned of; None for ``eval``, which never warns.
-        refused: Share refused; None for ``eval``.
-        identical: Share prepared to the pixels that they were made from; None unless it is MNIST.
-        difference: Accuracy less that of ``eval``; None unless it is MNIST.
+        group: Name of the group.
+        name: Name of the row.
+        count: Number of images.
+        accuracy: Fraction read correctly; None for non-digits.
+        probability: Mean probability of the predictions; None for non-digits.
+        warned: Fraction with a warning; None for ``eval``, which never warns.
+        refused: Fraction with an error; None for ``eval``.
+        identical: Fraction whose prepared pixels are the original ones; None except for MNIST.
+        difference: Accuracy minus that of ``eval``; None except for MNIST.
     """
 
     group: str
@@ -135,7 +135,7 @@ class Row:
 
 def row_of(group: str, name: str, cases: Sequence[Case]) -> Row:
     answers = [case.answer for case in cases]
-    given = [a.probability for a in answers if a.fault is None]
+    given = [a.probability for a in answers if a.error is None]
     has_digits = cases[0].label is not None
     return Row(
         group=group,
@@ -144,7 +144,7 @@ def row_of(group: str, name: str, cases: Sequence[Case]) -> Row:
         accuracy=mean(case.right for case in cases) if has_digits else None,
         probability=mean(given) if has_digits else None,
         warned=mean(a.warning is not None for a in answers),
-        refused=mean(a.fault is not None for a in answers),
+        refused=mean(a.error is not None for a in answers),
         identical=mean(case.identical for case in cases) if group == "mnist" else None,
     )
 
@@ -154,7 +154,7 @@ def mean(values: Iterable[float]) -> float:
 
 
 def drawn(name: str, seed: int) -> Split:
-    """Draws pictures of a split, in an order of the seed."""
+    """Returns images of a split, chosen by the seed."""
     split = mnist(name)
     return split.part(np.random.default_rng(seed).permutation(len(split))[:HELD_OUT])
 
@@ -168,14 +168,14 @@ def mnist(name: str) -> Split:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that a process needs to make pictures and read them."""
+    """Makes and reads images in a process."""
 
     checkpoint: Checkpoint
     split: Split
     seed: int
 
     def content(self, name: str, index: int) -> bytes:
-        """Makes a picture; the same one whatever else is measured."""
+        """Returns an image file, the same one whatever else is measured."""
         rng = generator(name, self.seed, index)
         if scene := (NON_DIGITS | BLANKS).get(name):
             return scene(rng, self.split.images)
@@ -186,20 +186,20 @@ class Bench:
         return None if name in NON_DIGITS or name in BLANKS else int(self.split.labels[index])
 
     def cases(self, names: Sequence[str], indices: Sequence[int]) -> list[Case]:
-        """Makes and reads the same digits in each condition: each is traced once."""
+        """Reads the same digits in each condition; each digit is traced once."""
         return [self.case(name, index) for index, name in itertools.product(indices, names)]
 
     def case(self, name: str, index: int) -> Case:
         found = answer(self.checkpoint, self.content(name, index))
-        same = found.picture is not None and bool((found.picture == self.split.images[index]).all())
-        without = replace(found, picture=None)
+        same = found.image is not None and bool((found.image == self.split.images[index]).all())
+        without = replace(found, image=None)
         return Case(name, str(index), self.label(name, index), without, same)
 
 
 def measure(
     bench: Bench, group: str, names: Sequence[str], count: int, pool: Executor
 ) -> list[Case]:
-    size = -(-count // 40)  # each block carries the bench along
+    size = -(-count // 40)  # each block is sent with a copy of the bench
     blocks = [range(i, min(i + size, count)) for i in range(0, count, size)]
     found = pool.map(partial(bench.cases, names), blocks)
     console = Console(stderr=True)
@@ -216,7 +216,7 @@ def rows_of(group: str, cases: Sequence[Case]) -> list[Row]:
 
 
 def sums(group: str, cases: Sequence[Case]) -> list[Row]:
-    """Sums up what has a bar as a whole: the conditions, each kind of non-digit, wild singles."""
+    """Returns rows of sums: all conditions, each kind of non-digit, single digits of wild."""
     if group == "conditions":
         kinds = {"all": [case for case in cases if case.row != AS_IN_MNIST]}
     elif group == "wild":
@@ -233,7 +233,7 @@ def sums(group: str, cases: Sequence[Case]) -> list[Row]:
 
 
 def by_writer(cases: Sequence[Case]) -> dict[str, list[Case]]:
-    """Picks the writer with the least share right; ties go to who made more."""
+    """Returns the writer with the lowest accuracy; of equal ones that with more images."""
     writers: dict[str, list[Case]] = {}
     for case in cases:
         writers.setdefault(case.writer, []).append(case)
@@ -243,7 +243,7 @@ def by_writer(cases: Sequence[Case]) -> dict[str, list[Case]]:
 
 
 def against_eval(rows: Sequence[Row], bench: Bench) -> list[Row]:
-    """Adds to MNIST's rows how far they are from what ``eval`` finds."""
+    """Adds the difference from the accuracy of ``eval`` to MNIST's rows."""
     import torch
 
     from digitcli.core.evaluation.evaluate import evaluate
@@ -263,11 +263,11 @@ def wild_cases(checkpoint: Checkpoint, folder: Path) -> Iterator[Case]:
             row = f"{line['style']} {kind}" if kind == "single" else kind
             label = int(line["label"]) if kind in ("single", "printed") else None
             found = answer(checkpoint, (folder / line["file"]).read_bytes())
-            yield Case(row, line["file"], label, replace(found, picture=None), writer=line["repo"])
+            yield Case(row, line["file"], label, replace(found, image=None), writer=line["repo"])
 
 
 def sheet_of(bench: Bench, name: str) -> Image.Image:
-    """Draws a contact sheet: each picture, what the network sees of it, and its answer."""
+    """Draws a contact sheet: each image, the network's input and the prediction."""
     tile, seen, across = 150, 56, 8
     down = -(-EXAMPLES // across)
     sheet = Image.new("RGB", (across * (tile + 10), down * (tile + seen + 10)), (120, 120, 140))
@@ -277,8 +277,8 @@ def sheet_of(bench: Bench, name: str) -> Image.Image:
         found = answer(bench.checkpoint, content)
         left, top = (index % across) * (tile + 10) + 5, (index // across) * (tile + seen + 10) + 5
         sheet.paste(_thumbnail(content, tile), (left, top))
-        if found.picture is not None:
-            large = Image.fromarray(found.picture).resize((seen, seen), Image.Resampling.NEAREST)
+        if found.image is not None:
+            large = Image.fromarray(found.image).resize((seen, seen), Image.Resampling.NEAREST)
             sheet.paste(large, (left, top + tile))
         wrong = found.digit != label
         text = f"{label} as {found.digit}\n{found.probability:.3f}\n{found.warning or ''}"
@@ -327,7 +327,7 @@ GROUPS: dict[str, list[str]] = {
     "mnist": list(MNIST_VARIANTS),
     "non-digits": list(NON_DIGITS),
     "blanks": list(BLANKS),
-    "wild": [],  # its rows are what its labels say
+    "wild": [],  # rows depend on the labels
 }
 
 
@@ -335,7 +335,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--count", type=int, default=300, help="digits per condition")
-    parser.add_argument("--seed", type=int, default=0, help="draws other digits and conditions")
+    parser.add_argument("--seed", type=int, default=0, help="chooses other digits and conditions")
     parser.add_argument("--digits", choices=("train", "test"), default="train")
     names = [*GROUPS, *itertools.chain(*GROUPS.values())]
     parser.add_argument(
@@ -343,7 +343,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--wild", type=Path, default=WILD, metavar="FOLDER")
     parser.add_argument("--json", type=Path, metavar="PATH")
-    parser.add_argument("--list-wrong", action="store_true", help="name the wrong pictures")
+    parser.add_argument("--list-wrong", action="store_true", help="list the wrong images")
     parser.add_argument("--save-examples", type=Path, metavar="FOLDER", help="contact sheets")
     arguments = parser.parse_args()
     if not 1 <= arguments.count <= HELD_OUT:
@@ -361,7 +361,7 @@ def save_examples(bench: Bench, names: Sequence[str], folder: Path, pool: Execut
 def print_wrong(cases: Iterable[Case]) -> None:
     for case in cases:
         if case.label is not None and not case.right:
-            said = case.answer.fault or f"{case.answer.digit} {case.answer.probability:.4f}"
+            said = case.answer.error or f"{case.answer.digit} {case.answer.probability:.4f}"
             print(f"{case.row}\t{case.name}\t{case.label}\t{said}")
 
 

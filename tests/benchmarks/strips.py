@@ -1,12 +1,12 @@
-"""Measures how ``predict --multi`` reads pictures of several digits.
+"""Measures how well ``predict --multi`` reads images of several digits.
 
 ``python tests/benchmarks/strips.py [--checkpoint FILE] [--only NAME...]``: strips of 2 to 8 of
-MNIST's digits, each of a size of its own and not quite in line, read by ``Classifier.read``. The
-settings of digitcli were chosen on strips of training pictures; ``--digits test`` takes test
-pictures, for reporting. A strip is right if its string is, digit by digit; ``alone`` is the share
-of strips whose digits are all right when each is given to ``Classifier.predict`` by itself, as
-large as on the strip, which cutting cannot better but by luck. ``count`` is the share with as many
-digits as there are. The rows ``singles`` give MNIST's digits one by one, as they are and enlarged.
+MNIST's digits, of different sizes and not quite in line, read by ``Classifier.read``. The costs in
+``segmentation.viterbi`` were chosen on strips of training images; ``--digits test`` takes test
+images, for reporting. Columns: ``right``, the fraction of strips with all digits right; ``alone``,
+the same if ``Classifier.predict`` gets each digit by itself, as large as on the strip, which is an
+upper limit but for luck; ``count``, the fraction with the right number of digits. The rows
+``singles`` are MNIST's digits one by one, unchanged and enlarged.
 """
 
 import argparse
@@ -36,10 +36,10 @@ from scenery import (
     grain,
     inked,
     photographed,
-    picture,
     png,
     sheet,
     soft_shadow,
+    to_image,
     white_paper,
 )
 
@@ -52,30 +52,30 @@ Digits = Sequence[Field]
 
 LEAST, MOST = 2, 8
 SINGLES = {"singles": (28, 0), "singles, enlarged": (280, 40)}
-"""Pixels of the side of MNIST's digits, and of a border around it."""
+"""Pixels of the side of MNIST's digits and of the border around them."""
 
-_MOST_UNDER = 0.6
-"""Share of the narrower of two digits' boxes that lies within the other's at most."""
+_MAX_OVERLAP = 0.6
+"""Maximum overlap of two digits' boxes, as a fraction of the narrower one."""
 
-_SEEN = 0.4
-"""Ink from which pixels that are neighbours touch."""
+_VISIBLE = 0.4
+"""Minimum ink of neighboring pixels that touch."""
 
 
-# How digits stand
+# Layouts
 
 
 def apart(digits: Digits, height: float, rng: Rng) -> Field:
-    """Boxes a tenth of a digit's height apart, and up to four fifths."""
+    """Gaps between boxes of 0.1 to 0.8 of a digit's height."""
     return line_of(digits, lambda: max(2, round(between(rng, 0.1, 0.8) * height)), boxes=True)
 
 
 def near(digits: Digits, height: float, rng: Rng) -> Field:
-    """Strokes 4 to 12 % of the height apart, so that a slanted digit reaches over its neighbour."""
+    """Gaps between strokes of 4 to 12 % of the height: slanted digits overlap in x."""
     return line_of(digits, lambda: max(1, round(between(rng, 0.04, 0.12) * height)))
 
 
 def some_touch(digits: Digits, height: float, rng: Rng) -> Field:
-    """One neighbour in four touches."""
+    """One neighbor in four touches."""
 
     def gap() -> int:
         return 0 if rng.random() < 0.25 else max(1, round(between(rng, 0.04, 0.5) * height))
@@ -88,12 +88,12 @@ def touching(digits: Digits, height: float, rng: Rng) -> Field:  # noqa: ARG001
 
 
 def overlapping(digits: Digits, height: float, rng: Rng) -> Field:
-    """Strokes 3 to 10 % of the height within each other."""
+    """Strokes overlap by 3 to 10 % of the height."""
     return line_of(digits, lambda: -max(1, round(between(rng, 0.03, 0.1) * height)))
 
 
 def in_boxes(digits: Digits, height: float, rng: Rng) -> Field:
-    """A form's row of boxes, their walls shared, with a digit in each."""
+    """A form's row of boxes with shared walls and a digit in each."""
     wide = max(digit.shape[1] for digit in digits)
     wall = max(1, round(between(rng, 0.02, 0.06) * height))
     cell = round(wide + between(rng, 0.15, 0.5) * height) + wall
@@ -112,7 +112,7 @@ def in_boxes(digits: Digits, height: float, rng: Rng) -> Field:
 
 
 def in_rows(digits: Digits, height: float, rng: Rng) -> Field:
-    """Two rows or three of the same digits' number, as on a page."""
+    """Two or three rows of equally many digits, as on a page."""
     rows = min(len(digits), int(rng.integers(2, 4)))
     lines = [
         trimmed(apart(part, height, rng))
@@ -128,7 +128,7 @@ def in_rows(digits: Digits, height: float, rng: Rng) -> Field:
     return np.concatenate(padded)
 
 
-# What they are on
+# Media
 
 
 def on_black(share: Field, rng: Rng) -> bytes:  # noqa: ARG001
@@ -137,7 +137,7 @@ def on_black(share: Field, rng: Rng) -> bytes:  # noqa: ARG001
 
 def on_white(share: Field, rng: Rng) -> bytes:
     size = (share.shape[1], share.shape[0])
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
 def on_photo(share: Field, rng: Rng) -> bytes:
@@ -168,10 +168,10 @@ CONDITIONS: dict[str, tuple[Layout, Medium]] = {
 
 
 def written(images: npt.NDArray[np.uint8], rng: Rng) -> tuple[Digits, float]:
-    """Brings digits to their sizes, and to their places above or below the line.
+    """Scales digits and moves them above or below the line.
 
     Returns:
-        float32 (any, width) each, all of one height; and the height of a digit of usual size.
+        Ink of each, float32 (height, width) with the same height, and the usual height of a digit.
     """
     height = float(np.exp(rng.uniform(np.log(20), np.log(100))))
     digits = []
@@ -197,12 +197,12 @@ def trimmed(ink: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def line_of(digits: Digits, gap: Callable[[], int], *, boxes: bool = False) -> Field:
-    """Sets digits side by side, so many pixels between their strokes, or between their boxes."""
+    """Places digits side by side, with gaps in pixels between their strokes or their boxes."""
     line, previous = digits[0], digits[0].shape[1]
     for digit in digits[1:]:
         space = gap()
         left = line.shape[1] + space - (0 if boxes else room(line, digit, max(space, 0)))
-        left = max(left, line.shape[1] - round(_MOST_UNDER * min(previous, digit.shape[1])))
+        left = max(left, line.shape[1] - round(_MAX_OVERLAP * min(previous, digit.shape[1])))
         wide = np.zeros((len(line), max(line.shape[1], left + digit.shape[1])), np.float32)
         wide[:, : line.shape[1]] = line
         place = wide[:, left : left + digit.shape[1]]
@@ -212,11 +212,11 @@ def line_of(digits: Digits, gap: Callable[[], int], *, boxes: bool = False) -> F
 
 
 def room(line: Field, digit: Field, reach: int) -> int:
-    """Measures how far a digit whose box is beside a line's could be moved until strokes meet.
+    """Returns how many pixels a digit beside a line can move until strokes touch.
 
-    Strokes that pass each other within ``reach`` rows meet, too.
+    Strokes that pass each other within ``reach`` rows touch, too.
     """
-    one, other = line > _SEEN, np.pad(digit > _SEEN, ((reach, reach), (0, 0)))
+    one, other = line > _VISIBLE, np.pad(digit > _VISIBLE, ((reach, reach), (0, 0)))
     spread = np.logical_or.reduce(
         [other[shift : len(line) + shift] for shift in range(2 * reach + 1)]
     )
@@ -229,15 +229,15 @@ def room(line: Field, digit: Field, reach: int) -> int:
 
 @dataclass(frozen=True)
 class Case:
-    """One strip that was read.
+    """A strip and its prediction.
 
     Attributes:
-        name: Of its condition.
-        index: Its number, which with the seed makes it again.
-        text: What stands on it.
-        read: What it was read as, or why it was refused.
-        alone: Its digits as each is read by itself.
-        probability: Of ``read``.
+        name: Name of the condition.
+        index: Number of the strip, which reproduces it together with the seed.
+        text: The true digits.
+        read: The predicted digits, or an error message.
+        alone: The digits predicted one by one.
+        probability: Probability of ``read``.
     """
 
     name: str
@@ -250,7 +250,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that a process needs to make strips and read them."""
+    """Makes and reads strips in a process."""
 
     checkpoint: Path | None
     digits: str
@@ -276,7 +276,7 @@ class Bench:
         return self.read(Case(name, index, text, "", alone), content)
 
     def strip(self, name: str, index: int) -> tuple[bytes, Digits, str]:
-        """Makes a strip; the same one whatever else is measured."""
+        """Returns a strip with its digits and text, the same whatever else is measured."""
         _, split = _loaded(self.checkpoint, self.digits)
         rng = generator(name, self.seed, index)
         picked = rng.integers(len(split), size=rng.integers(LEAST, MOST + 1))
@@ -302,15 +302,15 @@ def _loaded(checkpoint: Path | None, digits: str) -> tuple[Classifier, Split]:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; shares in 0..1.
+    """A row of the table; fractions in 0..1.
 
     Attributes:
-        name: What was measured.
-        count: Strips.
-        right: Share wholly right.
-        alone: Share whose digits are all right when each is read by itself.
-        counted: Share with as many digits as there are.
-        per_digit: What each digit would have to be right by itself to make that share of strips.
+        name: Name of the condition.
+        count: Number of strips.
+        right: Fraction with all digits right.
+        alone: Fraction with all digits right when read one by one.
+        counted: Fraction with the right number of digits.
+        per_digit: Accuracy per digit that gives ``right`` if errors are independent.
     """
 
     name: str
@@ -353,19 +353,19 @@ def table_of(rows: Sequence[Row], title: str) -> Table:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--checkpoint", type=Path, help="default: as the commands look for it")
+    parser.add_argument("--checkpoint", type=Path, help="default: found as the commands do")
     parser.add_argument(
         "--count", type=int, default=300, help="per condition; singles 10,000 at most"
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws other digits and places")
+    parser.add_argument("--seed", type=int, default=0, help="chooses other digits and places")
     parser.add_argument("--digits", choices=("train", "test"), default="train")
     names = [*CONDITIONS, *SINGLES]
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=names, default=names, help=", ".join(names)
     )
-    parser.add_argument("--by-length", action="store_true", help="rows for strips of each length")
-    parser.add_argument("--list-wrong", action="store_true", help="name the wrong strips")
-    parser.add_argument("--save-wrong", type=Path, metavar="FOLDER", help="as pictures")
+    parser.add_argument("--by-length", action="store_true", help="add rows by length")
+    parser.add_argument("--list-wrong", action="store_true", help="list the wrong strips")
+    parser.add_argument("--save-wrong", type=Path, metavar="FOLDER", help="save wrong strips")
     parser.add_argument("--json", type=Path, metavar="PATH")
     return parser.parse_args()
 
@@ -388,7 +388,7 @@ def main() -> None:
             ]
             rows += rows_of(name, cases, by_length=arguments.by_length and name not in SINGLES)
             wrong += [case for case in cases if case.read != case.text]
-    Console().print(table_of(rows, f"{arguments.digits} pictures, seed {arguments.seed}"))
+    Console().print(table_of(rows, f"{arguments.digits} images, seed {arguments.seed}"))
     for case in wrong if arguments.list_wrong else ():
         print(case.name, case.index, case.text, case.read, case.alone, sep="\t")
     if arguments.save_wrong:

@@ -1,4 +1,4 @@
-"""The pictures that the benchmark makes: readable, the same each time, as wide as they say."""
+"""The images of the benchmark: readable, reproducible, with the right stroke widths."""
 
 import numpy as np
 import pytest
@@ -22,27 +22,27 @@ def content(name: str, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["pencil", "strip-of-2", "blank-grain"])
-def test_a_picture_is_made_again_by_its_seed_alone(name: str) -> None:
+def test_an_image_depends_on_its_seed_alone(name: str) -> None:
     assert content(name, seed=1) == content(name, seed=1) != content(name, seed=2)
 
 
 @pytest.mark.parametrize("name", [*CONDITIONS, *NON_DIGITS])
-def test_a_picture_shows_something(name: str) -> None:
+def test_an_image_has_contrast(name: str) -> None:
     grey = read_gray(content(name, seed=1))
     assert grey.max() - grey.min() > 0.1
 
 
 @pytest.mark.parametrize("name", BLANKS)
-def test_a_blank_shows_nothing(name: str) -> None:
+def test_a_blank_image_has_no_contrast(name: str) -> None:
     grey = read_gray(content(name, seed=1))
     assert np.abs(np.diff(grey, axis=1)).max() < 0.15
 
 
-def test_mnist_as_png_comes_back_bit_for_bit() -> None:
+def test_mnist_as_png_stays_the_same() -> None:
     assert (prepare(read_gray(content("mnist-png", seed=1))).image == DIGITS[7]).all()
 
 
-def test_a_pen_is_as_wide_as_asked() -> None:
+def test_the_stroke_width_is_as_given() -> None:
     bar = np.zeros((28, 28), np.uint8)
     bar[4:24, 12:16] = 255
     traced = trace(bar)

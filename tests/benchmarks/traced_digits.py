@@ -1,7 +1,7 @@
-"""MNIST's digits drawn again: at any size, with any pen, with the sharp edges that a pen leaves.
+"""MNIST's digits at any size and stroke width, with the sharp edges of a pen.
 
-A digit's 28x28 pixels are enlarged smoothly, and the distance of every point to the digit's outline
-and to its midline is kept. Where such a distance is under a pen's half width, there is ink.
+A digit's 28x28 pixels are enlarged smoothly, and distances from the digit's outline and midline are
+stored for every point. There is ink where a distance is below half of the stroke width.
 """
 
 import functools
@@ -15,27 +15,27 @@ from PIL import Image, ImageFilter
 Digit = npt.NDArray[np.uint8]
 """(28, 28), ink light on black."""
 Field = npt.NDArray[np.float32]
-"""(height, width): a distance, a share of ink in 0..1, or a factor of light."""
+"""(height, width): distances, ink in 0..1, or factors of light."""
 Size = tuple[int, int]
 """Width and height in pixels."""
 
 _SCALE = 8
-"""Points of a tracing per pixel of MNIST."""
+"""Points of a trace per pixel of MNIST."""
 _REACH = 6 * _SCALE
-"""Points up to which distances are measured; no pen is thicker."""
+"""Maximum distance in points; no stroke is thicker."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A digit as distances, in points; all else is measured in the same points.
+    """A digit as distances in points; positions are in points, too.
 
     Attributes:
-        outline: Distance to the outline, positive in the ink.
-        midline: Distance to the strokes' midline, at most 0.
-        middle: Column and row of the middle of the digit's box.
+        outline: Distance from the outline, positive inside.
+        midline: Negative distance from the strokes' midline.
+        middle: Column and row of the center of the digit's box.
         longest: Longer side of the box.
-        half: Half of the strokes' usual width.
-        path: Columns and rows of the midline's points, (count, 2).
+        half: Half of the typical stroke width.
+        path: Columns and rows of the midline, (count, 2).
     """
 
     outline: Field
@@ -83,7 +83,7 @@ def _smoothed(field: Field) -> Field:
 
 
 def _distance(mask: npt.NDArray[np.bool_]) -> Field:
-    """Euclidean distance to the nearest point of a mask, by rows, then by columns."""
+    """Returns the Euclidean distance to the nearest point of a mask, by rows, then columns."""
     index = np.arange(mask.shape[1])
     left = np.maximum.accumulate(np.where(mask, index, -(10**4)), axis=1)
     right = np.minimum.accumulate(np.where(mask, index, 10**4)[:, ::-1], axis=1)[:, ::-1]
@@ -126,7 +126,7 @@ def _thinned(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a digit lies: longer side in pixels, middle in pixels, degrees counterclockwise."""
+    """Longer side and center of a digit in pixels, and its angle in degrees counterclockwise."""
 
     length: float
     middle: tuple[float, float]
@@ -134,23 +134,19 @@ class Place:
 
 
 def written(traced: Trace, thickness: float) -> Field:
-    """The digit as it was written, its strokes so many times as thick; hairlines stay."""
+    """Returns the digit with its strokes thicker by a factor; hairlines are kept."""
     grown = traced.outline + (thickness - 1) * traced.half
     hairline = 0.35 * min(thickness, 1) * traced.half
     return np.asarray(np.maximum(grown, traced.midline + hairline), np.float32)
 
 
 def penned(traced: Trace, share: float) -> Field:
-    """The digit in a pen as wide as a share of its longer side."""
+    """Returns the digit with a stroke width that is a fraction of its longer side."""
     return traced.midline + share * traced.longest / 2
 
 
 def drawn(traced: Trace, field: Field, size: Size, place: Place) -> Field:
-    """Draws a field's positive part, with anti-aliased edges.
-
-    Returns:
-        Share of ink, 0..1.
-    """
+    """Returns the ink, 0..1, of a field's positive part, with anti-aliased edges."""
     scale = place.length / traced.longest
     cosine = math.cos(math.radians(place.angle)) / scale
     sine = math.sin(math.radians(place.angle)) / scale
@@ -167,7 +163,7 @@ def drawn(traced: Trace, field: Field, size: Size, place: Place) -> Field:
 
 
 def along(traced: Trace, rng: np.random.Generator, spacing: float) -> npt.NDArray[np.int64]:
-    """Picks points of the midline, no two of them closer than so many points."""
+    """Returns points of the midline that are at least ``spacing`` apart."""
     left = traced.path
     picked = [left[rng.integers(len(left))]]
     while len(left := left[np.hypot(*(left - picked[-1]).T) >= spacing]):
@@ -176,7 +172,7 @@ def along(traced: Trace, rng: np.random.Generator, spacing: float) -> npt.NDArra
 
 
 def dotted(traced: Trace, points: npt.NDArray[np.int64], radius: float) -> Field:
-    """Round dots on the points given, columns and rows."""
+    """Returns round dots at points, given as columns and rows."""
     mask = np.zeros(traced.midline.shape, dtype=bool)
     mask[points[:, 1], points[:, 0]] = True
     return np.float32(radius) - _distance(mask)

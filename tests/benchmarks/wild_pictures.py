@@ -1,8 +1,9 @@
-"""Digits on pictures such as people hand to ``predict``, made from MNIST's with random parameters.
+"""Images such as people give to ``predict``, made from MNIST's digits with random parameters.
 
-``CONDITIONS`` are digits on paper, boards and screens, alone and not, photographed, in the formats
-that people save; ``MNIST_VARIANTS`` are MNIST's own pixels, little changed. Each makes a file's
-content from a digit and a random generator, because encoding is a part of what goes wrong.
+``CONDITIONS`` are digits on paper, boards and screens, photographed, in common formats;
+``MNIST_VARIANTS`` are MNIST's pixels with small changes. Each returns the content of a file, made
+from a digit and a random generator: encoding is one source of errors. The names of the functions
+are part of the seeds.
 """
 
 import io
@@ -12,12 +13,12 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 from scenery import (
-    Colour,
+    Color,
     Paper,
     Rng,
     between,
     clouds,
-    coloured_ink,
+    colored_ink,
     covered,
     cream_paper,
     dark_ink,
@@ -27,12 +28,12 @@ from scenery import (
     inked,
     jpeg,
     photographed,
-    picture,
     png,
     sheet,
     soft_shadow,
     some_place,
     some_size,
+    to_image,
     white_paper,
 )
 from traced_digits import (
@@ -70,7 +71,7 @@ def paint(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng), trace(digit)
     field = written(traced, between(rng, 0.6, 1.3))
     share = drawn(traced, field, size, some_place(rng, size))
-    return png(picture(inked(sheet(size, (255, 255, 255)), share, (0, 0, 0))))
+    return png(to_image(inked(sheet(size, (255, 255, 255)), share, (0, 0, 0))))
 
 
 @_listed(CONDITIONS)
@@ -79,7 +80,7 @@ def white_on_black(digit: Digit, rng: Rng) -> bytes:
     field = written(traced, between(rng, 0.6, 1.3))
     share = drawn(traced, field, size, some_place(rng, size))
     level = between(rng, 0, 40)
-    return png(picture(covered(sheet(size, (level, level, level)), share, (255, 255, 255))))
+    return png(to_image(covered(sheet(size, (level, level, level)), share, (255, 255, 255))))
 
 
 @_listed(CONDITIONS)
@@ -87,7 +88,7 @@ def thin_pen(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng, 100), trace(digit)
     place = some_place(rng, size)
     share = drawn(traced, penned(traced, fine(between(rng, 0.02, 0.04), place)), size, place)
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
 @_listed(CONDITIONS)
@@ -95,16 +96,16 @@ def thick_marker(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng), trace(digit)
     field = np.maximum(written(traced, 1), penned(traced, between(rng, 0.14, 0.19)))
     share = drawn(traced, field, size, some_place(rng, size))
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
 @_listed(CONDITIONS)
 def coloured_pen(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng), trace(digit)
     place = some_place(rng, size)
-    colour = white_paper(rng) if rng.random() < 0.5 else cream_paper(rng)
+    color = white_paper(rng) if rng.random() < 0.5 else cream_paper(rng)
     share = drawn(traced, penned(traced, fine(between(rng, 0.05, 0.13), place)), size, place)
-    return png(picture(inked(sheet(size, colour), share, coloured_ink(rng))))
+    return png(to_image(inked(sheet(size, color), share, colored_ink(rng))))
 
 
 @_listed(CONDITIONS)
@@ -115,8 +116,8 @@ def small_screenshot(digit: Digit, rng: Rng) -> bytes:
         traced, penned(traced, fine(between(rng, 0.06, 0.13), place)), (side, side), place
     )
     if rng.random() < 0.5:
-        return png(picture(covered(sheet((side, side), (20, 20, 20)), share, (240, 240, 240))))
-    return png(picture(inked(sheet((side, side), (255, 255, 255)), share, dark_ink(rng))))
+        return png(to_image(covered(sheet((side, side), (20, 20, 20)), share, (240, 240, 240))))
+    return png(to_image(inked(sheet((side, side), (255, 255, 255)), share, dark_ink(rng))))
 
 
 # Paper
@@ -128,7 +129,7 @@ def cream_sheet(digit: Digit, rng: Rng) -> bytes:
     place = some_place(rng, size)
     share = drawn(traced, penned(traced, fine(between(rng, 0.05, 0.11), place)), size, place)
     page = grain(rng, sheet(size, cream_paper(rng)), between(rng, 0, 3))
-    return jpeg(picture(inked(page, share, dark_ink(rng))), rng)
+    return jpeg(to_image(inked(page, share, dark_ink(rng))), rng)
 
 
 @_listed(CONDITIONS)
@@ -140,11 +141,11 @@ def pencil(digit: Digit, rng: Rng) -> bytes:
     share = share * tooth.clip(0.25, 1) * between(rng, 0.75, 1)
     level = between(rng, 90, 140)
     page = grain(rng, sheet(size, white_paper(rng)), between(rng, 1, 4))
-    return jpeg(picture(inked(page, share, (level, level, level))), rng)
+    return jpeg(to_image(inked(page, share, (level, level, level))), rng)
 
 
 def _lines(rng: Rng, size: Size, spacing: float, width: float, angle: float) -> Field:
-    """Share of ink of parallel lines, so many pixels apart, so many wide, turned by degrees."""
+    """Returns the ink of parallel lines; spacing and width in pixels, angle in degrees."""
     x = np.arange(size[0], dtype=np.float32)[None, :]
     y = np.arange(size[1], dtype=np.float32)[:, None]
     across = x * math.sin(math.radians(angle)) + y * math.cos(math.radians(angle))
@@ -152,7 +153,7 @@ def _lines(rng: Rng, size: Size, spacing: float, width: float, angle: float) -> 
     return np.asarray((0.5 + width / 2 - beside).clip(0, 1), np.float32)
 
 
-def _line_ink(rng: Rng) -> Colour:
+def _line_ink(rng: Rng) -> Color:
     inks = [(150, 185, 225), (175, 175, 180), (160, 205, 215), (205, 175, 200)]
     return inks[rng.integers(4)]
 
@@ -163,11 +164,11 @@ def _lined(digit: Digit, rng: Rng, *, squared: bool) -> bytes:
     skew = between(rng, -4, 4)
     spacing = place.length * (between(rng, 0.2, 0.6) if squared else between(rng, 0.5, 1.3))
     spacing, width = max(spacing, 8), max(1, place.length * between(rng, 0.01, 0.02))
-    colour = _line_ink(rng)
+    color = _line_ink(rng)
     page = sheet(size, white_paper(rng))
-    page = inked(page, _lines(rng, size, spacing, width, skew), colour)
+    page = inked(page, _lines(rng, size, spacing, width, skew), color)
     if squared:
-        page = inked(page, _lines(rng, size, spacing, width, skew + 90), colour)
+        page = inked(page, _lines(rng, size, spacing, width, skew + 90), color)
     share = drawn(traced, penned(traced, fine(between(rng, 0.05, 0.1), place)), size, place)
     page = inked(grain(rng, page, 1.5), share, dark_ink(rng))
     light = 1 - 0.3 * (1 - soft_shadow(rng, size))
@@ -249,7 +250,7 @@ def tiny_in_photo(digit: Digit, rng: Rng) -> bytes:
     return photographed(rng, page, light, noise=between(rng, 1, 3), blur=0.5)
 
 
-# Places
+# Positions
 
 
 @_listed(CONDITIONS)
@@ -260,7 +261,7 @@ def off_centre(digit: Digit, rng: Rng) -> bytes:
     x, y = (near if rng.random() < 0.5 else extent - near for extent in size)
     place = Place(length, (x, y), between(rng, -4, 4))
     share = drawn(traced, written(traced, between(rng, 0.6, 1.1)), size, place)
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
 @_listed(CONDITIONS)
@@ -272,7 +273,7 @@ def padded_crop(digit: Digit, rng: Rng) -> bytes:
     crop = inked(grain(rng, sheet(size, (level, level, level)), 2), share, dark_ink(rng))
     side = round(max(size) * between(rng, 1.05, 1.6))
     image = Image.new("RGB", (side, side), (255, 255, 255))
-    image.paste(picture(crop), ((side - size[0]) // 2, (side - size[1]) // 2))
+    image.paste(to_image(crop), ((side - size[0]) // 2, (side - size[1]) // 2))
     return png(image)
 
 
@@ -289,10 +290,10 @@ def touching_border(digit: Digit, rng: Rng) -> bytes:
     rows, columns = np.flatnonzero(share.max(1) > 0.5), np.flatnonzero(share.max(0) > 0.5)
     top = rows[0] if rng.random() < 0.5 else rows[-1] + 1 - side
     left = round(columns.mean() - side / 2 + between(rng, -0.05, 0.05) * side)
-    if rng.random() < 0.5 and columns[-1] - columns[0] > 0.5 * length:  # a wide one at a side too
+    if rng.random() < 0.5 and columns[-1] - columns[0] > 0.5 * length:  # wide: at a side, too
         left = columns[0] if rng.random() < 0.5 else columns[-1] + 1 - side
     share = share[top : top + side, left : left + side]
-    return png(picture(inked(sheet((side, side), white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet((side, side), white_paper(rng)), share, dark_ink(rng))))
 
 
 @_listed(CONDITIONS)
@@ -304,12 +305,12 @@ def tight_crop(digit: Digit, rng: Rng) -> bytes:
         traced, penned(traced, fine(between(rng, 0.06, 0.12), place)), (side, side), place
     )
     rows, columns = np.flatnonzero(share.max(1) > 0.5), np.flatnonzero(share.max(0) > 0.5)
-    # A bare 1 in its box would be a black bar, which nobody can read.
+    # A 1 cropped to its box would be a black bar, which is not readable.
     beside = max(0, round(0.25 * length - (columns[-1] - columns[0]) / 2))
     left, right = max(0, columns[0] - beside), columns[-1] + 1 + beside
     share = share[rows[0] : rows[-1] + 1, left:right]
     size = (share.shape[1], share.shape[0])
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
 @_listed(CONDITIONS)
@@ -317,10 +318,10 @@ def rotated(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng), trace(digit)
     place = some_place(rng, size, (0.4, 0.7), angle=12)
     share = drawn(traced, penned(traced, fine(between(rng, 0.05, 0.12), place)), size, place)
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
-# What else is on the picture
+# Other ink
 
 
 @_listed(CONDITIONS)
@@ -328,7 +329,7 @@ def dust_specks(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng, 120), trace(digit)
     place = some_place(rng, size)
     share = drawn(traced, penned(traced, fine(between(rng, 0.06, 0.12), place)), size, place)
-    image = picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng)))
+    image = to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng)))
     draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(5, 40)):
         x, y = between(rng, 0, size[0]), between(rng, 0, size[1])
@@ -340,7 +341,7 @@ def dust_specks(digit: Digit, rng: Rng) -> bytes:
 
 @_listed(CONDITIONS)
 def neighbour_at_edge(digit: Digit, rng: Rng) -> bytes:
-    """Another stroke, here the digit turned anyhow, cut by the picture's left or right edge."""
+    """Another stroke, the digit at any angle, cut by the image's left or right border."""
     size, traced = some_size(rng, 120), trace(digit)
     size = (max(size), min(size))
     length = size[1] * between(rng, 0.4, 0.55)
@@ -352,7 +353,7 @@ def neighbour_at_edge(digit: Digit, rng: Rng) -> bytes:
         traced, field, (size[0], size[1]), Place(length, place.middle, between(rng, 0, 360))
     )
     found = np.flatnonzero(rest.max(0) > 0.5)
-    # Half of it at most, or it would be a second digit.
+    # At most half of the digit, or there would be two.
     widest = min(0.35 * length, 0.5 * len(found), columns[0] - 0.12 * length)
     seen = round(between(rng, 0.3, 1) * widest)
     shifted = np.zeros_like(rest)
@@ -362,12 +363,12 @@ def neighbour_at_edge(digit: Digit, rng: Rng) -> bytes:
     if rng.random() < 0.5:
         shifted = shifted[:, ::-1]
     page = sheet(size, white_paper(rng))
-    return png(picture(inked(page, np.maximum(share, shifted), dark_ink(rng))))
+    return png(to_image(inked(page, np.maximum(share, shifted), dark_ink(rng))))
 
 
 @_listed(CONDITIONS)
 def frame(digit: Digit, rng: Rng) -> bytes:
-    """A box drawn around the digit, of the same pen or a finer one, not quite straight."""
+    """A box around the digit with strokes of the same width or finer, not quite straight."""
     size, traced = some_size(rng, 120), trace(digit)
     place = some_place(rng, size, (0.35, 0.5))
     middle = (size[0] / 2, size[1] / 2)
@@ -384,10 +385,10 @@ def frame(digit: Digit, rng: Rng) -> bytes:
     box = Image.new("L", size)
     ImageDraw.Draw(box).line([*corners, corners[0], corners[1]], 255, width, "curve")
     share = np.maximum(share, np.asarray(box, np.float32) / 255)
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
-# Pens that skip
+# Broken strokes
 
 
 @_listed(CONDITIONS)
@@ -396,7 +397,7 @@ def dotted_pen(digit: Digit, rng: Rng) -> bytes:
     width = between(rng, 0.055, 0.085) * traced.longest
     points = along(traced, rng, width * between(rng, 1.2, 1.55))
     share = drawn(traced, dotted(traced, points, width / 2), size, some_place(rng, size))
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
 @_listed(CONDITIONS)
@@ -405,12 +406,12 @@ def broken_strokes(digit: Digit, rng: Rng) -> bytes:
     place = some_place(rng, size)
     width = fine(between(rng, 0.05, 0.09), place)
     points = along(traced, rng, traced.longest * between(rng, 0.25, 0.4))
-    # The pen is lifted for a while around each point; its round ends narrow what is left open.
+    # The pen is lifted around each point; its round tip narrows the gap.
     lifted = traced.longest * (width / 2 + between(rng, 0.02, 0.04))
     away = np.hypot(*(traced.path[:, None] - points[None]).T).min(axis=0)
     field = dotted(traced, traced.path[away > lifted], width * traced.longest / 2)
     share = drawn(traced, field, size, place)
-    return png(picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
 
 
 # Files
@@ -418,13 +419,13 @@ def broken_strokes(digit: Digit, rng: Rng) -> bytes:
 
 @_listed(CONDITIONS)
 def transparent(digit: Digit, rng: Rng) -> bytes:
-    """Ink alone, dark or light; what colour lies under the clear part differs between programs."""
+    """Ink on a transparent background, whose hidden color differs between programs."""
     size, traced = some_size(rng), trace(digit)
     share = drawn(traced, written(traced, between(rng, 0.6, 1.2)), size, some_place(rng, size))
     ink = dark_ink(rng) if rng.random() < 0.5 else white_paper(rng)
     rest = ink if rng.random() < 0.5 else ((0.0,) * 3 if rng.random() < 0.5 else (255.0,) * 3)
     pixels = np.where((share > 0)[..., None], np.array(ink), np.array(rest))
-    return png(picture(np.dstack([pixels, share * 255])))
+    return png(to_image(np.dstack([pixels, share * 255])))
 
 
 @_listed(CONDITIONS)
@@ -439,7 +440,7 @@ def sixteen_bit(digit: Digit, rng: Rng) -> bytes:
 def palette(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng), trace(digit)
     share = drawn(traced, written(traced, between(rng, 0.6, 1.2)), size, some_place(rng, size))
-    image = picture(inked(sheet(size, cream_paper(rng)), share, coloured_ink(rng)))
+    image = to_image(inked(sheet(size, cream_paper(rng)), share, colored_ink(rng)))
     return png(image.quantize(int(rng.integers(2, 33))))
 
 
@@ -447,13 +448,13 @@ def palette(digit: Digit, rng: Rng) -> bytes:
 def cmyk_jpeg(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng), trace(digit)
     share = drawn(traced, written(traced, between(rng, 0.6, 1.2)), size, some_place(rng, size))
-    image = picture(inked(sheet(size, white_paper(rng)), share, dark_ink(rng)))
+    image = to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng)))
     return jpeg(image.convert("CMYK"), rng)
 
 
 @_listed(CONDITIONS)
 def exif_rotated(digit: Digit, rng: Rng) -> bytes:
-    """Stored on its side, with the orientation that sets it upright."""
+    """Stored sideways, with an EXIF orientation that turns it upright."""
     size = some_size(rng, 150)
     page = _pen_on_paper(digit, rng, size, some_place(rng, size))
     undo = {
@@ -465,11 +466,11 @@ def exif_rotated(digit: Digit, rng: Rng) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    picture(page).transpose(undo[orientation]).save(file, "JPEG", quality=80, exif=exif)
+    to_image(page).transpose(undo[orientation]).save(file, "JPEG", quality=80, exif=exif)
     return file.getvalue()
 
 
-# MNIST's own pixels
+# MNIST's pixels
 
 
 @_listed(MNIST_VARIANTS)

@@ -57,9 +57,12 @@ def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:
     Components near each other make a shape. A shape at the image's border, such as a neighbor's
     stroke, weighs less. Frames around other ink are left out, and so is dust within the digit.
 
+    Args:
+        ink: Of the image.
+        mask: The pixels of strokes, at least one.
+
     Returns:
-        Of the pixels of strokes in ``mask`` (at least one) those of the digit, and the number of
-        other whole shapes as large as a digit.
+        Those of the digit, and the number of other whole shapes as large as a digit.
     """
     components = find_components(mask, ink)
     boxes, mass = components.boxes, components.mass
@@ -159,8 +162,8 @@ def _connected_runs(rows: Boxes, starts: Boxes, ends: Boxes) -> list[int]:
 def _is_frame(components: Components, i: int) -> bool:
     """Returns True if a component has four straight sides and ink inside.
 
-    Unlike ``segmentation.form_boxes``, which takes walls out and keeps what touches them, this
-    judges whole components: a digit that touches its frame is kept with it.
+    Unlike ``segmentation.form_boxes``, which removes walls and keeps what touches them, this
+    judges whole components: a digit that touches its frame counts as one with it.
     """
     boxes, mass = components.boxes, components.mass
     heights = sizes(boxes)[:, 1]
@@ -175,7 +178,7 @@ def _is_frame(components: Components, i: int) -> bool:
 
 
 def _shapes(boxes: Boxes, usable: list[int], width: float) -> list[list[int]]:
-    """Groups components that are near each other; ``width`` is that of strokes, in pixels."""
+    """Groups components that are near each other; ``width`` is the stroke width in pixels."""
     left = usable.copy()
     shapes = []
     sides = sizes(boxes).max(axis=1)

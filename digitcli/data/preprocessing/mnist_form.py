@@ -21,14 +21,11 @@ from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 
 SIDE = 28
 BOX = 20
-CENTER = SIDE // 2
-"""Row and column that MNIST's centers of mass are rounded to."""
+VISIBLE = 0.1  # minimum ink of a visible pixel
+CENTER = SIDE // 2  # row and column that MNIST's centers of mass are rounded to
 
 OnStep = Callable[[str, npt.NDArray[Any]], None]
 """Called with the name and image of each step: float32 in 0..1 or uint8."""
-
-VISIBLE = 0.1
-"""Minimum ink of a pixel within a stroke's extent."""
 
 _WORKING_SIDE = 500  # pixels of the longer side at which the digit is searched for
 _TINY = 80  # pixels of the longer side of a digit that is searched for again, closer
@@ -125,13 +122,9 @@ def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int]:
 
 def _with_margin(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     """Returns a box wider by a margin on each side, within an image of a shape."""
-    left, top, right, bottom = box
-    return Box(
-        max(0, left - margin),
-        max(0, top - margin),
-        min(shape[1], right + margin),
-        min(shape[0], bottom + margin),
-    )
+    height, width = shape
+    wider = np.add(box, (-margin, -margin, margin, margin))
+    return Box(*wider.clip(0, (width, height, width, height)).tolist())
 
 
 def _downscaled(gray: Gray, side: int) -> Gray:

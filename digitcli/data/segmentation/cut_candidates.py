@@ -15,15 +15,10 @@ from digitcli.data.arrays import Floats, Ink
 _SPACING = 0.05  # distance between the places where seams are searched for
 _BAND = 0.3  # maximum distance of a seam from its place
 _MIN_DISTANCE = 0.08  # minimum distance between neighboring cuts
-_DETOUR_COST = 0.5  # stroke widths of ink that cost as much as a move to the side by a height
-_MAX_INK = (
-    5.0  # maximum stroke widths that a cut crosses; several where strokes run into each other
-)
-_MAX_DENSITY = (
-    5  # maximum cuts per height of the component's width; touching digits have three or four
-)
+_DETOUR_COST = 0.5  # cost of a seam's move to the side by a height, in stroke widths of ink
+_MAX_INK = 5.0  # maximum stroke widths crossed by a cut; several where strokes run into each other
+_MAX_DENSITY = 5  # maximum cuts per height of the component's width; touching digits have 3 or 4
 _MIN_SIDE_INK = 0.03  # minimum ink to either side of a cut, as a fraction of a digit's ink
-
 
 CutCandidate = tuple[npt.NDArray[np.int64], float]
 """The first column to the right of a cut in each row, int64 (height,), and the ink crossed in
@@ -33,7 +28,7 @@ stroke widths."""
 def find_cut_candidates(ink: Ink, stroke_width: float, height: float) -> list[CutCandidate]:
     """Finds the best cuts through a component's ink, from left to right; they never cross.
 
-    The width of its strokes and the height of a digit are in pixels.
+    ``height`` is that of a digit; both lengths are in pixels.
     """
     width = ink.shape[1]
     if width < 4:

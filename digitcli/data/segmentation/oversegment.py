@@ -16,9 +16,7 @@ from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 # Side of the closing's window, as a fraction of that of a square with the image's area; a strip is
 # not much higher than its strokes are wide.
 _WINDOW = 0.35
-_MAX_COMPONENTS = (
-    1000  # maximum number, without dust; a page of two hundred digits has some hundreds
-)
+_MAX_COMPONENTS = 1000  # maximum number without dust; a page of 200 digits has some hundreds
 _DUST_MASS = 0.02  # maximum mass of dust, as a fraction of a typical component's
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 

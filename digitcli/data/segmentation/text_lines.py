@@ -7,17 +7,20 @@ from digitcli.data.arrays import Boxes, distances, gaps, sizes, union
 # Heights and gaps are fractions of a typical digit's height; where all digits are broken, this is
 # the height of the larger components.
 _SMALL = 0.5  # height below which a component is a part of a digit or a dot
-_ABOVE, _BESIDE = 0.6, 0.3  # minimum overlap in width, maximum in height; of the smaller one's
-_MAX_GAP, _MAX_HEIGHT = 0.2, 1.7  # maximum gap of stacked components, and height in all
+_ABOVE, _BESIDE = 0.6, 0.3  # minimum overlap in width, maximum in height, by the smaller one's
+_MAX_GAP, _MAX_HEIGHT = 0.2, 1.7  # maximum gap of stacked components, and their total height
 _SAME_ROW = 0.5  # minimum overlap of neighbors in a row, as a fraction of the lower one's height
 
 
 def join_stacked(boxes: Boxes, height: float) -> Boxes:
     """Joins components above each other, such as the strokes of a broken 5, to digits.
 
+    Args:
+        boxes: int64 (count, 4), of the components.
+        height: Height of a typical digit in pixels.
+
     Returns:
-        Number of each component's stack from 0, int64 (count,). ``height`` is that of a typical
-        digit in pixels.
+        Number of each component's digit from 0, int64 (count,).
     """
     around = boxes.copy()
     stack = np.arange(len(boxes))

@@ -96,7 +96,8 @@ def find_digits(
 ) -> list[SegmentedDigit]:
     """Finds the digits among segments, in reading order.
 
-    ``classes`` are the names of the classes in the order of the probabilities.
+    Unsure segments are cut, and all candidates are classified again. ``classes`` are the names of
+    the classes in the order of the probabilities.
     """
     if (whole := segments.writing.whole) is not None:
         probabilities = classify(whole[None])[0]

@@ -70,7 +70,7 @@ def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
     assert two["warning"] == "there are 2 separate shapes, and one of them is read"
     assert two["digit"] in (3, 5)
     notes = result.stderr.splitlines()
-    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --split reads them all"]
+    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --multi reads them all"]
     assert result.exit_code == 0  # a warning is not an error
     assert run("predict", "two\n.png", "--quiet").stderr.splitlines() == notes[1:]
     assert "separate" not in run("predict", "two\n.png").stdout
@@ -97,7 +97,7 @@ def test_a_blank_picture_has_no_digit(run: Run) -> None:
 
 
 def test_an_error_keeps_its_class_when_the_picture_is_named() -> None:
-    blank = BlankPictureError().of("a.png")
+    blank = BlankPictureError().with_name("a.png")
     assert isinstance(blank, BlankPictureError)
     assert blank.exit_code == 1
     assert str(blank).startswith("a.png: the picture is blank")
