@@ -1,4 +1,4 @@
-"""Shows a download: a bar with size and speed on a terminal, a line per file elsewhere."""
+"""Displays a download: a bar with size and speed on a terminal, a line per file elsewhere."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DownloadDisplay(DownloadProgress):
-    """Follows a download on standard error; draws nothing until something is fetched."""
+    """Displays a download on standard error; nothing until a file is fetched."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -42,11 +42,11 @@ class DownloadDisplay(DownloadProgress):
             self._bar.stop()
 
     def on_wait(self, holder: str) -> None:
-        """Says for whom it waits."""
+        """Prints the process that is waited for."""
         print_note(visible(f"waiting for {holder}"))
 
     def on_start(self, name: str, size: int | None) -> None:
-        """Begins a bar, or says what is fetched."""
+        """Starts a bar, or prints the file's name."""
         if not is_animated(sys.stderr):
             print_note(f"fetching {name}")
             return
@@ -59,19 +59,19 @@ class DownloadDisplay(DownloadProgress):
             self._name, self._task = name, self._bar.add_task(name, total=size)
 
     def on_bytes(self, count: int) -> None:
-        """Moves the bar."""
+        """Advances the bar."""
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, count)
 
     def on_failure(self, problem: str) -> None:
-        """Says what went wrong, above the bar."""
+        """Prints the problem, above the bar."""
         if self._bar is not None:
             self._bar.console.print(at_words(f"digitcli: {visible(problem)}"), soft_wrap=True)
         else:
             print_note(visible(problem))
 
     def on_left_out(self, problem: str) -> None:
-        """Says so; a folder of pictures has no bar."""
+        """Prints the problem; a folder of images has no bar."""
         print_note(visible(problem))
 
 
@@ -100,13 +100,13 @@ def _download_bar() -> "Progress":
 def show_download(
     dataset: str, folder: Path | None, reports: list[FileReport], *, as_json: bool
 ) -> None:
-    """Says what a download came to.
+    """Prints the result of a download.
 
     Args:
         dataset: The data set's name.
-        folder: Where the files are; None for a data set that needs none.
-        reports: What became of each file.
-        as_json: One JSON object in place of lines for people.
+        folder: Folder of its files; None for a data set that is not downloaded.
+        reports: The outcome for each file.
+        as_json: Print one JSON object instead of text.
     """
     if as_json:
         print_json(
@@ -120,10 +120,10 @@ def show_download(
         origin = "comes with scikit-learn" if dataset == "optdigits" else "is on this machine"
         print_line(f"{visible(dataset)} {origin}; there is nothing to download")
     elif all(report.source is None for report in reports):
-        print_line(f"{dataset} is in {visible(str(folder))}, complete and sound")
+        print_line(f"{dataset} is in {visible(str(folder))}, complete and valid")
     else:
         for report in reports:
-            source = {None: "was there", "archive": "extracted again"}.get(
+            source = {None: "already valid", "archive": "extracted again"}.get(
                 report.source, f"from {report.source}"
             )
             print_line(visible(f"{report.name}  {report.bytes:,} bytes  {source}"))

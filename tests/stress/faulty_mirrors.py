@@ -45,13 +45,17 @@ SLOW = {  # fault: what the server calls it, and the limit that ends it
     "stall": ("stall", "READ_TIMEOUT"),
     "drip": ("drip", "READ_TIMEOUT"),
     "trailers for ever": ("chunks", "READ_TIMEOUT"),
-    "silence": ("silent", "ANSWER_TIME"),
-    "header drip": ("header_drip", "ANSWER_TIME"),
-    "100 Continue for ever": ("continue", "ANSWER_TIME"),
-    "handshake drip": ("", "ANSWER_TIME"),
-    "endless body, just fast enough": ("trickle", "TOTAL_TIME"),
+    "silence": ("silent", "RESPONSE_TIMEOUT"),
+    "header drip": ("header_drip", "RESPONSE_TIMEOUT"),
+    "100 Continue for ever": ("continue", "RESPONSE_TIMEOUT"),
+    "handshake drip": ("", "RESPONSE_TIMEOUT"),
+    "endless body, just fast enough": ("trickle", "TOTAL_TIMEOUT"),
 }
-SHORT = {"READ_TIMEOUT": 1.0, "ANSWER_TIME": 2.0, "TOTAL_TIME": 6.0}  # tests/helpers/small_cli.py's
+SHORT = {
+    "READ_TIMEOUT": 1.0,
+    "RESPONSE_TIMEOUT": 2.0,
+    "TOTAL_TIMEOUT": 6.0,
+}  # tests/helpers/small_cli.py's
 SLACK = 30.0
 """Seconds for a process to start and end, sixteen of them at once on a busy machine."""
 

@@ -54,7 +54,7 @@ def new_settings(given: dict[str, Any], start: "InitialWeights | None") -> "Sett
     """
     from digitcli.core.checkpointing.training_state import Settings
     from digitcli.core.recipes import FINETUNE, TRANSFER, find_recipe, usual_recipe
-    from digitcli.data.datasets.outliers import can_be_made
+    from digitcli.data.datasets.outliers import supports_outliers
     from digitcli.data.datasets.registry import find_dataset
 
     dataset = given.get("dataset", DATASET)
@@ -68,7 +68,7 @@ def new_settings(given: dict[str, Any], start: "InitialWeights | None") -> "Sett
         recipe = usual_recipe(dataset)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
     # of digits they are made, and none of the network's classes may be among them
-    if not (can_be_made(classes) and set(shown) == set(classes)):
+    if not (supports_outliers(classes) and set(shown) == set(classes)):
         chosen = replace(chosen, outliers=0.0)
     if chosen != recipe:
         chosen = replace(chosen, temperature=1.0)  # it was fitted to another run

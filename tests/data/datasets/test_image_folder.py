@@ -19,7 +19,7 @@ from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DatasetError
 from digitcli.core.recipes import BEST
-from digitcli.data.datasets.image_folder import PictureFolder, find_classes, folder_of, split_of
+from digitcli.data.datasets.image_folder import ImageFolder, find_classes, folder_path, split_of
 from digitcli.data.datasets.split import Split
 from digitcli.data.images.grayscale import read_picture
 from digitcli.data.preprocessing.mnist_form import prepare
@@ -29,7 +29,7 @@ FLAGS = ("--epochs", 2, "--batch-size", 4)
 
 def both(root: Path) -> tuple[dict[str, Split], list[str]]:
     """Reads both parts, and what was said of files that were left out."""
-    pictures, told = PictureFolder(root, find_classes(root)), list[str]()
+    pictures, told = ImageFolder(root, find_classes(root)), list[str]()
     return {s: pictures.read(s, told.append) for s in ("train", "test")}, told
 
 
@@ -73,7 +73,7 @@ def test_other_pictures_move_none_and_copies_stay_together(tmp_path: Path) -> No
     (root / "5" / "0.png").unlink()
     after, told = both(root)
     assert len(told) == 20
-    assert all("left out " in line and ": the same picture as " in line for line in told)
+    assert all("left out " in line and ": the same image as " in line for line in told)
     for split, other in (("train", "test"), ("test", "train")):
         was = {image.tobytes() for image in before[split].images}
         now = {image.tobytes() for image in after[other].images}
@@ -85,7 +85,7 @@ def test_the_same_picture_in_two_classes_counts_once(tmp_path: Path) -> None:
     shutil.copy(root / "a" / "0.png", root / "b" / "zero.png")
     parts, told = both(root)
     assert sum(map(len, parts.values())) == 40
-    assert told == [f"left out {root}/b/zero.png: the same picture as {root}/a/0.png"]
+    assert told == [f"left out {root}/b/zero.png: the same image as {root}/a/0.png"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -158,9 +158,12 @@ def test_a_changed_folder_is_refused_when_a_run_goes_on(
 @pytest.mark.parametrize(
     ("folders", "problem"),
     [
-        ([], "mine has no folders in it, and every class needs one; put the pictures of each"),
-        (["a"], "mine has 1 folder in it, and every class needs one"),
-        (["a", "b"], "mine has no picture that could be read of the classes a, b; add some, or"),
+        (
+            [],
+            "mine has no subfolders, but needs one for each of at least two classes; put the im",
+        ),
+        (["a"], "mine has 1 subfolder, but needs one for each of at least two classes"),
+        (["a", "b"], "mine has no readable image of the classes a, b; add some, or"),
         (list("abcdefgh"), "of the classes a, b, c, d, e and 3 more; add some, or remove the fol"),
     ],
 )
@@ -192,11 +195,11 @@ def test_no_such_folder(run: Run, name: str, problem: str) -> None:
 
 
 def test_names_that_no_checkpoint_could_hold() -> None:
-    with pytest.raises(DatasetError, match="is no text"):
-        folder_of("folder:\udcff")
+    with pytest.raises(DatasetError, match="is not valid UTF-8"):
+        folder_path("folder:\udcff")
     os.makedirs(b"mine/\xff")  # noqa: PTH103  a name of bytes
     Path("mine/a").mkdir()
-    with pytest.raises(DatasetError, match="is no text"):
+    with pytest.raises(DatasetError, match="is not valid UTF-8"):
         find_classes(Path("mine"))
 
 
@@ -230,9 +233,9 @@ def test_single_pictures_are_trained_on_and_nothing_tests(run: Run) -> None:
     draw_in("test", Path("mine"), {"a": 3, "b": 5})
     result = run("train", "--dataset", "folder:mine", "--batch-size", 2)
     assert result.exit_code == 2
-    assert "no class in mine has two pictures, one of them for the test part" in result.stderr
+    assert "no class in mine has a second image, for the test set; add images" in result.stderr
     result = run("train", "--dataset", "folder:mine", "--validation", 2)
-    assert "error: a class has a single training picture, of which none can be" in result.stderr
+    assert "error: a class has a single training image, which cannot be held out" in result.stderr
     assert "temperature" not in result.stderr  # of a run that is none
 
 

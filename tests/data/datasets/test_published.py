@@ -20,7 +20,7 @@ from digitcli.core.checkpointing.locate import LATEST
 from digitcli.data.datasets.registry import DATASETS
 from digitcli.data.datasets.training_data import pixel_statistics
 from digitcli.data.download.downloader import torchvision_mirrors
-from digitcli.data.download.manifest import FILE_SETS, DataFile
+from digitcli.data.download.manifest import PUBLISHED, DataFile
 
 COUNTS = {"train": 200, "test": 80}
 IDX_SETS = ("fashion-mnist", "kmnist", "qmnist")
@@ -81,21 +81,21 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
 def make_small(name: str, monkeypatch: pytest.MonkeyPatch, mirror: Path) -> None:
     files = []
     mirror.mkdir()
-    for file, archive in zip(FILE_SETS[name].files, content_of(name), strict=True):
+    for file, archive in zip(PUBLISHED[name].files, content_of(name), strict=True):
         (mirror / file.archive).write_bytes(archive)
-        files.append(DataFile(file.name, md5(archive), packing=file.packing))
-    monkeypatch.setitem(FILE_SETS, name, replace(FILE_SETS[name], files=tuple(files)))
+        files.append(DataFile(file.name, md5(archive), compression=file.compression))
+    monkeypatch.setitem(PUBLISHED, name, replace(PUBLISHED[name], files=tuple(files)))
 
 
 def test_names_and_sums_and_classes_are_torchvisions() -> None:
     from torchvision.datasets import KMNIST, MNIST, QMNIST, USPS, FashionMNIST
 
     def ours(name: str) -> list[tuple[str, str]]:
-        return [(file.archive, file.archive_md5) for file in FILE_SETS[name].files]
+        return [(file.archive, file.archive_md5) for file in PUBLISHED[name].files]
 
     for name, kind in (("mnist", MNIST), ("fashion-mnist", FashionMNIST), ("kmnist", KMNIST)):
         assert ours(name) == kind.resources
-        assert str(FILE_SETS[name].path) == f"{kind.__name__}/raw"
+        assert str(PUBLISHED[name].path) == f"{kind.__name__}/raw"
     assert ours("qmnist") == [
         (url.rpartition("/")[2], sum_)
         for part in ("train", "test")
@@ -104,14 +104,14 @@ def test_names_and_sums_and_classes_are_torchvisions() -> None:
     assert ours("usps") == [tuple(USPS.split_list[part][1:]) for part in ("train", "test")]
     assert list(DATASETS["fashion-mnist"].classes) == FashionMNIST.classes
     assert list(DATASETS["kmnist"].classes) == KMNIST.classes
-    for name in FILE_SETS:
-        for mirror in torchvision_mirrors(name):
+    for name in PUBLISHED:
+        for mirror in torchvision_mirrors(PUBLISHED[name]):
             assert mirror.startswith("http")
             assert not mirror.endswith(".gz")
 
 
 def test_a_download_is_checked_and_told(run: Run, name: str, tmp_path: Path) -> None:
-    files = FILE_SETS[name]
+    files = PUBLISHED[name]
     folder = tmp_path / "data" / files.path
     with serve(tmp_path / "mirror") as server:
         mirrors = ("--mirror", server.address("wrong"), "--mirror", server.address("good"))
@@ -128,14 +128,14 @@ def test_a_download_is_checked_and_told(run: Run, name: str, tmp_path: Path) -> 
     ]
     assert sorted(path.name for path in folder.iterdir()) == sorted(f.archive for f in files.files)
     again = run("download", "--dataset", name, "--mirror", "/nowhere")
-    assert again.stdout == f"{name} is in {folder}, complete and sound\n"
+    assert again.stdout == f"{name} is in {folder}, complete and valid\n"
 
 
 def test_a_damaged_archive_is_fetched_again(run: Run, name: str, tmp_path: Path) -> None:
     mirror = ("--mirror", tmp_path / "mirror")
     run("download", "--dataset", name, *mirror)
-    file = FILE_SETS[name].files[0]
-    path = tmp_path / "data" / FILE_SETS[name].path / file.archive
+    file = PUBLISHED[name].files[0]
+    path = tmp_path / "data" / PUBLISHED[name].path / file.archive
     path.write_bytes(path.read_bytes()[:-1])
     result = run("download", "--dataset", name, "--mirror", "/nowhere")
     assert result.exit_code == 2
@@ -152,7 +152,7 @@ def test_training_evaluating_and_looking(run: Run, name: str, tmp_path: Path) ->
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.classes == DATASETS[name].classes
     assert metadata.dataset == name
-    assert len(metadata.data_checksums) == len(FILE_SETS[name].files)
+    assert len(metadata.data_checksums) == len(PUBLISHED[name].files)
     value = json.loads(run("eval", "--json").stdout)
     assert (value["dataset"], value["count"]) == (name, COUNTS["test"])
     assert value["accuracy"] > 0.3
@@ -171,7 +171,7 @@ def test_digits_of_any_set_are_scored_by_a_network_for_digits(
         assert json.loads(result.stdout)["accuracy"] > 0.8
     result = run("eval", "--dataset", "kmnist")
     assert result.exit_code == 2
-    assert "kmnist has classes that the network has not (o, ki, su" in result.stderr
+    assert "kmnist has classes that the network lacks (o, ki, su" in result.stderr
 
 
 def test_torchvision_reads_what_was_downloaded(
@@ -182,7 +182,7 @@ def test_torchvision_reads_what_was_downloaded(
     for name in ("fashion-mnist", "usps"):
         make_small(name, monkeypatch, tmp_path / name)
         run("download", "--dataset", name, "--mirror", tmp_path / name)
-    resources = [(file.archive, file.archive_md5) for file in FILE_SETS["fashion-mnist"].files]
+    resources = [(file.archive, file.archive_md5) for file in PUBLISHED["fashion-mnist"].files]
     monkeypatch.setattr(FashionMNIST, "resources", resources)
     monkeypatch.setattr(FashionMNIST, "mirrors", [""])  # it unpacks what is there
     fashion = FashionMNIST(str(tmp_path / "data"), train=False, download=True)
