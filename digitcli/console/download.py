@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from digitcli.console.streams import (
@@ -32,18 +31,9 @@ class DownloadDisplay(DownloadProgress):
     def __enter__(self) -> "DownloadDisplay":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
-
-    def on_wait(self, holder: str) -> None:
-        """Prints the process that is waited for."""
-        print_note(visible(f"waiting for {holder}"))
 
     def on_start(self, name: str, size: int | None) -> None:
         """Starts a bar, or prints the file's name."""
@@ -63,34 +53,23 @@ class DownloadDisplay(DownloadProgress):
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, count)
 
-    def on_failure(self, problem: str) -> None:
-        """Prints the problem, above the bar."""
-        if self._bar is not None:
-            self._bar.console.print(at_words(f"digitcli: {visible(problem)}"), soft_wrap=True)
+    def on_message(self, text: str) -> None:
+        """Prints the message, above the bar."""
+        if self._bar is None:
+            print_note(visible(text))
         else:
-            print_note(visible(problem))
-
-    def on_left_out(self, problem: str) -> None:
-        """Prints the problem; a folder of images has no bar."""
-        print_note(visible(problem))
+            self._bar.console.print(at_words(f"digitcli: {visible(text)}"), soft_wrap=True)
 
 
 def _download_bar() -> "Progress":
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
         console=error_console(),
         redirect_stdout=False,
         redirect_stderr=False,
@@ -100,13 +79,9 @@ def _download_bar() -> "Progress":
 def show_download(
     dataset: str, folder: Path | None, reports: list[FileReport], *, as_json: bool
 ) -> None:
-    """Prints the result of a download.
+    """Prints the result of a download as text or as one JSON object.
 
-    Args:
-        dataset: The data set's name.
-        folder: Folder of its files; None for a data set that is not downloaded.
-        reports: The outcome for each file.
-        as_json: Print one JSON object instead of text.
+    ``folder`` is None for a data set that is not downloaded.
     """
     if as_json:
         print_json(
@@ -123,8 +98,7 @@ def show_download(
         print_line(f"{dataset} is in {visible(str(folder))}, complete and valid")
     else:
         for report in reports:
-            source = {None: "already valid", "archive": "extracted again"}.get(
-                report.source, f"from {report.source}"
-            )
+            outcome = {None: "already valid", "archive": "extracted again"}
+            source = outcome.get(report.source, f"from {report.source}")
             print_line(visible(f"{report.name}  {report.bytes:,} bytes  {source}"))
         print_line(f"{dataset} is in {visible(str(folder))}")

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from functools import cached_property
 from itertools import chain, groupby
 from pathlib import Path
@@ -25,26 +25,21 @@ from digitcli.data.preprocessing.mnist_form import prepare
 PREFIX = "folder:"
 """Start of a data set's name, followed by the folder's path."""
 
-TEST_FRACTION = 0.2
-"""Fraction of the images that form the test set."""
+TEST_FRACTION = 0.2  # fraction of the images in the test set
 
 _LARGE_CLASS = 50
 """Files from which on a class is split by content alone, so that only the split asked for is read.
 Among 70,000 such classes, one gets an empty test set."""
 
-_MAX_LISTED = 5
-"""Maximum number of classes listed in a message."""
-
-_UNREAD = b"\xff" * 32
-"""Digest of a file that was not read. It puts the file in the training set, where decoding it gives
-the reason."""
+_MAX_LISTED = 5  # classes in a message
+_UNREAD = b"\xff" * 32  # digest of a file not read: a training image, until decoding tells why
 
 
 def folder_path(name: str) -> Path:
     """Returns the path in the name of a data set, with ``~`` expanded.
 
     Raises:
-        DatasetError: The path is empty, its ``~`` names no user, or it is not valid UTF-8.
+        DatasetError: There is no such path.
     """
     path = name.removeprefix(PREFIX)
     if not path:
@@ -60,28 +55,20 @@ def find_classes(path: Path) -> tuple[str, ...]:
     """Returns the names of the subfolders in natural order ("2" before "10"), without hidden ones.
 
     Raises:
-        DatasetError: The folder cannot be read, or its subfolders cannot be the classes of a
-            checkpoint.
+        DatasetError: The folder cannot be read, or a checkpoint cannot have such classes.
     """
     try:
-        names = [
-            entry.name
-            for entry in path.iterdir()
-            if not entry.name.startswith(".") and entry.is_dir()
-        ]
+        names = [entry.name for entry in path.iterdir() if entry.name[0] != "." and entry.is_dir()]
     except (OSError, ValueError) as error:
         raise DatasetError(f"cannot read the folder {path}: {reason(error)}", "check it") from error
     if len(names) < 2:
         raise DatasetError(
-            f"{path} has {len(names) or 'no'} subfolder{'s' * (len(names) != 1)}, but needs one "
-            "for each of at least two classes",
+            f"{path} has fewer than two subfolders, but every class needs one",
             "put the images of each class into a subfolder named after the class",
         )
     if len(names) > MOST_CLASSES:
         raise DatasetError(
-            f"{path} has {len(names):,} subfolders, but a network has at most {MOST_CLASSES} "
-            "classes",
-            "remove some",
+            f"{path} has {len(names):,} subfolders, more than {MOST_CLASSES} classes", "remove some"
         )
     for name in names:
         _check_utf8(name)
@@ -96,8 +83,7 @@ def find_classes(path: Path) -> tuple[str, ...]:
 def _natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     """Returns a sort key by which runs of digits are in order of their value, before any text."""
     parts = [part for part in re.split(r"(\d+)", name) if part]
-    numbers = [int(part) if part.isdecimal() else None for part in parts]
-    return [(n is None, n or 0, part) for n, part in zip(numbers, parts, strict=True)], name
+    return [(not p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts], name
 
 
 def _check_utf8(name: str) -> None:
@@ -129,26 +115,17 @@ class ImageFolder:
     Adding or removing an image moves no other one, and copies of an image are never in both sets:
     of files with the same content, only the first counts. If all images of a small class were in
     one set, the one whose hash is nearest to the other set is moved there.
-
-    Args:
-        path: The folder.
-        classes: Names of its subfolders.
     """
 
-    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.classes = classes
+        self.classes = find_classes(path)
 
     def read(self, split: str, on_left_out: Callable[[str], None]) -> Split:
-        """Reads the training or the test set, each image prepared as by ``predict``.
+        """Returns "train" or "test": images by class and name, prepared as by ``predict``.
 
-        Args:
-            split: "train" or "test".
-            on_left_out: Called with each file that is left out and the reason: first the copies of
-                other files, then images that cannot be used.
-
-        Returns:
-            The images, by class and by name.
+        ``on_left_out`` is called with each file that is left out and the reason: first the copies
+        of other files, then the files that cannot be used.
 
         Raises:
             DatasetError: A class has no image to train on, or there is none to test on.
@@ -163,7 +140,7 @@ class ImageFolder:
         chosen = [each for each in images if (each[0] in test_files) == (split == "test")]
         labels = np.array([file.label for file, _ in chosen], dtype=np.int64)
         if split == "train":
-            self._check_classes(set(range(len(self.classes))).difference(labels.tolist()))
+            self._check_complete(set(labels.tolist()))
         if not chosen:
             raise DatasetError(
                 f"no class in {self.path} has a second image, for the test set", "add images"
@@ -212,16 +189,15 @@ class ImageFolder:
             chosen.update(ordered[:count])
         return chosen
 
-    def _check_classes(self, empty: set[int]) -> None:
-        """Raises an error if there are classes without an image."""
+    def _check_complete(self, labels: Set[int]) -> None:
+        """Raises an error if a class has no image."""
+        empty = [name for label, name in enumerate(self.classes) if label not in labels]
         if empty:
-            names = [self.classes[label] for label in sorted(empty)]
-            listed = ", ".join(names[:_MAX_LISTED])
-            more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+            more = f" and {len(empty) - _MAX_LISTED} more" if len(empty) > _MAX_LISTED else ""
             raise DatasetError(
-                f"{self.path} has no readable image of the class{'es' * (len(names) > 1)} "
-                f"{listed}{more}",
-                f"add some, or remove the folder{'s' * (len(names) > 1)}",
+                f"{self.path} has classes without a readable image: "
+                f"{', '.join(empty[:_MAX_LISTED])}{more}",
+                "add images, or remove these subfolders",
             )
 
 

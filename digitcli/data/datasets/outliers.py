@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Image28
+from digitcli.data.download.manifest import DIGITS
 from digitcli.data.preprocessing.mnist_form import SIDE, prepare
 
 Labels = npt.NDArray[np.int64]
@@ -19,25 +20,22 @@ Labels = npt.NDArray[np.int64]
 _LETTERS = "ACDEFGHKMNPRTUVWXYLacdefhkmnprtuvwxyj&?#@%+=*$"
 """Letters and signs, without those that are also ways to write a digit, such as O, I, S and b."""
 
-_COUNT = 3000
-"""Images generated for a run; deformed differently whenever they are seen, they vary enough."""
-
-_CANVAS = 84
-"""Side in pixels of the canvas that shapes are drawn on: three times that of the result."""
+_COUNT = 3000  # enough variety for a run, since they are deformed differently in every epoch
+_CANVAS = 3 * SIDE  # side in pixels of the canvas that shapes are drawn on
 
 
 def supports_outliers(classes: tuple[str, ...]) -> bool:
     """Returns True if the classes are the ten digits: the images show none of those."""
-    return set(classes) == set("0123456789")
+    return set(classes) == set(DIGITS)
 
 
 def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
-    """Generates images in MNIST form that show no digit.
+    """Generates images in MNIST form that show no digit, equal ones for equal seeds.
 
     Args:
         images: uint8 (any, 28, 28), digits to rotate, splice and crowd.
         labels: int64 (any,), the digits.
-        seed: Seed; equal seeds give equal images.
+        seed: Seed of all random choices.
 
     Returns:
         uint8 (3000, 28, 28).
@@ -68,14 +66,10 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
 def _letter(rng: np.random.Generator) -> Image28:
     """A letter or sign, slightly rotated."""
     canvas = Image.new("L", (_CANVAS, _CANVAS))
-    ImageDraw.Draw(canvas).text(
-        (_CANVAS / 2, _CANVAS / 2),
-        str(rng.choice(list(_LETTERS))),
-        fill=255,
-        font=ImageFont.load_default(int(rng.integers(40, 64))),
-        anchor="mm",
-        stroke_width=int(rng.integers(0, 3)),
-    )
+    letter = str(rng.choice(list(_LETTERS)))
+    font = ImageFont.load_default(int(rng.integers(40, 64)))
+    bold, middle = int(rng.integers(0, 3)), (_CANVAS / 2, _CANVAS / 2)
+    ImageDraw.Draw(canvas).text(middle, letter, 255, font, "mm", stroke_width=bold)
     return np.asarray(canvas.rotate(rng.uniform(-15, 15), Image.Resampling.BILINEAR))
 
 
@@ -125,10 +119,9 @@ def _drawing(rng: np.random.Generator) -> Image28:
     for _ in range(rng.integers(3, 7)):
         (left, right), (top, bottom) = np.sort(rng.uniform(8, 76, (2, 2)), axis=1).tolist()
         shape = rng.integers(3)
-        if shape == 0:
-            draw.ellipse((left, top, right, bottom), outline=255, width=pen)
-        elif shape == 1:
-            draw.rectangle((left, top, right, bottom), outline=255, width=pen)
+        if shape < 2:
+            draw_box = draw.ellipse if shape == 0 else draw.rectangle
+            draw_box((left, top, right, bottom), outline=255, width=pen)
         else:
             draw.line((left, bottom, right, top), fill=255, width=pen)
     return np.asarray(canvas)
@@ -142,13 +135,14 @@ def _outline(rng: np.random.Generator) -> Image28:
         wave = np.cos(lobes * angle + rng.uniform(0, 2 * np.pi))
         radius += rng.uniform(0.15, 0.45) * (np.abs(wave) if rng.random() < 0.5 else wave)
     radius *= 32 / radius.max()
-    x, y = (_CANVAS / 2 + radius * wave(angle) for wave in (np.cos, np.sin))
+    x, y = (_CANVAS / 2 + radius * function(angle) for function in (np.cos, np.sin))
     points = list(zip(x.tolist(), y.tolist(), strict=True))
     canvas = Image.new("L", (_CANVAS, _CANVAS))
+    draw = ImageDraw.Draw(canvas)
     if rng.random() < 0.3:
-        ImageDraw.Draw(canvas).polygon(points, fill=255)
+        draw.polygon(points, fill=255)
     else:
-        ImageDraw.Draw(canvas).line(points, fill=255, width=int(rng.integers(3, 9)), joint="curve")
+        draw.line(points, fill=255, width=int(rng.integers(3, 9)), joint="curve")
     return np.asarray(canvas)
 
 

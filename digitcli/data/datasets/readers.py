@@ -1,5 +1,6 @@
 """Reading the files of published data sets: MNIST, and sets of its form or brought to it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,7 @@ ClassIndices = npt.NDArray[np.int64]
 
 
 def read_split(data_dir: Path, split: str, dataset: str = "mnist") -> Split | None:
-    """Reads a training or test set, verifying every file.
-
-    Args:
-        data_dir: Folder that holds ``MNIST/raw`` and the like.
-        split: "train" or "test".
-        dataset: One of ``PUBLISHED``.
+    """Reads the "train" or "test" split of a data set in ``PUBLISHED``, verifying every file.
 
     Returns:
         The split; None if a file is missing or damaged.
@@ -46,14 +42,11 @@ def _parse_idx(images: Bytes, labels: Bytes) -> tuple[Image28, ClassIndices]:
     return _idx_array(images), classes if classes.ndim == 1 else classes[:, 0]
 
 
-_IDX_TYPES = {8: ">u1", 12: ">i4"}
-
-
 def _idx_array(data: Bytes) -> npt.NDArray[np.uint8]:
     """Parses the IDX format (LeCun): byte 2 has the type, byte 3 the dimensions, then the shape."""
     dimensions = int(data[3])
     header = 4 * (1 + dimensions)
-    values = data[header:].view(_IDX_TYPES[int(data[2])])
+    values = data[header:].view({8: ">u1", 12: ">i4"}[int(data[2])])
     return values.reshape(data[4:header].view(">u4"))
 
 
@@ -69,4 +62,7 @@ def _parse_usps(text: Bytes) -> tuple[Image28, ClassIndices]:
     return np.stack([centre(fit(crop(digit))) for digit in ink]), rows[:, 0].astype(np.int64) - 1
 
 
-_PARSERS = {"idx": _parse_idx, "libsvm": _parse_usps}
+_PARSERS: dict[str, Callable[..., tuple[Image28, ClassIndices]]] = {
+    "idx": _parse_idx,
+    "libsvm": _parse_usps,
+}

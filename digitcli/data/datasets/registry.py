@@ -52,13 +52,9 @@ class Dataset:
     def load(
         self, split: str, location: DatasetLocation, classes: tuple[str, ...] | None = None
     ) -> Split:
-        """Reads a split, after fetching it if necessary.
+        """Reads "train" or "test", after fetching it if necessary.
 
-        Args:
-            split: "train" or "test".
-            location: Where the files are, and where to fetch them from.
-            classes: Classes that the labels shall be indices of, including all of the data set's;
-                None for those.
+        The labels are indices of ``classes``, which include the data set's own, or of those.
 
         Raises:
             DatasetError: There is no such split, or its files cannot be read or fetched.
@@ -83,26 +79,21 @@ def _read_published(name: str, split: str, location: DatasetLocation) -> Split:
 
 
 DATASETS = {
-    dataset.name: dataset
-    for dataset in (
-        *(
-            Dataset(name, each.classes, each.normalisation, partial(_read_published, name))
-            for name, each in PUBLISHED.items()
-        ),
-        Dataset("optdigits", DIGITS, (0.1436, 0.2849), lambda split, _: load_optdigits(split)),
-    )
+    **{
+        name: Dataset(name, each.classes, each.normalisation, partial(_read_published, name))
+        for name, each in PUBLISHED.items()
+    },
+    "optdigits": Dataset(
+        "optdigits", DIGITS, (0.1436, 0.2849), lambda split, _: load_optdigits(split)
+    ),
 }
 
 
 def find_dataset(name: str, classes: tuple[str, ...] | None = None) -> Dataset:
-    """Returns the data set with a name.
-
-    Args:
-        name: As given to ``--dataset``; ``folder:PATH`` is a folder of images.
-        classes: The network's classes, which must include the data set's; None for any.
+    """Returns the data set that ``--dataset`` names; ``folder:PATH`` is a folder of images.
 
     Raises:
-        DatasetError: There is no such data set, or it has other classes.
+        DatasetError: There is no such data set, or it has classes that are not in ``classes``.
     """
     if name.startswith(image_folder.PREFIX):
         dataset = _folder_dataset(name)
@@ -122,11 +113,10 @@ def find_dataset(name: str, classes: tuple[str, ...] | None = None) -> Dataset:
 
 
 def _folder_dataset(name: str) -> Dataset:
-    path = image_folder.folder_path(name)
-    folder = image_folder.ImageFolder(path, image_folder.find_classes(path))
+    folder = image_folder.ImageFolder(image_folder.folder_path(name))
 
     def read(split: str, location: DatasetLocation) -> Split:
-        return folder.read(split, location.progress.on_left_out)
+        return folder.read(split, location.progress.on_message)
 
     # Prepared images have MNIST's form, and about its pixel statistics.
     return Dataset(name, folder.classes, MNIST_NORMALISATION, read)

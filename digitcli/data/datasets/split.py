@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,7 @@ class Split:
     def of_images(
         cls, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], name: str
     ) -> "Split":
-        """Returns a split whose checksum is of the prepared images and labels, not of a file.
-
-        So it changes with the preparation and with the choice of images.
-        """
+        """Returns a split whose checksum is of the prepared images and labels, not of files."""
         checksum = hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
         return cls(images, labels, {name: f"sha256:{checksum}"})
 
@@ -42,15 +39,10 @@ class Split:
         """Returns the images with the given indices, in that order."""
         return Split(self.images[indices], self.labels[indices], self.checksums)
 
-    def relabelled(self, classes: Sequence[str], target_classes: Sequence[str]) -> "Split":
-        """Returns the split with other class indices.
-
-        Args:
-            classes: Classes that the labels are indices of.
-            target_classes: Classes that the new labels are indices of, including all ``classes``.
-        """
-        targets = np.array([target_classes.index(name) for name in classes], dtype=np.int64)
-        return Split(self.images, targets[self.labels], self.checksums)
+    def relabelled(self, classes: Sequence[str], new_classes: Sequence[str]) -> "Split":
+        """Returns the split with indices of ``new_classes``, which include all ``classes``."""
+        labels = np.array([new_classes.index(name) for name in classes], dtype=np.int64)
+        return replace(self, labels=labels[self.labels])
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
@@ -58,11 +50,11 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
 
     Args:
         split: The training set.
-        count: Images to hold out, stratified: at least one of every class.
+        count: Images to hold out, stratified by class.
         seed: Determines which are held out; 0 to 2**32 - 1.
 
     Returns:
-        The images to train on, and those held out.
+        The images to train on, and those held out, both with every class.
 
     Raises:
         DatasetError: One of the two would lack a class.

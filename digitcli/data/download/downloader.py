@@ -5,10 +5,9 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from digitcli.core.errors import DatasetError, DigitcliError
 from digitcli.core.files.atomic import put_in_place, real, write_errors
@@ -17,23 +16,17 @@ from digitcli.data.download.fetch import DownloadProgress, fetch
 from digitcli.data.download.manifest import PUBLISHED, DataFile, PublishedDataset, read_verified
 from digitcli.data.download.transport import MirrorError
 
-LOCK_TIMEOUT = 1800.0
-"""Seconds to wait for another process that downloads to the same folder."""
-
+LOCK_TIMEOUT = 1800.0  # seconds to wait for another process that downloads to the same folder
 _NEXT_STEP = "choose another folder with --data-dir"
 _PARTIAL = ".partial-"
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """The outcome for one file.
+    """A valid file on disk: name, size and MD5 of the extracted file or of an archive read as such.
 
-    Attributes:
-        name: Name of the extracted file, or of the archive where that is what is read.
-        bytes: Its size.
-        md5: Its MD5.
-        source: The mirror's address it was fetched from; "archive" if it was extracted from the
-            archive on disk; None if it was present and valid.
+    ``source`` is the address it was fetched from, "archive" if it was extracted again from the
+    archive on disk, or None if it was valid already.
     """
 
     name: str
@@ -53,18 +46,18 @@ def download(
     """Makes sure that the files of a data set are on disk and valid.
 
     A damaged file is extracted again from its archive if that is valid, and otherwise fetched.
-    Files arrive in a temporary folder, are verified by their MD5 and flushed to disk before they
-    get their final names, so that a process killed at any instant leaves a file missing or whole.
-    One process writes at a time, and removes what killed ones left.
+    Files get their final names only when verified and flushed to disk: a process killed at any
+    instant leaves a file missing or whole. One process writes at a time, and removes what killed
+    ones left.
 
     Args:
         dataset: One of ``PUBLISHED``.
-        data_dir: The files go to ``MNIST/raw`` or the like below this folder, and nowhere else:
-            links in place of files are replaced, and a folder that is a link out of it is refused.
+        data_dir: Folder of all data sets. Nothing is written outside: links in place of files are
+            replaced, and a folder that is a link out of it is refused.
         mirrors: Folders, file:// or http(s):// addresses with the archives, in the order to try;
             torchvision's mirrors if empty.
         force: Fetch every file again.
-        progress: Called about files, bytes, failures, and waiting for another process.
+        progress: Called during the download.
 
     Raises:
         DatasetError: No mirror served a file, or the folder cannot be written. Files present
@@ -74,15 +67,15 @@ def download(
     published = PUBLISHED[dataset]
     folder = published.folder(data_dir)
     if not force and (valid := _check_all(folder, published)) is not None:
-        if _leftovers(folder, published):
-            # Not an error if another process is at work or the folder is read-only.
-            with contextlib.suppress(DigitcliError), _exclusive(published, data_dir, wait=0):
+        if _leftovers(folder, published) or (folder / ".lock").exists():
+            # Fails, harmlessly, if another process is at work or the folder is read-only.
+            with contextlib.suppress(DigitcliError), _exclusive(dataset, data_dir, progress, 0):
                 pass
         return valid
     sources = deque(mirrors)
     reports = []
     with (
-        _exclusive(published, data_dir, wait=LOCK_TIMEOUT, on_wait=progress.on_wait),
+        _exclusive(dataset, data_dir, progress, LOCK_TIMEOUT),
         write_errors(folder, _NEXT_STEP, DatasetError),
         tempfile.TemporaryDirectory(
             prefix=_PARTIAL, dir=folder, ignore_cleanup_errors=True
@@ -102,21 +95,19 @@ def torchvision_mirrors(published: PublishedDataset) -> list[str]:
     from torchvision import datasets  # slow to import
 
     kind = getattr(datasets, published.path.parts[0])
-    if kind is datasets.QMNIST:
-        addresses = [kind.resources["train"][0][0]]
-    elif kind is datasets.USPS:
-        addresses = [kind.split_list["train"][0]]
-    else:
+    if kind not in (datasets.QMNIST, datasets.USPS):
         return list(kind.mirrors)
-    return [address.rpartition("/")[0] for address in addresses]
+    file = kind.split_list["train"] if kind is datasets.USPS else kind.resources["train"][0]
+    return [file[0].rpartition("/")[0]]
 
 
 def _check_all(folder: Path, published: PublishedDataset) -> list[FileReport] | None:
     """Returns a report for each file, or None if any needs repair; writes nothing."""
     reports = []
     for file in published.files:
-        report = _check(folder, file)
-        if report is None or _has_damaged_archive(folder, file):
+        report, archive = _check(folder, file), folder / file.archive
+        is_extracted = file.md5 is not None and os.path.lexists(archive)
+        if report is None or (is_extracted and read_verified(archive, file.archive_md5) is None):
             return None
         reports.append(report)
     return reports
@@ -128,35 +119,19 @@ def _check(folder: Path, file: DataFile) -> FileReport | None:
     return None if data is None else FileReport(file.read_name, data.size, file.read_md5, None)
 
 
-def _has_damaged_archive(folder: Path, file: DataFile) -> bool:
-    """Returns True if there is a damaged archive beside an extracted file."""
-    archive = folder / file.archive
-    return (
-        file.md5 is not None
-        and os.path.lexists(archive)
-        and read_verified(archive, file.archive_md5) is None
-    )
-
-
 def _repair(folder: Path, file: DataFile, temporary: Path) -> FileReport | None:
     """Makes a file valid without a mirror; returns None if that is impossible."""
     report = _check(folder, file)
-    if report is not None:
-        if _has_damaged_archive(folder, file):
-            (folder / file.archive).unlink(missing_ok=True)  # so that nothing relies on it
-        return report
     archive = read_verified(folder / file.archive, file.archive_md5)
-    if archive is None:
-        return None
-    return _install(folder, file, temporary, archive.tobytes(), "archive")
+    if report is None and archive is not None:
+        return _install(folder, file, temporary, archive.tobytes(), "archive")
+    if report is not None and archive is None:
+        (folder / file.archive).unlink(missing_ok=True)  # damaged: nothing should rely on it
+    return report
 
 
 def _fetch(
-    folder: Path,
-    file: DataFile,
-    temporary: Path,
-    mirrors: deque[str],
-    progress: DownloadProgress,
+    folder: Path, file: DataFile, temporary: Path, mirrors: deque[str], progress: DownloadProgress
 ) -> FileReport:
     """Fetches a file from the first mirror that serves it, which is moved to the front."""
     problems = []
@@ -169,7 +144,7 @@ def _fetch(
             mirrors.rotate(-1)
             continue
         for problem in problems:
-            progress.on_failure(problem)
+            progress.on_message(problem)
         content = archive.read_bytes()
         # The archive first: if killed now, the next call extracts it and needs no network.
         put_in_place(archive, folder / file.archive)
@@ -183,25 +158,15 @@ def _fetch(
 def _fetch_archive(
     source: str, file: DataFile, temporary: Path, progress: DownloadProgress
 ) -> Path:
-    """Fetches an archive into the temporary folder, verifies it and flushes it to disk.
-
-    Raises:
-        MirrorError: The mirror cannot be reached, lacks the file, or sent another one.
-        OSError: The folder cannot be written.
-    """
+    """Fetches an archive into the temporary folder, verified and flushed to disk."""
     import pooch
 
     pooch.get_logger().setLevel("ERROR")  # progress is shown by ``progress``
 
     def write(url: str, output_file: str, _pooch: object) -> None:
-        output = Path(output_file)
-        output.unlink()  # pooch made it readable by this user only
-        with (
-            output.open("xb") as written,
-            contextlib.closing(fetch(url, file.archive, progress)) as chunks,
-        ):
-            written.writelines(chunks)
-            _flush(written)
+        Path(output_file).unlink()  # pooch made it readable by this user only
+        with contextlib.closing(fetch(url, file.archive, progress)) as chunks:
+            _write_durably(Path(output_file), chunks)
 
     try:
         return Path(
@@ -224,33 +189,24 @@ def _install(
     content = archive
     if file.md5 is not None:
         content = file.extract(archive)
-        extracted = temporary / file.name
-        with extracted.open("wb") as written:
-            written.write(content)
-            _flush(written)
-        put_in_place(extracted, folder / file.name)
+        _write_durably(temporary / file.name, [content])
+        put_in_place(temporary / file.name, folder / file.name)
     return FileReport(file.read_name, len(content), file.read_md5, source)
 
 
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
+    with path.open("xb") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
 def _exclusive(
-    published: PublishedDataset,
-    data_dir: Path,
-    *,
-    wait: float,
-    on_wait: Callable[[str], None] | None = None,
+    dataset: str, data_dir: Path, progress: DownloadProgress, wait: float
 ) -> Iterator[None]:
-    """Makes the folder, locks it against other processes, and removes leftovers.
-
-    Raises:
-        DatasetError: The folder cannot be made, or is a link that leads out of ``data_dir``.
-        DigitcliError: Another process writes to it, or it cannot be written.
-    """
+    """Makes the folder, locks it against other processes, and removes leftovers."""
+    published = PUBLISHED[dataset]
     folder = published.folder(data_dir)
     with write_errors(folder, _NEXT_STEP, DatasetError):
         if not real(folder).is_relative_to(real(data_dir)):
@@ -259,26 +215,21 @@ def _exclusive(
                 "remove the link, or name the folder with the files with --data-dir",
             )
         folder.mkdir(parents=True, exist_ok=True)
-    purpose = f"downloading {published.title}"
+
+    def on_wait(holder: str) -> None:
+        progress.on_message(f"waiting for {holder}")
+
+    purpose = f"downloading {dataset}"
     with only_one(folder, purpose, wait=wait, on_wait=on_wait, elsewhere=_NEXT_STEP) as is_locked:
         if is_locked:  # else the leftovers may belong to a running download
             for path in _leftovers(folder, published):
-                _remove(path)
+                shutil.rmtree(path, ignore_errors=True)  # leaves files, and links to folders
+                with contextlib.suppress(OSError):
+                    path.unlink()
         yield
 
 
 def _leftovers(folder: Path, published: PublishedDataset) -> list[Path]:
-    """Returns the temporary files of a running or killed download."""
-    patterns = [".lock", f"{_PARTIAL}*", *(f".{file.name}*.tmp" for file in published.files)]
+    """Returns the temporary files of a running or killed download, apart from the lock."""
+    patterns = [f"{_PARTIAL}*", *(f".{file.name}*.tmp" for file in published.files)]
     return [path for pattern in patterns for path in folder.glob(pattern)]
-
-
-def _remove(path: Path) -> None:
-    """Removes a leftover if possible; of a link, only the link."""
-    if path.name == ".lock":
-        return  # this process holds it, and removes it at the end
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()

@@ -1,8 +1,8 @@
 """Fetching a file from a mirror within a time limit, whatever the mirror does.
 
-A separate thread reads the mirror while the caller waits, so that one limit covers everything: name
-resolution, TLS handshakes, and headers that arrive byte by byte. The network libraries limit the
-time between two bytes, or nothing.
+A thread reads the mirror while the caller waits, so that the limit covers everything: name
+resolution, TLS handshakes, headers that arrive byte by byte. The network libraries limit only the
+time between two bytes.
 """
 
 import time
@@ -14,27 +14,18 @@ from urllib.request import url2pathname
 
 from digitcli.data.download.transport import MirrorError, Transfer, read_file
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds for a mirror to accept a connection."""
-
-RESPONSE_TIMEOUT = 30.0
-"""Seconds until a mirror begins to send a file, including redirects and headers."""
-
-READ_TIMEOUT = 20.0
-"""Seconds between the arrival of two chunks."""
+# Limits in seconds
+CONNECT_TIMEOUT = 10.0  # for a mirror to accept a connection
+RESPONSE_TIMEOUT = 30.0  # until a mirror begins to send a file, after redirects and headers
+READ_TIMEOUT = 20.0  # between the arrival of two chunks
+TOTAL_TIMEOUT = 600.0  # for a whole file; MNIST's largest then needs 17 kB per second
 
 MIN_SPEED = 4 * 1024
 """Minimum bytes per second on average, checked once ``READ_TIMEOUT`` has passed."""
 
-TOTAL_TIMEOUT = 600.0
-"""Seconds for a whole file; MNIST's largest then needs 17 kB per second."""
-
 
 class DownloadProgress:
     """Base class for download callbacks; hooks do nothing by default."""
-
-    def on_wait(self, holder: str) -> None:
-        """Called before waiting for another process that downloads to the same folder."""
 
     def on_start(self, name: str, size: int | None) -> None:
         """Called when a file begins to arrive, with its bytes (None if unknown)."""
@@ -42,11 +33,8 @@ class DownloadProgress:
     def on_bytes(self, count: int) -> None:
         """Called with the number of bytes that arrived since the last call."""
 
-    def on_failure(self, problem: str) -> None:
-        """Called for every mirror that failed before another one served the file."""
-
-    def on_left_out(self, problem: str) -> None:
-        """Called for every image left out of a data set, with its file and the reason."""
+    def on_message(self, text: str) -> None:
+        """Called when another process is waited for, a mirror failed, or an image is left out."""
 
 
 def fetch(address: str, name: str, progress: DownloadProgress) -> Generator[bytes, None, None]:
@@ -58,11 +46,10 @@ def fetch(address: str, name: str, progress: DownloadProgress) -> Generator[byte
         progress: Called when the file begins and as bytes arrive.
 
     Yields:
-        The file's bytes as they arrive, at most ``MAX_FILE_SIZE``.
+        The file's bytes as they arrive.
 
     Raises:
         MirrorError: The mirror cannot be reached, lacks the file, sends too much, or is too slow.
-            Raised ``TOTAL_TIMEOUT`` seconds after the start at the latest.
     """
     read = _reader(address)
     transfer = Transfer(TOTAL_TIMEOUT)
@@ -83,11 +70,7 @@ def fetch(address: str, name: str, progress: DownloadProgress) -> Generator[byte
 
 
 def _reader(address: str) -> Callable[[Transfer], None]:
-    """Returns the function that reads an address, after the imports it needs.
-
-    Raises:
-        MirrorError: It is no address of a kind that can be read.
-    """
+    """Returns a function that reads an address, after importing what it needs."""
     try:
         parts = urlsplit(address if "://" in address else "")
     except ValueError as error:

@@ -19,12 +19,9 @@ _HEADERS = {
 
 
 def read_web(url: str, transfer: Transfer, timeout: tuple[float, float]) -> None:
-    """Reads a file of a mirror that is an http:// or https:// address.
+    """Reads an http:// or https:// address into a transfer.
 
-    Args:
-        url: The file's address.
-        transfer: Gets the connections, the size and the bytes.
-        timeout: Seconds to connect to a host, and between two bytes.
+    ``timeout`` has the seconds to connect to a host, and between two bytes.
 
     Raises:
         MirrorError: The mirror cannot be reached, refuses, sends too much, or redirects to an
@@ -35,7 +32,8 @@ def read_web(url: str, transfer: Transfer, timeout: tuple[float, float]) -> None
             for _ in range(1 + _MAX_REDIRECTS):
                 with session.get(url, headers=_HEADERS, stream=True, timeout=timeout) as response:
                     if response.is_redirect:
-                        url = _redirected(url, session.location(response))
+                        location = requests.Session.get_redirect_target(session, response)
+                        url = _redirected(url, location or "")
                         continue  # without reading the body, which might never end
                     if response.status_code != requests.codes.ok:
                         raise MirrorError(f"HTTP {response.status_code}")
@@ -48,12 +46,8 @@ def read_web(url: str, transfer: Transfer, timeout: tuple[float, float]) -> None
             raise MirrorError(f"more than {_MAX_REDIRECTS} redirects")
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise MirrorError("timed out") from error
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        OSError,
-        ValueError,  # an invalid address or header
-    ) as error:
+    # RequestException is an OSError; ValueErrors are of invalid addresses and headers
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise MirrorError(_network_reason(error)) from error
 
 
@@ -70,10 +64,6 @@ class _Session(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Returns None, which tells requests that there is no redirect to follow."""
-
-    def location(self, response: requests.Response) -> str:
-        """Returns the target of a redirect as the server sent it."""
-        return super().get_redirect_target(response) or ""
 
 
 class _Adapter(HTTPAdapter):
@@ -99,18 +89,11 @@ class _Adapter(HTTPAdapter):
 
 
 def _redirected(url: str, location: str) -> str:
-    """Returns the address that a redirect from ``url`` leads to.
-
-    Raises:
-        MirrorError: The address is invalid, neither http nor https, or http where ``url`` is https.
-    """
+    """Returns the target of a redirect; raises ``MirrorError`` if it is not to be followed."""
     target = urljoin(url, location)
-    schemes = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-    scheme = urlsplit(target).scheme
-    if scheme not in schemes:
-        raise MirrorError(
-            f"redirects from {urlsplit(url).scheme} to {scheme}, which is not followed"
-        )
+    old, new = urlsplit(url).scheme, urlsplit(target).scheme
+    if new not in ("http", "https") or (old, new) == ("https", "http"):
+        raise MirrorError(f"redirects from {old} to {new}, which is not followed")
     return target
 
 

@@ -7,6 +7,7 @@ Paths and checksums are torchvision's; the checksums of archives are those publi
 import bz2
 import gzip
 import hashlib
+import itertools
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -18,9 +19,7 @@ from digitcli.core.errors import DatasetError, reason
 
 Bytes = npt.NDArray[np.uint8]
 
-MAX_FILE_SIZE = 64 * 1024 * 1024
-"""Maximum bytes of a file of any data set; the largest one has 47 million."""
-
+MAX_FILE_SIZE = 64 * 1024 * 1024  # bytes; the largest file of all data sets has 47 million
 _DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress}
 
 
@@ -31,8 +30,8 @@ class DataFile:
     Attributes:
         name: File name when extracted.
         archive_md5: MD5 of the published archive.
-        md5: MD5 of the extracted file, which is then kept beside the archive and read instead of
-            it. None where it is unknown: then the archive is verified and extracted on every read.
+        md5: MD5 of the extracted file, which is kept beside the archive and read. None if
+            unknown: then the archive is read, and extracted every time.
         compression: Suffix of the archive's name, ".gz" or ".bz2".
     """
 
@@ -66,16 +65,13 @@ class PublishedDataset:
     """A data set whose files are published on the network.
 
     Attributes:
-        title: Name of the data set in messages.
-        path: Its folder below the data folder: torchvision's, named after torchvision's class.
-        files: The files of the training set, then as many of the test set.
+        path: Folder below the data folder: torchvision's, named after its class.
+        files: Files of the training set, then as many of the test set.
         classes: Class names in the order of the labels: torchvision's, for digits the numerals.
         format: "idx" for a file of images and one of labels, "libsvm" for a text file of both.
-        normalisation: Mean and standard deviation that training pixels, in 0..1, are normalised
-            with; None to compute them from the training set.
+        normalisation: See ``Dataset``.
     """
 
-    title: str
     path: PurePath
     files: tuple[DataFile, ...]
     classes: tuple[str, ...]
@@ -100,17 +96,13 @@ MNIST_NORMALISATION = (0.1307, 0.3081)
 
 def _mnist_files(*md5s: tuple[str, str | None]) -> tuple[DataFile, ...]:
     """Returns the four files named as MNIST's, with the MD5s of each archive and extracted file."""
-    names = [
-        f"{part}-{kind}-ubyte"
-        for part in ("train", "t10k")
-        for kind in ("images-idx3", "labels-idx1")
-    ]
+    parts = itertools.product(("train", "t10k"), ("images-idx3", "labels-idx1"))
+    names = [f"{split}-{kind}-ubyte" for split, kind in parts]
     return tuple(DataFile(name, *sums) for name, sums in zip(names, md5s, strict=True))
 
 
 PUBLISHED = {
     "mnist": PublishedDataset(
-        "MNIST",
         PurePath("MNIST", "raw"),
         _mnist_files(
             ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
@@ -122,7 +114,6 @@ PUBLISHED = {
         normalisation=MNIST_NORMALISATION,
     ),
     "fashion-mnist": PublishedDataset(
-        "Fashion-MNIST",
         PurePath("FashionMNIST", "raw"),
         _mnist_files(
             ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", None),
@@ -136,7 +127,6 @@ PUBLISHED = {
         ),
     ),
     "kmnist": PublishedDataset(
-        "Kuzushiji-MNIST",
         PurePath("KMNIST", "raw"),
         _mnist_files(
             ("bdb82020997e1d708af4cf47b453dcf7", None),
@@ -147,7 +137,6 @@ PUBLISHED = {
         ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     ),
     "qmnist": PublishedDataset(
-        "QMNIST",
         PurePath("QMNIST", "raw"),
         (
             DataFile("qmnist-train-images-idx3-ubyte", "ed72d4157d28c017586c42bc6afe6370"),
@@ -158,7 +147,6 @@ PUBLISHED = {
         DIGITS,
     ),
     "usps": PublishedDataset(
-        "USPS",
         PurePath("USPS"),
         (
             DataFile("usps", "ec16c51db3855ca6c91edd34d0e9b197", compression=".bz2"),
@@ -172,10 +160,7 @@ PUBLISHED = {
 
 
 def read_verified(path: Path, md5: str) -> Bytes | None:
-    """Reads a file if it has the expected content.
-
-    Returns:
-        The file's bytes, uint8 (size,); None if it is missing, differs, or is not a regular file.
+    """Returns the content of a file, uint8 (size,), or None unless it has the expected MD5.
 
     Raises:
         DatasetError: The file is present but cannot be read.
@@ -196,15 +181,12 @@ def read_verified(path: Path, md5: str) -> Bytes | None:
 
 
 def read_extracted(folder: Path, file: DataFile) -> Bytes | None:
-    """Reads the content of a file, or extracts it from the archive, after verifying it.
-
-    Returns:
-        The extracted bytes, uint8 (size,), writable; None if they are missing or damaged.
+    """Returns the extracted content of a file, uint8 (size,), or None unless the file is valid.
 
     Raises:
-        DatasetError: A file is present but cannot be read.
+        DatasetError: The file is present but cannot be read.
     """
     data = read_verified(folder / file.read_name, file.read_md5)
     if data is None or file.md5 is not None:
         return data
-    return np.frombuffer(bytearray(file.extract(data.tobytes())), np.uint8)
+    return np.frombuffer(bytearray(file.extract(data.tobytes())), np.uint8)  # writable

@@ -1,21 +1,19 @@
 """A file on its way from a mirror: one thread reads the mirror, another waits with time limits."""
 
 import contextlib
+import os
 import socket
-import stat
 import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 
 from digitcli.core.errors import reason
+from digitcli.core.files.regular import open_plain
 from digitcli.data.download.manifest import MAX_FILE_SIZE
 
-CHUNK_SIZE = 64 * 1024
-"""Maximum bytes to read at a time."""
-
-_POLL_INTERVAL = 0.5
-"""Seconds between checks for Ctrl-C where waiting for a queue cannot be interrupted."""
+CHUNK_SIZE = 64 * 1024  # bytes to read at a time
+_POLL_INTERVAL = 0.5  # seconds between checks for Ctrl-C where a wait cannot be interrupted
 
 
 class MirrorError(Exception):
@@ -27,17 +25,11 @@ class Transfer:
 
     The reading thread calls ``track``, ``start``, ``put`` and ``finish``; the other one ``wait``
     and ``cancel``. A thread that waits for a byte cannot be stopped, but shutting its connection
-    down ends the wait.
-
-    Args:
-        time_limit: Seconds for the whole transfer.
-
-    Attributes:
-        size: Bytes of the file as announced by the mirror, once started; None if it does not say.
+    down ends the wait. ``time_limit`` is in seconds, for the whole transfer.
     """
 
     def __init__(self, time_limit: float) -> None:
-        self.size: int | None = None
+        self.size: int | None = None  # as announced by the mirror
         self._end = time.monotonic() + time_limit
         self._received = 0
         self._arrived: SimpleQueue[bytes | Exception] = SimpleQueue()
@@ -48,27 +40,18 @@ class Transfer:
     def track(self, connection: socket.socket) -> None:
         """Adds a connection to shut down on ``cancel``; at once if that was called already."""
         with self._lock:
-            # A second handle to the connection, valid after TLS has taken over the first.
-            self._sockets.append(connection.dup())
+            self._sockets.append(connection.dup())  # valid after TLS has taken over the original
             if self._is_cancelled:
                 self._shut_down()
 
     def start(self, size: int | None) -> None:
-        """Ends the first ``wait``: the mirror begins to send a file of ``size`` bytes, if known.
-
-        Raises:
-            MirrorError: The file is larger than ``MAX_FILE_SIZE``.
-        """
+        """Ends the first ``wait``; raises ``MirrorError`` if the file is too large."""
         _check_size(size or 0)
         self.size = size
         self._arrived.put(b"")
 
     def put(self, chunk: bytes) -> None:
-        """Adds bytes of the file, at least one.
-
-        Raises:
-            MirrorError: The mirror has sent more than ``MAX_FILE_SIZE`` bytes.
-        """
+        """Adds bytes, at least one; raises ``MirrorError`` if they are too many."""
         self._received += len(chunk)
         _check_size(self._received)
         self._arrived.put(chunk)
@@ -82,21 +65,20 @@ class Transfer:
 
         Raises:
             MirrorError: Nothing arrived in ``timeout`` seconds or within the time limit.
-            Exception: The error that ended the transfer.
         """
         deadline = min(time.monotonic() + timeout, self._end)
-        while True:
+        arrived = None
+        while arrived is None:
             left = deadline - time.monotonic()
             try:
                 arrived = self._arrived.get(timeout=max(0, min(left, _POLL_INTERVAL)))
             except Empty:
-                if left > 0:
-                    continue
-                is_late = time.monotonic() >= self._end
-                raise MirrorError("took too long" if is_late else "timed out") from None
-            if isinstance(arrived, Exception):
-                raise arrived
-            return arrived
+                if left <= 0:
+                    is_late = time.monotonic() >= self._end
+                    raise MirrorError("took too long" if is_late else "timed out") from None
+        if isinstance(arrived, Exception):
+            raise arrived
+        return arrived
 
     def cancel(self) -> None:
         """Shuts down all connections, including those still to be opened."""
@@ -118,17 +100,14 @@ def _check_size(size: int) -> None:
 
 
 def read_file(path: Path, transfer: Transfer) -> None:
-    """Reads a file of a mirror that is a folder.
+    """Reads a file of a mirror that is a folder; not a pipe or device, which might never end.
 
     Raises:
-        MirrorError: The file is missing, cannot be read, is too large, or is a pipe or device,
-            which might never end.
+        MirrorError: The file cannot be read or is too large.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise MirrorError("not a regular file")
-        with path.open("rb") as file:
-            transfer.start(path.stat().st_size)
+        with open_plain(path) as file:
+            transfer.start(os.fstat(file.fileno()).st_size)
             while chunk := file.read(CHUNK_SIZE):
                 transfer.put(chunk)
     except OSError as error:

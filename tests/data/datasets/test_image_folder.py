@@ -29,7 +29,7 @@ FLAGS = ("--epochs", 2, "--batch-size", 4)
 
 def both(root: Path) -> tuple[dict[str, Split], list[str]]:
     """Reads both parts, and what was said of files that were left out."""
-    pictures, told = ImageFolder(root, find_classes(root)), list[str]()
+    pictures, told = ImageFolder(root), list[str]()
     return {s: pictures.read(s, told.append) for s in ("train", "test")}, told
 
 
@@ -158,13 +158,10 @@ def test_a_changed_folder_is_refused_when_a_run_goes_on(
 @pytest.mark.parametrize(
     ("folders", "problem"),
     [
-        (
-            [],
-            "mine has no subfolders, but needs one for each of at least two classes; put the im",
-        ),
-        (["a"], "mine has 1 subfolder, but needs one for each of at least two classes"),
-        (["a", "b"], "mine has no readable image of the classes a, b; add some, or"),
-        (list("abcdefgh"), "of the classes a, b, c, d, e and 3 more; add some, or remove the fol"),
+        ([], "mine has fewer than two subfolders, but every class needs one; put the images of"),
+        (["a"], "mine has fewer than two subfolders, but every class needs one"),
+        (["a", "b"], "mine has classes without a readable image: a, b; add images, or"),
+        (list("abcdefgh"), ": a, b, c, d, e and 3 more; add images, or remove these subfolders"),
     ],
 )
 def test_folders_that_are_no_data_set(run: Run, folders: list[str], problem: str) -> None:

@@ -210,7 +210,7 @@ def test_two_at_once_fetch_once(
             notes = iter(two.stderr)
             note = next(line for line in notes if not line.startswith("digitcli: using "))
             assert note.startswith(f"digitcli: waiting for process {one.pid} on ")
-            assert "(downloading MNIST, since " in note
+            assert "(downloading mnist, since " in note
             server.gate.set()
             assert one.wait(300) == 0
             assert two.wait(300) == 0
@@ -356,7 +356,7 @@ def test_a_mirror_file_that_is_no_plain_file(
         path.mkdir()
     result = run("download", "--mirror", mirror)
     assert result.exit_code == 2
-    assert "not a regular file" in result.stderr
+    assert "it is not a file" in result.stderr
 
 
 def test_a_mirror_file_that_is_far_too_large(
