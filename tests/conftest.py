@@ -53,8 +53,8 @@ def server(small_mnist: SmallMnist) -> Iterator[FaultyServer]:
 @pytest.fixture
 def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in this process, the small data set standing in for MNIST."""
-    small = replace(manifest.FILE_SETS["mnist"], files=small_mnist.files)
-    monkeypatch.setitem(manifest.FILE_SETS, "mnist", small)
+    small = replace(manifest.PUBLISHED["mnist"], files=small_mnist.files)
+    monkeypatch.setitem(manifest.PUBLISHED, "mnist", small)
     runner = CliRunner()
 
     def call(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002

@@ -1,4 +1,4 @@
-"""``digitcli download``: bring a data set to this machine."""
+"""``digitcli download``: download a data set."""
 
 from typing import Annotated
 
@@ -20,23 +20,23 @@ def download(
     dataset: Annotated[str, DATASET_OPTION] = "mnist",
     mirror: Mirrors = None,
     force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Fetch everything anew.")
+        bool, typer.Option("--force", metavar="", help="Fetch every file again.")
     ] = False,
     data_dir: DataDir,
     json: Json = False,
 ) -> None:
-    """Download a data set, check it against its published MD5 sums, and mend what is damaged."""
+    """Download a data set, verify it by the published MD5 sums, and repair damaged files."""
     from digitcli.console.download import DownloadDisplay, show_download
     from digitcli.data.datasets.registry import find_dataset
-    from digitcli.data.download import downloader as downloading
-    from digitcli.data.download.manifest import FILE_SETS
+    from digitcli.data.download import downloader
+    from digitcli.data.download.manifest import PUBLISHED
 
     find_dataset(dataset)
-    if dataset not in FILE_SETS:
+    if dataset not in PUBLISHED:
         show_download(dataset, None, [], as_json=json)
         return
     with DownloadDisplay() as display:
-        reports = downloading.download(
+        reports = downloader.download(
             dataset, data_dir, mirror or [], force=force, progress=display
         )
-    show_download(dataset, FILE_SETS[dataset].folder(data_dir), reports, as_json=json)
+    show_download(dataset, PUBLISHED[dataset].folder(data_dir), reports, as_json=json)

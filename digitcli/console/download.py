@@ -1,8 +1,7 @@
-"""Shows a download: a bar with size and speed on a terminal, a line per file elsewhere."""
+"""Displays a download: a bar with size and speed on a terminal, a line per file elsewhere."""
 
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from digitcli.console.streams import (
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DownloadDisplay(DownloadProgress):
-    """Follows a download on standard error; draws nothing until something is fetched."""
+    """Displays a download on standard error; nothing until a file is fetched."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -32,21 +31,12 @@ class DownloadDisplay(DownloadProgress):
     def __enter__(self) -> "DownloadDisplay":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
-    def on_wait(self, holder: str) -> None:
-        """Says for whom it waits."""
-        print_note(visible(f"waiting for {holder}"))
-
     def on_start(self, name: str, size: int | None) -> None:
-        """Begins a bar, or says what is fetched."""
+        """Starts a bar, or prints the file's name."""
         if not is_animated(sys.stderr):
             print_note(f"fetching {name}")
             return
@@ -59,38 +49,27 @@ class DownloadDisplay(DownloadProgress):
             self._name, self._task = name, self._bar.add_task(name, total=size)
 
     def on_bytes(self, count: int) -> None:
-        """Moves the bar."""
+        """Advances the bar."""
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, count)
 
-    def on_failure(self, problem: str) -> None:
-        """Says what went wrong, above the bar."""
-        if self._bar is not None:
-            self._bar.console.print(at_words(f"digitcli: {visible(problem)}"), soft_wrap=True)
+    def on_message(self, text: str) -> None:
+        """Prints the message, above the bar."""
+        if self._bar is None:
+            print_note(visible(text))
         else:
-            print_note(visible(problem))
-
-    def on_left_out(self, problem: str) -> None:
-        """Says so; a folder of pictures has no bar."""
-        print_note(visible(problem))
+            self._bar.console.print(at_words(f"digitcli: {visible(text)}"), soft_wrap=True)
 
 
 def _download_bar() -> "Progress":
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress
 
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
         console=error_console(),
         redirect_stdout=False,
         redirect_stderr=False,
@@ -100,13 +79,9 @@ def _download_bar() -> "Progress":
 def show_download(
     dataset: str, folder: Path | None, reports: list[FileReport], *, as_json: bool
 ) -> None:
-    """Says what a download came to.
+    """Prints the result of a download as text or as one JSON object.
 
-    Args:
-        dataset: The data set's name.
-        folder: Where the files are; None for a data set that needs none.
-        reports: What became of each file.
-        as_json: One JSON object in place of lines for people.
+    ``folder`` is None for a data set that is not downloaded.
     """
     if as_json:
         print_json(
@@ -120,11 +95,10 @@ def show_download(
         origin = "comes with scikit-learn" if dataset == "optdigits" else "is on this machine"
         print_line(f"{visible(dataset)} {origin}; there is nothing to download")
     elif all(report.source is None for report in reports):
-        print_line(f"{dataset} is in {visible(str(folder))}, complete and sound")
+        print_line(f"{dataset} is in {visible(str(folder))}, complete and valid")
     else:
         for report in reports:
-            source = {None: "was there", "archive": "extracted again"}.get(
-                report.source, f"from {report.source}"
-            )
+            outcome = {None: "already valid", "archive": "extracted again"}
+            source = outcome.get(report.source, f"from {report.source}")
             print_line(visible(f"{report.name}  {report.bytes:,} bytes  {source}"))
         print_line(f"{dataset} is in {visible(str(folder))}")

@@ -169,11 +169,11 @@ def candidates() -> Iterator[tuple[str, Recipe]]:
 def choose() -> None:
     shown = load_optdigits("train")
     order = np.random.default_rng(0).permutation(len(shown))
-    some, others = shown.part(order[:100]), shown.part(order[200:1000])
+    some, others = shown.subset(order[:100]), shown.subset(order[200:1000])
     known = mnist("train")
-    kept = known.part(np.random.default_rng(1).permutation(len(known))[:10_000])
+    kept = known.subset(np.random.default_rng(1).permutation(len(known))[:10_000])
     start = load_initial_weights(find_bundled(), "pretrained")
-    show(what="bundled weights", optdigits=score(start.checkpoint, others).accuracy,
+    show(what="own weights", optdigits=score(start.checkpoint, others).accuracy,
          mnist=score(start.checkpoint, kept).accuracy)  # fmt: skip
     for what, recipe in candidates():
         classes = tuple("abcdefghij") if what.startswith("transfer") else DIGITS

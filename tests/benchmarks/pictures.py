@@ -156,7 +156,7 @@ def mean(values: Iterable[float]) -> float:
 def drawn(name: str, seed: int) -> Split:
     """Returns images of a split, chosen by the seed."""
     split = mnist(name)
-    return split.part(np.random.default_rng(seed).permutation(len(split))[:HELD_OUT])
+    return split.subset(np.random.default_rng(seed).permutation(len(split))[:HELD_OUT])
 
 
 def mnist(name: str) -> Split:

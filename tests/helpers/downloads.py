@@ -1,4 +1,4 @@
-"""What a download leaves in the data folder."""
+"""Checks of the data folder after a download."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ def raw(folder: Path) -> Path:
 
 
 def is_whole(folder: Path, mnist: SmallMnist) -> bool:
-    """All four files and their archives, byte for byte, and nothing else."""
-    there = {path.name: md5(path.read_bytes()) for path in raw(folder).iterdir()}
-    return there == {
+    """Returns True if the folder has exactly the four files and their archives, all valid."""
+    found = {path.name: md5(path.read_bytes()) for path in raw(folder).iterdir()}
+    return found == {
         **{file.name: file.md5 for file in mnist.files},
         **{file.archive: file.archive_md5 for file in mnist.files},
     }

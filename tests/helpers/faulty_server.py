@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that serves a folder well, or fails in the ways that servers do.
+"""An HTTP server on loopback that serves a folder correctly, or fails in the ways servers do.
 
 The first part of a request's path names the behaviour: ``http://127.0.0.1:PORT/short/FILE``.
 """
@@ -14,16 +14,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
-"""Certificate that a client must trust, by REQUESTS_CA_BUNDLE, to reach the server over TLS."""
+"""Certificate that a client must trust, by REQUESTS_CA_BUNDLE, to use the server over TLS."""
 
 
 class FaultyServer(ThreadingHTTPServer):
     """Serves ``folder``.
 
     Attributes:
-        requests: The paths asked for.
-        redirect_to: Where the behaviours "redirect" and "chatty" lead, an address without the file.
-        gate: What the behaviour "gated" waits for.
+        requests: Paths requested so far.
+        redirect_to: Target of the behaviours "redirect" and "chatty", without the file name.
+        gate: Event that the behaviour "gated" waits for.
         pace: Seconds that the behaviour "slow" takes for a file.
     """
 
@@ -50,7 +50,7 @@ class FaultyServer(ThreadingHTTPServer):
         return f"{self.scheme}://127.0.0.1:{self.server_port}/{behaviour}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing of connections that the client gave up."""
+        """Prints nothing about connections that the client closed."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(int(behaviour))
             return
         body = (self.server.folder / name.rsplit("/")[-1]).read_bytes()
-        with contextlib.suppress(OSError):  # the client has had enough
+        with contextlib.suppress(OSError):  # the client closed the connection
             getattr(self, f"_{behaviour}")(body)
 
     def _start(self, length: int | None) -> None:
@@ -93,14 +93,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _long(self, body: bytes) -> None:
         self._good(body + b"more")
 
-    def _page(self, body: bytes) -> None:  # noqa: ARG002  a captive portal answers everything so
+    def _page(self, body: bytes) -> None:  # noqa: ARG002  like a captive portal
         self._good(b"<html>Please log in</html>")
 
     def _reset(self, body: bytes) -> None:
         self._start(len(body))
         self.wfile.write(body[: len(body) // 2])
         self.wfile.flush()
-        # closing with linger 0 sends a reset in place of an orderly end
+        # closing with linger 0 sends a reset
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._repeat(body)
 
     def _trickle(self, body: bytes) -> None:
-        """Just fast enough not to be too slow, for ever."""
+        """Sends for ever, just fast enough not to be too slow."""
         self._start(None)
         self._repeat(body[:800], every=0.1)
 
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._repeat(b"X-Trailer: more\r\n" * 100, every=0.001)  # after the last chunk
 
     def _encoded(self, body: bytes) -> None:
-        """As servers do that take an archive for a page packed on the way."""
+        """Declares the archive as a compressed page, as some servers do."""
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Encoding", "gzip")
@@ -178,14 +178,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._lead_to(self.path)
 
     def _spiral(self, body: bytes) -> None:  # noqa: ARG002
-        """Each redirect leads to another address."""
+        """Redirects to a different address each time."""
         self._lead_to(f"/spiral/on/{self.path.split('/', 2)[2]}")
 
     def _nowhere(self, body: bytes) -> None:  # noqa: ARG002
         self._lead_to("http://[")
 
     def _chatty(self, body: bytes) -> None:
-        """A redirect with a page beside it that never ends."""
+        """Redirects, with a body that never ends."""
         self.send_response(302)
         self.send_header("Location", f"{self.server.redirect_to}/{self.path.rsplit('/')[-1]}")
         self.end_headers()
@@ -225,7 +225,7 @@ def serve(folder: Path, *, tls: bool = False) -> Iterator[FaultyServer]:
 
 
 def closed_port() -> int:
-    """Returns a port of loopback where nobody listens."""
+    """Returns a loopback port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -233,12 +233,12 @@ def closed_port() -> int:
 
 @contextlib.contextmanager
 def dripping_handshake() -> Iterator[int]:
-    """Yields a port of loopback that answers the start of TLS byte by byte, for ever."""
+    """Yields a loopback port that answers a TLS handshake byte by byte, for ever."""
     closing = threading.Event()
 
     def drip(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            connection.sendall(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 kB follows
+            connection.sendall(b"\x16\x03\x03\x40\x00")  # header of a handshake record of 16 kB
             connection.sendall(b"\x02\x00\x3f\xfc")
             while not closing.wait(0.05):
                 connection.sendall(b"\x03")

@@ -15,9 +15,11 @@ from digitcli.__main__ import main
 from digitcli.data.download import fetch, manifest
 
 small = tuple(manifest.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
-manifest.FILE_SETS["mnist"] = replace(manifest.FILE_SETS["mnist"], files=small)
+manifest.PUBLISHED["mnist"] = replace(manifest.PUBLISHED["mnist"], files=small)
 LIMITS = {"short": (1.0, 2.0, 1.0, 6.0), "none": (600.0, 600.0, 600.0, 600.0)}
 kind = os.environ.get("LIMITS", "short")
 if kind != "real":
-    fetch.CONNECT_TIMEOUT, fetch.ANSWER_TIME, fetch.READ_TIMEOUT, fetch.TOTAL_TIME = LIMITS[kind]
+    fetch.CONNECT_TIMEOUT, fetch.RESPONSE_TIMEOUT, fetch.READ_TIMEOUT, fetch.TOTAL_TIMEOUT = LIMITS[
+        kind
+    ]
 main()

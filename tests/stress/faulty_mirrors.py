@@ -1,12 +1,11 @@
-"""Sets every fault we know of a mirror against ``digitcli download``, on loopback.
+"""Runs ``digitcli download`` against mirrors with every known fault, on loopback.
 
-``python tests/stress/faulty_mirrors.py [--count 3]`` (three minutes): each fault, so many times,
-once with a good second mirror, which must serve all four files whole, and once alone, when the
-command must end with exit code 2, one line on the fault, within the stated time, and leave nothing
-in the folder. The limits are those of ``tests/helpers/small_cli.py``. With ``--real`` they are
-digitcli's own, and the faults that take time run side by side (ten minutes, for the mirror that
-sends for ever and just fast enough). The figures are JSON on standard output; the exit code is 1 if
-a promise broke.
+``python tests/stress/faulty_mirrors.py [--count 3]`` (three minutes): ``--count`` times per fault,
+once with a good second mirror, which must serve all four files, and once alone, when the command
+must end with exit code 2 and a one-line error within the time limit, and leave nothing in the
+folder. The limits are those of ``tests/helpers/small_cli.py``. With ``--real`` they are digitcli's
+own, and the faults that take time run in parallel (ten minutes, for the mirror that sends for ever,
+just fast enough). Results are JSON on standard output; the exit code is 1 if an expectation failed.
 """
 
 import argparse
@@ -24,41 +23,45 @@ from small_world import CERTIFICATE, SmallWorld, closed_port, dripping_handshake
 
 from digitcli.data.download import fetch
 
-QUICK = {  # fault: what the server calls it
+QUICK = {  # fault: behaviour of the server
     "403": "403",
     "404": "404",
     "503": "503",
     "304": "304",
     "redirect loop": "loop",
-    "redirect without end": "spiral",
-    "redirect to no address": "nowhere",
+    "endless redirects": "spiral",
+    "redirect to an invalid address": "nowhere",
     "reset midway": "reset",
     "too short": "short",
     "too long": "long",
     "wrong bytes": "wrong",
     "login page": "page",
     "endless body": "endless",
-    "a terabyte by its own word": "huge",
-    "nonsense for a length": "nonsense",
+    "a terabyte announced": "huge",
+    "invalid length": "nonsense",
 }
-SLOW = {  # fault: what the server calls it, and the limit that ends it
+SLOW = {  # fault: behaviour of the server, and the limit that ends it
     "stall": ("stall", "READ_TIMEOUT"),
     "drip": ("drip", "READ_TIMEOUT"),
     "trailers for ever": ("chunks", "READ_TIMEOUT"),
-    "silence": ("silent", "ANSWER_TIME"),
-    "header drip": ("header_drip", "ANSWER_TIME"),
-    "100 Continue for ever": ("continue", "ANSWER_TIME"),
-    "handshake drip": ("", "ANSWER_TIME"),
-    "endless body, just fast enough": ("trickle", "TOTAL_TIME"),
+    "silence": ("silent", "RESPONSE_TIMEOUT"),
+    "header drip": ("header_drip", "RESPONSE_TIMEOUT"),
+    "100 Continue for ever": ("continue", "RESPONSE_TIMEOUT"),
+    "handshake drip": ("", "RESPONSE_TIMEOUT"),
+    "endless body, just fast enough": ("trickle", "TOTAL_TIMEOUT"),
 }
-SHORT = {"READ_TIMEOUT": 1.0, "ANSWER_TIME": 2.0, "TOTAL_TIME": 6.0}  # tests/helpers/small_cli.py's
+SHORT = {
+    "READ_TIMEOUT": 1.0,
+    "RESPONSE_TIMEOUT": 2.0,
+    "TOTAL_TIMEOUT": 6.0,
+}  # tests/helpers/small_cli.py's
 SLACK = 30.0
-"""Seconds for a process to start and end, sixteen of them at once on a busy machine."""
+"""Seconds for a process to start and end, with sixteen at once on a busy machine."""
 
 
 @contextlib.contextmanager
 def mirrors(folder: Path) -> Iterator[dict[str, str]]:
-    """Yields the address of a mirror for each fault, and of a good one."""
+    """Yields the addresses of a mirror per fault, and of a good one."""
     with (
         serve(folder) as server,
         serve(folder, tls=True) as to_http,
@@ -74,18 +77,20 @@ def mirrors(folder: Path) -> Iterator[dict[str, str]]:
             "refused": f"http://127.0.0.1:{closed_port()}",
             "redirect from https to http": to_http.address("redirect"),
             "redirect to ftp": to_ftp.address("redirect"),
-            "certificate of another": to_http.address("good").replace("127.0.0.1", "localhost"),
+            "certificate of another host": to_http.address("good").replace(
+                "127.0.0.1", "localhost"
+            ),
             "handshake drip": f"https://127.0.0.1:{port}",
         }
 
 
-def suffer(
+def download_from(
     world: SmallWorld, fault: str, addresses: dict[str, str], *, alone: bool, limit: float
 ) -> tuple[float, list[str]]:
     """Downloads from a mirror with a fault.
 
     Returns:
-        The seconds it took, and the promises that it broke.
+        Seconds taken, and the expectations that failed.
     """
     used = [addresses[fault]] if alone else [addresses[fault], addresses["good"]]
     started = time.monotonic()
@@ -97,19 +102,19 @@ def suffer(
         env=world.environment,
     )
     seconds = time.monotonic() - started
-    told = [line for line in done.stderr.splitlines() if "fetching" not in line]
-    kept = {
-        f"ended after {limit:.0f} s or sooner": seconds < limit + SLACK,
+    lines = [line for line in done.stderr.splitlines() if "fetching" not in line]
+    expectations = {
+        f"ended within {limit:.0f} s": seconds < limit + SLACK,
         "exit code": done.returncode == (2 if alone else 0),
-        "one line": len(told) == 1 and addresses[fault] in told[0],
-        "nothing left over": world.others() == [],
+        "one line": len(lines) == 1 and addresses[fault] in lines[0],
+        "no leftovers": world.others() == [],
         "files": world.damaged() == [] and len(world.missing()) == (4 if alone else 0),
     }
     where = "alone" if alone else "with a good one"
     return seconds, [
-        f"{fault}, {where}: {promise} ({done.stderr.strip()})"
-        for promise, is_kept in kept.items()
-        if not is_kept
+        f"{fault}, {where}: {expectation} ({done.stderr.strip()})"
+        for expectation, is_met in expectations.items()
+        if not is_met
     ]
 
 
@@ -120,7 +125,7 @@ def main() -> int:
     settings = parser.parse_args()
     limits = {name: getattr(fetch, name) for name in SHORT} if settings.real else SHORT
     longest: dict[str, float] = {}
-    broken: list[str] = []
+    failures: list[str] = []
     downloads = 0
     with tempfile.TemporaryDirectory() as name:
         first = SmallWorld(Path(name) / "first")
@@ -133,7 +138,7 @@ def main() -> int:
                 if settings.real:
                     world.environment["LIMITS"] = "real"
                 limit = limits[SLOW[fault][1]] if fault in SLOW else 0
-                return fault, *suffer(world, fault, addresses, alone=alone, limit=limit)
+                return fault, *download_from(world, fault, addresses, alone=alone, limit=limit)
 
             rounds = [
                 (number, fault, alone)
@@ -142,20 +147,20 @@ def main() -> int:
                 for alone in (True, False)
             ]
             with ThreadPoolExecutor(len(rounds) if settings.real else 2) as pool:
-                for fault, seconds, faulty in pool.map(lambda each: once(*each), rounds):
+                for fault, seconds, failed in pool.map(lambda each: once(*each), rounds):
                     downloads += 1
                     longest[fault] = max(longest.get(fault, 0), round(seconds, 1))
-                    broken += faulty
+                    failures += failed
     figures = {
         "limits_s": limits,
         "faults": len(longest),
         "downloads": downloads,
         "longest_s": longest,
-        "broken": len(broken),
-        "promises_broken": broken,
+        "broken": len(failures),
+        "promises_broken": failures,
     }
     print(json.dumps(figures))
-    return 1 if broken else 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

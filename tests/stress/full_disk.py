@@ -1,11 +1,11 @@
-"""Takes the room, the rights or the folder from under digitcli, for real.
+"""Runs digitcli on full disks, without permissions, and with folders that vanish.
 
 ``python tests/stress/full_disk.py`` (two minutes; Linux, as root or where user namespaces are
-allowed): a small tmpfs is the disk that fills up, before the work or amid it; folders lose their
-rights, vanish, or become a file. Each time the old files must stay as they were to the last bit,
-the fault be told in one line with exit code 2, no temporary file stay, and a run that was
-interrupted by it go on from where it was saved to the very file that it would have made. The
-figures are JSON on standard output; the exit code is 1 if a promise broke.
+allowed): a small tmpfs is the disk that fills up, before or during the work; folders become
+read-only, vanish, or are replaced by a file. Old files must stay unchanged, the error must be one
+line with exit code 2, no temporary file may stay, and an interrupted run must resume from where it
+was saved to the same file as an uninterrupted one. Results are JSON on standard output; the exit
+code is 1 if an expectation failed.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ WITHOUT_RIGHTS = (
     "setpriv",
     "--bounding-set=-dac_override,-dac_read_search",
 )
-"""Root heeds no permissions; without these capabilities it is a user like any other."""
+"""Prefix of a command without the capabilities by which root ignores permissions."""
 
 
 class Scene:
-    """A folder of its own for each scenario, and what became of it."""
+    """The folders that the scenarios use, and the failures found."""
 
     def __init__(self, folder: Path) -> None:
         self.world = SmallWorld(folder / "world")
@@ -49,7 +49,7 @@ class Scene:
         done = self.call("train", *RUN, "--output", str(folder / "whole"))
         assert done.returncode == 0, done.stderr
         self.whole = (folder / "whole").read_bytes()
-        self.faults: list[str] = []
+        self.failures: list[str] = []
 
     def command(self, *arguments: str) -> list[str]:
         return [*WITHOUT_RIGHTS, *self.world.command(*arguments)]
@@ -63,8 +63,8 @@ class Scene:
             env=self.environment,
         )
 
-    def train(self, output: Path, amid: Callable[[], None] | None = None) -> tuple[int, str]:
-        """Trains, and does something to the folder once the first epoch is written."""
+    def train(self, output: Path, during: Callable[[], None] | None = None) -> tuple[int, str]:
+        """Trains, and calls ``during`` after the first epoch is saved."""
         process = subprocess.Popen(
             self.command("train", *RUN, "--output", str(output)),
             stdout=subprocess.PIPE,
@@ -73,27 +73,27 @@ class Scene:
             env=self.environment,
         )
         assert process.stdout is not None
-        if amid is not None:
+        if during is not None:
             while "accuracy" not in process.stdout.readline():
                 pass
-            amid()
+            during()
         _, errors = process.communicate()
         return process.returncode, errors
 
-    def expect(self, right: bool, what: str) -> None:
-        if not right:
-            self.faults.append(what)
+    def expect(self, is_met: bool, failure: str) -> None:
+        if not is_met:
+            self.failures.append(failure)
 
-    def expect_fault(self, name: str, code: int, errors: str, advice: str) -> None:
-        """Expects exit code 2 and one line that ends with some advice."""
+    def expect_error(self, name: str, code: int, errors: str, advice: str) -> None:
+        """Expects exit code 2 and a one-line error that ends with the advice."""
         lines = [line for line in errors.splitlines() if line.startswith("digitcli: error: ")]
         self.expect(code == 2, f"{name}: exit code {code}: {errors}")
         self.expect(len(lines) == 1 and advice in lines[0], f"{name}: says {errors!r}")
         self.expect("Traceback" not in errors, f"{name}: {errors}")
 
     def expect_rescue(self, name: str, code: int, errors: str) -> None:
-        """Expects that the run was saved elsewhere, and goes on from there to the same file."""
-        self.expect_fault(name, code, errors, "the run was saved elsewhere, continue with '")
+        """Expects that the run was saved elsewhere, and resumes from there to the same file."""
+        self.expect_error(name, code, errors, "the run was saved elsewhere, go on with '")
         command = errors.rsplit("go on with '", 1)[-1].rstrip().removesuffix("'")
         words = shlex.split(command)
         if words[:1] != ["digitcli"]:
@@ -101,7 +101,7 @@ class Scene:
         done = self.call(*words[1:])
         content = Path(words[-1]).read_bytes() if Path(words[-1]).exists() else b""
         self.expect(done.returncode == 0, f"{name}: resuming says {done.stderr!r}")
-        self.expect(content == self.whole, f"{name}: what was resumed ends otherwise")
+        self.expect(content == self.whole, f"{name}: the resumed run differs")
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def small_disk(scene: Scene, megabytes: int) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> None:
-    """Leaves not a byte."""
+    """Fills a disk to the last byte."""
     with (disk / "ballast").open("wb", buffering=0) as file:
         try:
             while True:
@@ -128,7 +128,7 @@ def fill(disk: Path) -> None:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Describes the files of a folder, apart from what a scenario put there itself."""
+    """Returns the SHA-256 of each file in a folder, apart from the one of ``fill``."""
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -147,7 +147,7 @@ def full_before(scene: Scene) -> None:
         scene.expect(hashes(disk) == before, f"a disk full from the start: {hashes(disk)}")
 
 
-def full_amid(scene: Scene) -> None:
+def full_during(scene: Scene) -> None:
     with small_disk(scene, 16) as disk:
         code, errors = scene.train(disk / "run", lambda: fill(disk))
         scene.expect_rescue("a disk that fills up", code, errors)
@@ -170,9 +170,9 @@ def full_home(scene: Scene) -> None:
         (disk / "ballast").unlink()
         done = scene.call("train", "--resume", "--output", str(disk / "run"))
         scene.expect(done.returncode == 0, f"{name}: resuming says {done.stderr!r}")
-        scene.expect((disk / "run").read_bytes() == scene.whole, f"{name}: ends otherwise")
+        scene.expect((disk / "run").read_bytes() == scene.whole, f"{name}: the result differs")
         left = {path.name for path in disk.rglob("*")} - {"run", "digitcli"}
-        scene.expect(not left, f"{name}: {left} stays")
+        scene.expect(not left, f"{name}: {left} is left over")
 
 
 def full_download(scene: Scene) -> None:
@@ -180,12 +180,12 @@ def full_download(scene: Scene) -> None:
         fill(disk)
         mirror = str(scene.world.mnist.folder)
         done = scene.call("download", "--mirror", mirror, "--data-dir", str(disk))
-        scene.expect_fault("a download to a full disk", done.returncode, done.stderr, "--data-dir")
+        scene.expect_error("a download to a full disk", done.returncode, done.stderr, "--data-dir")
         left = [path for path in disk.rglob("*") if path.is_file() and path.name != "ballast"]
-        scene.expect(not left, f"a download to a full disk: {left} stay")
+        scene.expect(not left, f"a download to a full disk: {left} are left over")
 
 
-def without_rights(scene: Scene) -> None:
+def read_only(scene: Scene) -> None:
     folder = scene.disk
     folder.mkdir()
     (folder / "run").write_bytes(b"precious")
@@ -198,20 +198,20 @@ def without_rights(scene: Scene) -> None:
         ("train", *RUN, "--output", str(folder / "new" / "run")),
     ):
         done = scene.call(*arguments)
-        scene.expect_fault(f"{arguments[0]} to a folder without rights", done.returncode,
+        scene.expect_error(f"{arguments[0]} to a read-only folder", done.returncode,
                            done.stderr, "choose another")  # fmt: skip
-    scene.expect(hashes(folder) == before, f"a folder without rights: {hashes(folder)}")
+    scene.expect(hashes(folder) == before, f"a read-only folder: {hashes(folder)}")
     folder.chmod(0o755)
     shutil.rmtree(folder)
 
 
-def rights_lost(scene: Scene) -> None:
+def permissions_lost(scene: Scene) -> None:
     folder = scene.disk
     code, errors = scene.train(folder / "run", lambda: folder.chmod(0o555))
     folder.chmod(0o755)
-    scene.expect_rescue("a folder that loses its rights", code, errors)
+    scene.expect_rescue("a folder that becomes read-only", code, errors)
     done = scene.call("eval", "--checkpoint", str(folder / "run"))
-    scene.expect(done.returncode == 0, f"a folder that loses its rights: {done.stderr}")
+    scene.expect(done.returncode == 0, f"a folder that becomes read-only: {done.stderr}")
     shutil.rmtree(folder)
 
 
@@ -220,20 +220,20 @@ def vanished(scene: Scene) -> None:
     output = folder / "run"
     code, errors = scene.train(output, lambda: shutil.rmtree(folder))
     scene.expect(code == 0, f"a folder that vanishes: exit code {code}: {errors}")
-    scene.expect(output.read_bytes() == scene.whole, "a folder that vanishes: ends otherwise")
+    scene.expect(output.read_bytes() == scene.whole, "a folder that vanishes: the result differs")
     left = {path.name for path in folder.iterdir()} - {"run"}
-    scene.expect(not left, f"a folder that vanishes: {left} stays")
+    scene.expect(not left, f"a folder that vanishes: {left} is left over")
     shutil.rmtree(folder)
 
 
 def became_a_file(scene: Scene) -> None:
     folder = scene.disk
 
-    def amid() -> None:
+    def replace_by_file() -> None:
         shutil.rmtree(folder)
         folder.write_bytes(b"a file")
 
-    code, errors = scene.train(folder / "run", amid)
+    code, errors = scene.train(folder / "run", replace_by_file)
     scene.expect_rescue("a folder that became a file", code, errors)
     scene.expect(folder.read_bytes() == b"a file", "a folder that became a file: it was changed")
     folder.unlink()
@@ -241,18 +241,18 @@ def became_a_file(scene: Scene) -> None:
 
 SCENARIOS = (
     full_before,
-    full_amid,
+    full_during,
     full_home,
     full_download,
-    without_rights,
-    rights_lost,
+    read_only,
+    permissions_lost,
     vanished,
     became_a_file,
 )
 
 
 def main() -> int:
-    if os.geteuid() != 0:  # a namespace of one's own, in which to mount
+    if os.geteuid() != 0:  # in a new namespace, where it may mount
         os.execvp("unshare", ["unshare", "-Urm", sys.executable, *sys.argv])  # noqa: S606
     with tempfile.TemporaryDirectory() as name:
         scene = Scene(Path(name))
@@ -261,11 +261,11 @@ def main() -> int:
             scenario(scene)
         figures = {
             "scenarios": len(SCENARIOS),
-            "broken": len(scene.faults),
-            "faults": scene.faults,
+            "broken": len(scene.failures),
+            "faults": scene.failures,
         }
     print(json.dumps(figures))
-    return 1 if scene.faults else 0
+    return 1 if scene.failures else 0
 
 
 if __name__ == "__main__":

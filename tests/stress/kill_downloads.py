@@ -1,12 +1,12 @@
-"""Kills ``digitcli download`` at random instants, and looks at what it left.
+"""Kills ``digitcli download`` at random instants, and checks the data folder.
 
 ``python tests/stress/kill_downloads.py [--count 100] [--seed 0]`` (five minutes): a download from a
-server on loopback is timed first; then each round starts one from an empty folder, from a whole one
-with ``--force``, or from one with damaged files, in turns, and ends it with SIGKILL: in half of the
-rounds at an instant drawn from all its time, in half from the time in which files arrive. No file
-under its final name may be damaged, none lost that was there; the next call must succeed, make all
-whole, and leave nothing else in the folder. A download that ends before it is killed does not
-count. The figures are JSON on standard output; the exit code is 1 if a promise broke.
+server on loopback is timed first; then each round starts one from an empty folder, a complete one
+with ``--force``, or one with missing files, in turns, and ends it with SIGKILL: in half of the
+rounds at a random instant of its whole duration, in half while files arrive. No file may be damaged
+under its final name, or lost; the next call must succeed, make all files valid, and leave nothing
+else in the folder. A download that ends before it is killed does not count. Results are JSON on
+standard output; the exit code is 1 if an expectation failed.
 """
 
 import argparse
@@ -28,11 +28,7 @@ STARTS = ("empty", "force", "damaged")
 
 
 def prepare(world: SmallWorld, start: str) -> list[str]:
-    """Brings the data folder into the state to start from.
-
-    Returns:
-        What the command line is to have besides.
-    """
+    """Brings the data folder into the state to start from, and returns additional options."""
     shutil.rmtree(world.raw, ignore_errors=True)
     world.raw.mkdir(parents=True)
     if start == "empty":
@@ -47,7 +43,9 @@ def prepare(world: SmallWorld, start: str) -> list[str]:
     if start == "force":
         return ["--force"]
     for number, file in enumerate(world.mnist.files):
-        for name in (file.name, file.archive)[number % 2 :]:  # two are mended from their archives
+        for name in (file.name, file.archive)[
+            number % 2 :
+        ]:  # two can be extracted from their archives
             (world.raw / name).unlink()
     return []
 
@@ -63,7 +61,7 @@ def begin(world: SmallWorld, server: FaultyServer, more: list[str]) -> "subproce
 
 
 def measure(world: SmallWorld, server: FaultyServer) -> tuple[float, float]:
-    """Returns the seconds until a download asks for its first file, and until it ends."""
+    """Returns the seconds until a download requests its first file, and until it ends."""
     more = prepare(world, "empty")
     started = time.monotonic()
     process = begin(world, server, more)
@@ -82,7 +80,7 @@ def main() -> int:
     draw = random.Random(settings.seed)  # noqa: S311
     figures: dict[str, object] = {"count": settings.count, "seed": settings.seed}
     seen: collections.Counter[str] = collections.Counter()
-    faults: list[str] = []
+    failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         world = SmallWorld(Path(folder) / "world")
         with serve(world.mnist.folder) as server:
@@ -104,8 +102,8 @@ def main() -> int:
                 seen["killed with files left over"] += died and bool(world.others())
 
                 lost = set(world.missing()) - before
-                faults += [f"round {number}, {start}: {name} damaged" for name in world.damaged()]
-                faults += [f"round {number}, {start}: {name} lost" for name in lost]
+                failures += [f"round {number}, {start}: {name} damaged" for name in world.damaged()]
+                failures += [f"round {number}, {start}: {name} lost" for name in lost]
                 done = subprocess.run(
                     world.command("download", "--mirror", server.address("good")),
                     check=False,
@@ -114,11 +112,13 @@ def main() -> int:
                     env=world.environment,
                 )
                 if done.returncode or world.missing() or world.damaged():
-                    faults.append(f"round {number}, {start}: not mended: {done.stderr.strip()}")
-                faults += [f"round {number}, {start}: {name} stays" for name in world.others()]
-    figures |= {"seen": dict(sorted(seen.items())), "broken": len(faults), "faults": faults}
+                    failures.append(f"round {number}, {start}: not repaired: {done.stderr.strip()}")
+                failures += [
+                    f"round {number}, {start}: {name} left over" for name in world.others()
+                ]
+    figures |= {"seen": dict(sorted(seen.items())), "broken": len(failures), "faults": failures}
     print(json.dumps(figures))
-    return 1 if faults else 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

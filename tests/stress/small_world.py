@@ -1,4 +1,4 @@
-"""What the storms on downloads share: small data in place of MNIST, and a look into its folder."""
+"""Shared by the stress tests: small data instead of MNIST, and checks of the data folder."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the tests' own servers and data
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # servers and data
 
 from drawn_digits import SmallMnist, md5, write_small_mnist
 from faulty_server import CERTIFICATE, FaultyServer, closed_port, dripping_handshake, serve
@@ -22,12 +22,12 @@ __all__ = [
 
 
 class SmallWorld:
-    """A mirror's folder, a data folder, and the command line that works on them.
+    """A mirror's folder, a data folder, and the command line that uses them.
 
     Attributes:
         mnist: The four small archives.
-        raw: The folder that the files come to.
-        environment: For a process that shall use it all.
+        raw: Folder of the downloaded files.
+        environment: Environment of the command line.
     """
 
     def __init__(self, folder: Path, *, mirror: SmallMnist | None = None) -> None:
@@ -44,7 +44,7 @@ class SmallWorld:
         return [sys.executable, str(program), str(self._listing), *arguments]
 
     def damaged(self) -> list[str]:
-        """Lists the files that stand under their final names and are not whole."""
+        """Returns the names of damaged files."""
         return [
             name
             for file in self.mnist.files
@@ -53,11 +53,11 @@ class SmallWorld:
         ]
 
     def missing(self) -> list[str]:
-        """Lists the files that are not there."""
+        """Returns the names of missing files."""
         return [f.name for f in self.mnist.files if not (self.raw / f.name).exists()]
 
     def others(self) -> list[str]:
-        """Lists what else stands in the folder."""
+        """Returns the names of other files in the folder."""
         known = {name for file in self.mnist.files for name in (file.name, file.archive)}
         if not self.raw.exists():
             return []

@@ -58,7 +58,7 @@ def new_settings(
     """
     from digitcli.core.checkpointing.training_state import Settings
     from digitcli.core.recipes import FINETUNE, TRANSFER, default_recipe, find_recipe
-    from digitcli.data.datasets.outliers import can_be_made
+    from digitcli.data.datasets.outliers import supports_outliers
 
     classes = initial.classes_with(dataset.classes) if initial else dataset.classes
     if "recipe" in given:
@@ -69,7 +69,7 @@ def new_settings(
         recipe = default_recipe(dataset.name)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
     # outliers are made of digits and must show none of the network's classes
-    if not (can_be_made(classes) and set(dataset.classes) == set(classes)):
+    if not (supports_outliers(classes) and set(dataset.classes) == set(classes)):
         chosen = replace(chosen, outliers=0.0)
     if chosen != recipe:
         chosen = replace(chosen, temperature=1.0)  # the recipe's was fitted to another run

@@ -1,20 +1,20 @@
-"""A folder of pictures as a data set: a folder in it for each class, named as the class is."""
+"""A folder of images as a data set: one subfolder per class, named after the class."""
 
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from functools import cached_property
 from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from digitcli.core.checkpointing.metadata import MAX_CLASS_NAME, MAX_CLASSES
 from digitcli.core.errors import DatasetError, PictureError, error_reason
 from digitcli.core.files.regular import open_regular
+from digitcli.data.arrays import Image28
 from digitcli.data.datasets.split import Split
 from digitcli.data.images.decode import max_file_size
 from digitcli.data.images.discover import find_files
@@ -24,22 +24,28 @@ from digitcli.data.images.source import ImageSource
 from digitcli.data.preprocessing.mnist_form import prepare
 
 PREFIX = "folder:"
-"""What a data set's name begins with where the rest is a path."""
+"""Start of a data set's name, followed by the folder's path."""
 
-TEST_SHARE = 0.2
-"""Share of the pictures that are held out as the test part."""
+TEST_FRACTION = 0.2  # fraction of the images in the test set
+
+_LARGE_CLASS = 50
+"""Files from which on a class is split by content alone, so that only the split asked for is read.
+Among 70,000 such classes, one gets an empty test set."""
+
+_MAX_LISTED = 5  # classes in a message
+_UNREAD = b"\xff" * 32  # digest of a file not read: a training image, until decoding tells why
 
 
-def folder_of(name: str) -> Path:
-    """Returns the path in a data set's name, ``~`` written out.
+def folder_path(name: str) -> Path:
+    """Returns the path in the name of a data set, with ``~`` expanded.
 
     Raises:
-        DatasetError: There is none in it, or no checkpoint could hold it.
+        DatasetError: There is no such path.
     """
     path = name.removeprefix(PREFIX)
     if not path:
         raise DatasetError(f"{PREFIX} names no folder", f"write {PREFIX}PATH")
-    _check_text(name)
+    _check_utf8(name)
     try:
         return Path(path).expanduser()
     except RuntimeError as error:  # no such user
@@ -47,191 +53,169 @@ def folder_of(name: str) -> Path:
 
 
 def find_classes(path: Path) -> tuple[str, ...]:
-    """Lists the folders in a folder, "2" before "10"; hidden ones are passed over.
+    """Returns the names of the subfolders in natural order ("2" before "10"), without hidden ones.
 
     Raises:
-        DatasetError: The folder cannot be read, or there are fewer than two in it.
+        DatasetError: The folder cannot be read, or a checkpoint cannot have such classes.
     """
     try:
-        names = [
-            entry.name
-            for entry in path.iterdir()
-            if not entry.name.startswith(".") and entry.is_dir()
-        ]
+        names = [entry.name for entry in path.iterdir() if entry.name[0] != "." and entry.is_dir()]
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"cannot read the folder {path}: {error_reason(error)}", "check it"
         ) from error
     if len(names) < 2:
         raise DatasetError(
-            f"{path} has {len(names) or 'no'} folder{'s' * (len(names) != 1)} in it, and every "
-            "class needs one",
-            "put the pictures of each class into a folder that is named as the class is",
+            f"{path} has fewer than two subfolders, but every class needs one",
+            "put the images of each class into a subfolder named after the class",
         )
     if len(names) > MAX_CLASSES:
         raise DatasetError(
-            f"{path} has {len(names):,} folders in it, more than {MAX_CLASSES} classes",
-            "leave some out",
+            f"{path} has {len(names):,} subfolders, more than {MAX_CLASSES} classes", "remove some"
         )
     for name in names:
-        _check_text(name)
+        _check_utf8(name)
         if len(name) > MAX_CLASS_NAME:
             raise DatasetError(
                 f"the name of the folder {name} has more than {MAX_CLASS_NAME} characters",
                 "shorten it",
             )
-    return tuple(sorted(names, key=_natural))
+    return tuple(sorted(names, key=_natural_key))
 
 
-def _natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Orders names as people do: runs of digits by their value, before any text."""
+def _natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Returns a sort key by which runs of digits are in order of their value, before any text."""
     parts = [part for part in re.split(r"(\d+)", name) if part]
-    numbers = [int(part) if part.isdecimal() else None for part in parts]
-    return [(n is None, n or 0, part) for n, part in zip(numbers, parts, strict=True)], name
+    return [(not p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts], name
 
 
-def _check_text(name: str) -> None:
+def _check_utf8(name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise DatasetError(f"the name {name!r} is no text", "rename the folder") from error
+        raise DatasetError(f"the name {name!r} is not valid UTF-8", "rename the folder") from error
 
 
 class _File(NamedTuple):
-    """A file in a class's folder.
+    """A file in the folder of a class.
 
     Attributes:
-        source: What is to be read of it.
+        path: Path of the file.
         label: Index of the class.
-        content: SHA-256 of its content; ``_UNREAD`` where that was not read.
+        digest: SHA-256 of the content; ``_UNREAD`` if the content was not read.
+        original: An earlier file with the same content, if there is one.
     """
 
-    source: ImageSource
+    path: Path
     label: int
-    content: bytes
+    digest: bytes
+    original: Path | None
 
 
-class PictureFolder:
-    """The pictures in a folder, and which of them are to be tested on.
+class ImageFolder:
+    """The images in a folder, split into a training and a test set by the hash of their files.
 
-    The content of a file decides which part it belongs to: no other moves when one comes or goes,
-    and a copy is never on the other side. Only where all pictures of a class would be on one side,
-    the one nearest to the other is moved there. Of several files of the same content, the first
-    counts.
-
-    Args:
-        path: The folder.
-        classes: The names of its folders.
+    Adding or removing an image moves no other one, and copies of an image are never in both sets:
+    of files with the same content, only the first counts. If all images of a small class were in
+    one set, the one whose hash is nearest to the other set is moved there.
     """
 
-    def __init__(self, path: Path, classes: tuple[str, ...]) -> None:
-        self._path, self._classes = path, classes
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.classes = find_classes(path)
 
     def read(self, split: str, on_left_out: Callable[[str], None]) -> Split:
-        """Reads one part of the pictures, each prepared as ``predict`` does it.
+        """Returns "train" or "test": images by class and name, prepared as by ``predict``.
 
-        Args:
-            split: "train" or "test".
-            on_left_out: Told of every file that is left out, and why.
-
-        Returns:
-            The pictures, by class and by name; their checksum is of what is learned from.
+        ``on_left_out`` is called with each file that is left out and the reason: first the copies
+        of other files, then the files that cannot be used.
 
         Raises:
-            DatasetError: A class has no picture to train on, or there is none to test on.
+            DatasetError: A class has no image to train on, or there is none to test on.
         """
-        wanted = [
-            file
-            for files in self._files
-            for file in files
-            if len(files) < _FEW or split_of(file.content) == split
-        ]
-        read: list[tuple[_File, npt.NDArray[np.uint8]]] = []
-        batches = prepare_all([(file.source for file in wanted)], prepare)
-        for file, (source, digit) in zip(wanted, chain.from_iterable(batches), strict=True):
+        images: list[tuple[_File, Image28]] = []
+        for file, digit in self._prepare(split, on_left_out):
             if not isinstance(digit, PictureError):
-                read.append((file, digit.image))
-            elif split_of(file.content) == split:
-                on_left_out(f"left out {source.name}: {digit.problem}")
-        tested = self._tested(file for file, _ in read)
-        chosen = [each for each in read if (each[0] in tested) == (split == "test")]
-
+                images.append((file, digit))
+            elif split_of(file.digest) == split:
+                on_left_out(f"left out {file.path}: {digit.problem}")
+        test_files = self._choose_test_files(file for file, _ in images)
+        chosen = [each for each in images if (each[0] in test_files) == (split == "test")]
         labels = np.array([file.label for file, _ in chosen], dtype=np.int64)
         if split == "train":
-            self._check(set(range(len(self._classes))).difference(labels.tolist()))
+            self._check_complete(set(labels.tolist()))
         if not chosen:
             raise DatasetError(
-                f"no class in {self._path} has two pictures, one of them for the test part",
-                "add some",
+                f"no class in {self.path} has a second image, for the test set", "add images"
             )
-        images = np.stack([picture for _, picture in chosen])
-        checksum = hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
-        return Split(images, labels, {f"{PREFIX}{split}": f"sha256:{checksum}"})
+        return Split.of_images(np.stack([image for _, image in chosen]), labels, PREFIX + split)
+
+    def _prepare(
+        self, split: str, on_left_out: Callable[[str], None]
+    ) -> Iterable[tuple[_File, Image28 | PictureError]]:
+        """Prepares the images that may belong to a split, and reports the copies among them."""
+        files = []
+        for file in chain.from_iterable(self._files):
+            is_wanted = split_of(file.digest) == split
+            if file.original is None:
+                if is_wanted or len(self._files[file.label]) < _LARGE_CLASS:
+                    files.append(file)
+            elif is_wanted:
+                on_left_out(f"left out {file.path}: the same image as {file.original}")
+        sources = (ImageSource(str(file.path), file.path) for file in files)
+        prepared = chain.from_iterable(prepare_all([sources], prepare))
+        for file, (_, digit) in zip(files, prepared, strict=True):
+            yield file, digit if isinstance(digit, PictureError) else digit.image
 
     @cached_property
     def _files(self) -> list[list[_File]]:
-        """The files of each class; looked through once for both parts."""
-        first: dict[bytes, str] = {}  # file by content
+        """The files of each class, found once for both splits."""
+        first: dict[bytes, Path] = {}  # by digest
         classes = []
-        for label, name in enumerate(self._classes):
+        for label, name in enumerate(self.classes):
             files = []
-            for path in find_files(self._path / name):
-                source, content = ImageSource(str(path), path), _content_of(path)
-                if content != _UNREAD and first.setdefault(content, source.name) != source.name:
-                    same = PictureError(f"the same picture as {first[content]}")
-                    source = ImageSource(source.name, path, error=same)
-                files.append(_File(source, label, content))
+            for path in find_files(self.path / name):
+                digest = _digest_of(path)
+                original = None if digest == _UNREAD else first.setdefault(digest, path)
+                files.append(_File(path, label, digest, None if original is path else original))
             classes.append(files)
         return classes
 
-    def _tested(self, pictures: Iterable[_File]) -> set[_File]:
-        """Chooses those that are tested on."""
-        tested: set[_File] = set()
-        for label, group in groupby(pictures, key=lambda file: file.label):
-            files = sorted(group, key=lambda file: file.content)
-            count = sum(split_of(file.content) == "test" for file in files)
-            if len(self._files[label]) < _FEW:  # else these are of one part
-                count = min(max(count, 1), len(files) - 1)
-            tested.update(files[:count])
-        return tested
+    def _choose_test_files(self, files: Iterable[_File]) -> set[_File]:
+        """Returns those of the files, given by class, that form the test set."""
+        chosen: set[_File] = set()
+        for label, group in groupby(files, key=lambda file: file.label):
+            ordered = sorted(group, key=lambda file: file.digest)
+            count = sum(split_of(file.digest) == "test" for file in ordered)
+            if len(self._files[label]) < _LARGE_CLASS:  # else only one split was read
+                count = min(max(count, 1), len(ordered) - 1)
+            chosen.update(ordered[:count])
+        return chosen
 
-    def _check(self, empty: set[int]) -> None:
-        """Makes sure that every class has something to train on."""
+    def _check_complete(self, labels: Set[int]) -> None:
+        """Raises an error if a class has no image."""
+        empty = [name for label, name in enumerate(self.classes) if label not in labels]
         if empty:
-            names = [self._classes[label] for label in sorted(empty)]
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            more = f" and {len(empty) - _MAX_LISTED} more" if len(empty) > _MAX_LISTED else ""
             raise DatasetError(
-                f"{self._path} has no picture that could be read of "
-                f"{'the class' if len(names) == 1 else 'the classes'} "
-                f"{', '.join(names[:_NAMED])}{more}",
-                "add some, or remove the folder" + "s" * (len(names) > 1),
+                f"{self.path} has classes without a readable image: "
+                f"{', '.join(empty[:_MAX_LISTED])}{more}",
+                "add images, or remove these subfolders",
             )
 
 
-_FEW = 50
-"""Files of a class from which on nothing is moved to the other part: one such class in 70,000 has
-nothing to test on, and only the part that is asked for has to be read."""
-
-_NAMED = 5
-"""Classes that a message names at most."""
-
-_UNREAD = b"\xff" * 32
-"""In place of a checksum; it is with the training pictures that reading the file says why."""
-
-
-def _content_of(path: Path) -> bytes:
-    """Returns the SHA-256 of a file that may be a picture."""
+def _digest_of(path: Path) -> bytes:
+    """Returns the SHA-256 of a file that may be an image."""
     try:
-        with open_regular(path) as opened:
-            if opened.seek(0, os.SEEK_END) > max_file_size(MAX_PIXELS):
+        with open_regular(path) as file:
+            if file.seek(0, os.SEEK_END) > max_file_size(MAX_PIXELS):
                 return _UNREAD
-            opened.seek(0)
-            return hashlib.file_digest(opened, "sha256").digest()
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").digest()
     except (OSError, ValueError):
         return _UNREAD
 
 
-def split_of(content: bytes) -> str:
-    """Says whether a picture is to be trained or tested on, by the SHA-256 of its file."""
-    share = int.from_bytes(content[:8], "big") / 2**64
-    return "test" if share < TEST_SHARE else "train"
+def split_of(digest: bytes) -> str:
+    """Returns the split, "train" or "test", of an image file with some SHA-256."""
+    return "test" if int.from_bytes(digest[:8], "big") / 2**64 < TEST_FRACTION else "train"

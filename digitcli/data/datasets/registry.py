@@ -1,4 +1,10 @@
-"""The data sets by name."""
+"""The data sets by name: the place to add a new one.
+
+- Files on the network that torchvision knows: add an entry to ``PUBLISHED`` in
+  ``data/download/manifest.py`` (files, checksums, classes, format). It then appears here.
+- Anything else: write a function that returns a ``Split``, as ``optdigits.py`` does, and add an
+  entry to ``DATASETS`` below.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +18,14 @@ from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import Split
 from digitcli.data.download.downloader import download
 from digitcli.data.download.fetch import DownloadProgress
+from digitcli.data.download.manifest import DIGITS, MNIST_NORMALISATION, PUBLISHED
 
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class DatasetLocation:
-    """Where the pictures come from: the folder, and the mirrors to fill it from."""
+    """The folder that holds the data sets, and the mirrors to fetch missing files from."""
 
     data_dir: Path
     mirrors: Sequence[str]
@@ -27,14 +34,14 @@ class DatasetLocation:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of 28x28 pictures.
+    """A data set of 28x28 images.
 
     Attributes:
-        name: As given to ``--dataset``.
+        name: Its name for ``--dataset``.
         classes: Class names in the order of the labels.
         normalisation: Mean and standard deviation that training pixels, in 0..1, are normalised
-            with; None for those that they have, computed whenever they are trained on.
-        read: What ``load`` calls for a split.
+            with; None to compute them from the training set.
+        read: Reads a split.
     """
 
     name: str
@@ -43,100 +50,73 @@ class Dataset:
     read: Callable[[str, DatasetLocation], Split]
 
     def load(
-        self, split: str, source: DatasetLocation, classes: tuple[str, ...] | None = None
+        self, split: str, location: DatasetLocation, classes: tuple[str, ...] | None = None
     ) -> Split:
-        """Reads a split, fetching it first if need be.
+        """Reads "train" or "test", after fetching it if necessary.
 
-        Args:
-            split: "train" or "test".
-            source: Where the files are, and where to fetch them.
-            classes: Whose indices the labels are to be, if not the data set's own; all of these
-                are among them.
+        The labels are indices of ``classes``, which include the data set's own, or of those.
 
         Raises:
             DatasetError: There is no such split, or its files cannot be read or fetched.
         """
         if split not in SPLITS:
             raise DatasetError(f"there is no split {split!r}", f"choose {' or '.join(SPLITS)}")
-        loaded = self.read(split, source)
+        loaded = self.read(split, location)
         return loaded if classes is None else loaded.relabelled(self.classes, classes)
 
 
-def _read_files(name: str, split: str, source: DatasetLocation) -> Split:
-    loaded = read_split(source.data_dir, split, name)
+def _read_published(name: str, split: str, location: DatasetLocation) -> Split:
+    loaded = read_split(location.data_dir, split, name)
     if loaded is None:  # missing or damaged
-        download(name, source.data_dir, source.mirrors, progress=source.progress)
-        loaded = read_split(source.data_dir, split, name)
+        download(name, location.data_dir, location.mirrors, progress=location.progress)
+        loaded = read_split(location.data_dir, split, name)
     if loaded is None:
         raise DatasetError(
-            f"the files in {source.data_dir} change while they are read",
+            f"the files in {location.data_dir} changed while they were read",
             "choose another folder with --data-dir",
         )
     return loaded
 
 
-_DIGITS = tuple("0123456789")
-_GARMENTS = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-)
-_HIRAGANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-
-_PUBLISHED = {"fashion-mnist": _GARMENTS, "kmnist": _HIRAGANA, "qmnist": _DIGITS, "usps": _DIGITS}
-"""Sets whose files are fetched, and their classes as torchvision has them, digits by their sign."""
-
-_MNIST = (0.1307, 0.3081)
-"""The lesson's figures, of MNIST's training pixels."""
-
 DATASETS = {
-    dataset.name: dataset
-    for dataset in (
-        Dataset("mnist", _DIGITS, _MNIST, partial(_read_files, "mnist")),
-        *(
-            Dataset(name, classes, None, partial(_read_files, name))
-            for name, classes in _PUBLISHED.items()
-        ),
-        Dataset("optdigits", _DIGITS, (0.1436, 0.2849), lambda split, _: load_optdigits(split)),
-    )
+    **{
+        name: Dataset(name, each.classes, each.normalisation, partial(_read_published, name))
+        for name, each in PUBLISHED.items()
+    },
+    "optdigits": Dataset(
+        "optdigits", DIGITS, (0.1436, 0.2849), lambda split, _: load_optdigits(split)
+    ),
 }
 
 
 def find_dataset(name: str, classes: tuple[str, ...] | None = None) -> Dataset:
-    """Returns the data set of a name.
-
-    Args:
-        name: As given to ``--dataset``; ``folder:PATH`` is a folder of pictures.
-        classes: The classes of the network that it is for, if any; those of the data set have to
-            be among them.
+    """Returns the data set that ``--dataset`` names; ``folder:PATH`` is a folder of images.
 
     Raises:
-        DatasetError: There is none, or it has other classes.
+        DatasetError: There is no such data set, or it has classes that are not in ``classes``.
     """
     if name.startswith(image_folder.PREFIX):
-        dataset = _folder(name)
+        dataset = _folder_dataset(name)
     elif name in DATASETS:
         dataset = DATASETS[name]
     else:
         raise DatasetError(
             f"there is no data set {name!r}",
-            f"choose {', '.join(DATASETS)}, or a folder of pictures as {image_folder.PREFIX}PATH",
+            f"choose {', '.join(DATASETS)}, or a folder of images as {image_folder.PREFIX}PATH",
         )
     if classes is not None and (others := [c for c in dataset.classes if c not in classes]):
         raise DatasetError(
-            f"{name} has classes that the network has not ({', '.join(others)})",
-            "choose the data set that it was trained on with --dataset",
+            f"{name} has classes that the network lacks ({', '.join(others)})",
+            "choose the data set that the network was trained on with --dataset",
         )
     return dataset
 
 
-def _folder(name: str) -> Dataset:
-    path = image_folder.folder_of(name)
-    classes = image_folder.find_classes(path)
+def _folder_dataset(name: str) -> Dataset:
+    folder = image_folder.ImageFolder(image_folder.folder_path(name))
 
-    pictures = image_folder.PictureFolder(path, classes)
+    def read(split: str, location: DatasetLocation) -> Split:
+        return folder.read(split, location.progress.on_message)
 
-    def read(split: str, source: DatasetLocation) -> Split:
-        return pictures.read(split, source.progress.on_left_out)
-
-    # people's pictures come out in MNIST's form, and so do their pixels
-    return Dataset(name, classes, _MNIST, read)
+    # Prepared images have MNIST's form, and about its pixel statistics.
+    return Dataset(name, folder.classes, MNIST_NORMALISATION, read)

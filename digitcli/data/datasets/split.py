@@ -1,7 +1,8 @@
-"""Labelled pictures in memory."""
+"""Labelled images in memory."""
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,66 +12,69 @@ from digitcli.core.errors import DatasetError
 
 @dataclass(frozen=True)
 class Split:
-    """The training or the test part of a data set.
+    """The training or the test set of a data set.
 
     Attributes:
-        images: uint8 (count, 28, 28), ink light on black.
-        labels: int64 (count,), indices of classes.
-        checksums: What they were read from: the checksum of each file, as "md5:..." for one.
+        images: uint8 (count, 28, 28), light ink on black.
+        labels: int64 (count,), class indices.
+        checksums: Checksum of each file read, as "md5:...", by file name.
     """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     checksums: dict[str, str]
 
+    @classmethod
+    def of_images(
+        cls, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], name: str
+    ) -> "Split":
+        """Returns a split whose checksum is of the prepared images and labels, not of files."""
+        checksum = hashlib.sha256(images.tobytes() + labels.astype("<i8").tobytes()).hexdigest()
+        return cls(images, labels, {name: f"sha256:{checksum}"})
+
     def __len__(self) -> int:
         return len(self.labels)
 
-    def part(self, picked: npt.NDArray[np.int64]) -> "Split":
-        """Returns the pictures of some indices, in that order."""
-        return Split(self.images[picked], self.labels[picked], self.checksums)
+    def subset(self, indices: npt.NDArray[np.int64]) -> "Split":
+        """Returns the images with the given indices, in that order."""
+        return Split(self.images[indices], self.labels[indices], self.checksums)
 
-    def relabelled(self, classes: Sequence[str], among: Sequence[str]) -> "Split":
-        """Returns the same with other indices.
-
-        Args:
-            classes: What the labels are indices of.
-            among: What they are to be indices of; holds all of ``classes``.
-        """
-        places = np.array([among.index(name) for name in classes], dtype=np.int64)
-        return Split(self.images, places[self.labels], self.checksums)
+    def relabelled(self, classes: Sequence[str], new_classes: Sequence[str]) -> "Split":
+        """Returns the split with indices of ``new_classes``, which include all ``classes``."""
+        labels = np.array([new_classes.index(name) for name in classes], dtype=np.int64)
+        return replace(self, labels=labels[self.labels])
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Parts a training set, to choose settings on pictures that training has not seen.
+    """Splits a training set, to choose settings by images that training has not seen.
 
     Args:
-        split: What to part.
-        count: Pictures to hold out; every class has its share of them, at least one.
-        seed: Decides which, from 0 to 2**32 - 1.
+        split: The training set.
+        count: Images to hold out, stratified by class.
+        seed: Determines which are held out; 0 to 2**32 - 1.
 
     Returns:
-        What is left to train on, and what is held out.
+        The images to train on, and those held out, both with every class.
 
     Raises:
-        DatasetError: Too few are held out, or left, for one of every class; or a class has one.
+        DatasetError: One of the two would lack a class.
     """
     from sklearn.model_selection import train_test_split  # slow to import
 
     _, counts = np.unique(split.labels, return_counts=True)
     if counts.min() < 2:
         raise DatasetError(
-            "a class has a single training picture, of which none can be held out",
-            "add pictures to it, or leave --validation out",
+            "a class has a single training image, which cannot be held out",
+            "add images to it, or leave --validation out",
         )
     classes = len(counts)
     if not classes <= count <= len(split) - classes:
         raise DatasetError(
-            f"holding {count} out of {len(split)} training pictures leaves some of the {classes} "
-            "classes without one",
+            f"holding out {count} of {len(split)} training images leaves some of the {classes} "
+            "classes without an image",
             f"give --validation {classes} to {len(split) - classes}",
         )
-    left, held = train_test_split(
+    kept, held_out = train_test_split(
         np.arange(len(split)), test_size=count, random_state=seed, stratify=split.labels
     )
-    return split.part(left), split.part(held)
+    return split.subset(kept), split.subset(held_out)

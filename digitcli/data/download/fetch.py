@@ -1,105 +1,76 @@
-"""Bytes from a mirror, in a bounded time whatever the mirror does.
+"""Fetching a file from a mirror within a time limit, whatever the mirror does.
 
-The mirror is read in a thread of its own, and the caller waits for what it brings: a limit then
-holds for all of it, for looking up names, shaking hands and reading headers byte by byte too.
-The network libraries have limits for the time between one byte and the next, or none.
+A thread reads the mirror while the caller waits, so that the limit covers everything: name
+resolution, TLS handshakes, headers that arrive byte by byte. The network libraries limit only the
+time between two bytes.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Thread
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from digitcli.data.download.manifest import LARGEST
-from digitcli.data.download.transport import Connections, MirrorError, TransferStart, read_disk
+from digitcli.data.download.transport import MirrorError, Transfer, read_file
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds for a mirror to accept a connection."""
+# Limits in seconds
+CONNECT_TIMEOUT = 10.0  # for a mirror to accept a connection
+RESPONSE_TIMEOUT = 30.0  # until a mirror begins to send a file, after redirects and headers
+READ_TIMEOUT = 20.0  # between the arrival of two chunks
+TOTAL_TIMEOUT = 600.0  # for a whole file; MNIST's largest then needs 17 kB per second
 
-ANSWER_TIME = 30.0
-"""Seconds for a mirror to begin to send a file, redirects and headers and all."""
-
-READ_TIMEOUT = 20.0
-"""Seconds for a mirror to send anything more."""
-
-SLOWEST = 4 * 1024
-"""Bytes a second; a mirror that has sent less on average after the read time-out is given up."""
-
-TOTAL_TIME = 600.0
-"""Seconds for a mirror to send one file whole; MNIST's largest takes 17 kB a second for that."""
-
-_TICK = 0.5  # seconds; where a wait cannot be interrupted, Ctrl-C is heard so often
-
-Reader = Callable[[Connections], Generator[TransferStart | bytes, None, None]]
+MIN_SPEED = 4 * 1024
+"""Minimum bytes per second on average, checked once ``READ_TIMEOUT`` has passed."""
 
 
 class DownloadProgress:
-    """Is told of a download as it goes; this one makes nothing of it."""
-
-    def on_wait(self, holder: str) -> None:
-        """Another process downloads to the same folder, and is waited for."""
+    """Base class for download callbacks; hooks do nothing by default."""
 
     def on_start(self, name: str, size: int | None) -> None:
-        """A file of so many bytes (None if the mirror does not say) begins to arrive."""
+        """Called when a file begins to arrive, with its bytes (None if unknown)."""
 
     def on_bytes(self, count: int) -> None:
-        """So many more bytes of it arrived."""
+        """Called with the number of bytes that arrived since the last call."""
 
-    def on_failure(self, problem: str) -> None:
-        """A mirror failed where a later one then served."""
-
-    def on_left_out(self, problem: str) -> None:
-        """A picture is left out of a data set."""
+    def on_message(self, text: str) -> None:
+        """Called when another process is waited for, a mirror failed, or an image is left out."""
 
 
 def fetch(address: str, name: str, progress: DownloadProgress) -> Generator[bytes, None, None]:
-    """Brings a file from a mirror.
+    """Fetches a file from a mirror.
 
     Args:
         address: A path, or a file:// or http(s):// address.
-        name: What progress calls the file.
-        progress: Told that it begins, and how it goes.
+        name: The file's name, for ``progress``.
+        progress: Called when the file begins and as bytes arrive.
 
     Yields:
-        Its bytes, as they arrive; ``LARGEST`` at most.
+        The file's bytes as they arrive.
 
     Raises:
-        MirrorError: The mirror is out of reach, lacks the file, sends too much, or is too slow:
-            at the latest ``TOTAL_TIME`` after the start.
+        MirrorError: The mirror cannot be reached, lacks the file, sends too much, or is too slow.
     """
     read = _reader(address)
-    connections = Connections()
-    arriving: SimpleQueue[TransferStart | bytes | Exception | None] = SimpleQueue()
-    started = began = time.monotonic()
-    patience = ANSWER_TIME
-    received = 0
-    Thread(target=_carry, args=(read, connections, arriving), daemon=True).start()
+    transfer = Transfer(TOTAL_TIMEOUT)
+    Thread(target=_read_mirror, args=(read, transfer), daemon=True).start()
     try:
-        while (arrived := _wait(arriving, patience, started + TOTAL_TIME)) is not None:
-            now = time.monotonic()
-            patience = READ_TIMEOUT
-            if isinstance(arrived, Exception):
-                raise arrived
-            if isinstance(arrived, TransferStart):
-                began = now
-                progress.on_start(name, arrived.size)
-                continue
-            received += len(arrived)
-            elapsed = now - began
-            if elapsed > READ_TIMEOUT and received < SLOWEST * elapsed:
-                raise MirrorError(f"too slow ({received / elapsed:.0f} bytes a second)")
-            yield arrived
-            progress.on_bytes(len(arrived))
+        transfer.wait(RESPONSE_TIMEOUT)
+        started, received = time.monotonic(), 0
+        progress.on_start(name, transfer.size)
+        while chunk := transfer.wait(READ_TIMEOUT):
+            received += len(chunk)
+            elapsed = time.monotonic() - started
+            if elapsed > READ_TIMEOUT and received < MIN_SPEED * elapsed:
+                raise MirrorError(f"too slow ({received / elapsed:.0f} bytes per second)")
+            yield chunk
+            progress.on_bytes(len(chunk))
     finally:
-        connections.cut()
+        transfer.cancel()
 
 
-def _reader(address: str) -> Reader:
-    """Chooses how to read an address; what has to be imported for it is, before time counts."""
+def _reader(address: str) -> Callable[[Transfer], None]:
+    """Returns a function that reads an address, after importing what it needs."""
     try:
         parts = urlsplit(address if "://" in address else "")
     except ValueError as error:
@@ -108,58 +79,16 @@ def _reader(address: str) -> Reader:
         from digitcli.data.download.http import read_web
 
         timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
-        return lambda connections: read_web(address, connections, timeout)
+        return lambda transfer: read_web(address, transfer, timeout)
     if parts.scheme not in ("", "file"):
         raise MirrorError("neither http(s)://, file:// nor a folder")
     path = Path(url2pathname(parts.path)) if parts.scheme else Path(address).expanduser()
-    return lambda _: read_disk(path)
+    return lambda transfer: read_file(path, transfer)
 
 
-def _carry(
-    read: Reader,
-    connections: Connections,
-    arriving: "SimpleQueue[TransferStart | bytes | Exception | None]",
-) -> None:
-    """Puts what a mirror sends into a queue, with None or a fault at its end."""
-    received = 0
+def _read_mirror(read: Callable[[Transfer], None], transfer: Transfer) -> None:
     try:
-        with contextlib.closing(read(connections)) as items:
-            for item in items:
-                if isinstance(item, TransferStart):
-                    _check_size(item.size or 0)
-                else:
-                    received += len(item)
-                    _check_size(received)
-                arriving.put(item)
-        arriving.put(None)
+        read(transfer)
+        transfer.finish()
     except Exception as error:  # noqa: BLE001  raised again by the thread that waits
-        arriving.put(error)
-
-
-def _check_size(size: int) -> None:
-    if size > LARGEST:
-        raise MirrorError(f"sends {size:,} bytes, far more than any file has")
-
-
-def _wait(
-    arriving: "SimpleQueue[TransferStart | bytes | Exception | None]", patience: float, end: float
-) -> TransferStart | bytes | Exception | None:
-    """Takes the next thing out of the queue.
-
-    Args:
-        arriving: The queue.
-        patience: Seconds to wait.
-        end: When to stop in any case, by the monotonic clock.
-
-    Raises:
-        MirrorError: Nothing came by then.
-    """
-    deadline = min(time.monotonic() + patience, end)
-    while True:
-        left = deadline - time.monotonic()
-        try:
-            return arriving.get(timeout=max(0, min(left, _TICK)))
-        except Empty:
-            if left <= 0:
-                late = time.monotonic() >= end
-                raise MirrorError("took too long" if late else "timed out") from None
+        transfer.finish(error)

@@ -1,7 +1,6 @@
-"""A mirror on the network. Importing this costs a third of a second: only who fetches does it."""
+"""Reading a mirror over HTTP. Takes a third of a second to import, so imported only to fetch."""
 
 import socket
-from collections.abc import Generator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -10,93 +9,79 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from digitcli._version import __version__
-from digitcli.data.download.transport import CHUNK, Connections, MirrorError, TransferStart
+from digitcli.data.download.transport import CHUNK_SIZE, MirrorError, Transfer
 
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _HEADERS = {
-    "Accept-Encoding": "identity",  # the archive as it is, not unpacked on the way
+    "Accept-Encoding": "identity",  # the archive as it is, without a further compression
     "User-Agent": f"digitcli/{__version__}",
 }
 
 
-def read_web(
-    url: str, connections: Connections, timeout: tuple[float, float]
-) -> Generator[TransferStart | bytes, None, None]:
-    """Reads a file of a mirror that is an http:// or https:// address.
+def read_web(url: str, transfer: Transfer, timeout: tuple[float, float]) -> None:
+    """Reads an http:// or https:// address into a transfer.
 
-    Args:
-        url: The file's address.
-        connections: Told of every connection.
-        timeout: Seconds to connect to a host, and between one byte and the next.
-
-    Yields:
-        Its start, then its bytes.
+    ``timeout`` has the seconds to connect to a host, and between two bytes.
 
     Raises:
-        MirrorError: The mirror is out of reach, refuses, or redirects to where we do not go.
+        MirrorError: The mirror cannot be reached, refuses, sends too much, or redirects to an
+            address that is not followed.
     """
     try:
-        with _Session(connections) as session:
-            for _ in range(1 + _MOST_REDIRECTS):
+        with _Session(transfer) as session:
+            for _ in range(1 + _MAX_REDIRECTS):
                 with session.get(url, headers=_HEADERS, stream=True, timeout=timeout) as response:
                     if response.is_redirect:
-                        url = _redirected(url, session.redirect_of(response))
-                        continue  # without reading what comes with it, which might never end
+                        location = requests.Session.get_redirect_target(session, response)
+                        url = _redirected(url, location or "")
+                        continue  # without reading the body, which might never end
                     if response.status_code != requests.codes.ok:
                         raise MirrorError(f"HTTP {response.status_code}")
                     size = response.headers.get("Content-Length", "")
-                    yield TransferStart(int(size) if size.isdecimal() else None)
-                    # read1 gives what has arrived; read would wait for a whole chunk, however slow.
-                    while chunk := response.raw.read1(CHUNK):
-                        yield chunk
+                    transfer.start(int(size) if size.isdecimal() else None)
+                    # read1 returns what has arrived; read would wait for a full chunk.
+                    while chunk := response.raw.read1(CHUNK_SIZE):
+                        transfer.put(chunk)
                     return
-            raise MirrorError("redirects without end")
+            raise MirrorError(f"more than {_MAX_REDIRECTS} redirects")
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise MirrorError("timed out") from error
-    except (
-        requests.RequestException,
-        urllib3.exceptions.HTTPError,
-        OSError,
-        ValueError,  # an address or a header that is none
-    ) as error:
+    # RequestException is an OSError; ValueErrors are of invalid addresses and headers
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise MirrorError(_network_reason(error)) from error
 
 
 class _Session(requests.Session):
-    """Tells of its connections, and follows no redirect by itself.
+    """A session that tracks its connections and does not follow redirects.
 
-    requests reads the whole body of a redirect into memory, and goes from https to http.
+    requests would read the whole body of a redirect into memory, and go from https to http.
     """
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, transfer: Transfer) -> None:
         super().__init__()
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(connections))
+            self.mount(scheme, _Adapter(transfer))
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Says that there is nothing to follow."""
-
-    def redirect_of(self, response: requests.Response) -> str:
-        """Returns where a redirect leads, as the server wrote it."""
-        return super().get_redirect_target(response) or ""
+        """Returns None, which tells requests that there is no redirect to follow."""
 
 
 class _Adapter(HTTPAdapter):
-    """Has every connection followed."""
+    """An adapter that tracks every connection."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Returns the pool that requests would use, with a connection class that tells."""
+        """Returns requests' connection pool, with a connection class that tracks its sockets."""
         pool = super().get_connection_with_tls_context(*args, **kwargs)
         kind: Any = pool.ConnectionCls
-        follow = self._connections.follow
+        track = self._transfer.track
 
         def new_connection(self: Any) -> socket.socket:
-            opened: socket.socket = kind._new_conn(self)  # TLS begins later
-            follow(opened)
+            opened = kind._new_conn(self)  # before TLS begins
+            track(opened)
             return opened
 
         pool.ConnectionCls = type(kind.__name__, (kind,), {"_new_conn": new_connection})
@@ -104,27 +89,19 @@ class _Adapter(HTTPAdapter):
 
 
 def _redirected(url: str, location: str) -> str:
-    """Returns the address that a redirect from ``url`` leads to.
-
-    Raises:
-        MirrorError: It is none, or what came over an encrypted connection would go on over a plain
-            one, or it is neither http nor https.
-    """
+    """Returns the target of a redirect; raises ``MirrorError`` if it is not to be followed."""
     target = urljoin(url, location)
-    schemes = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-    scheme = urlsplit(target).scheme
-    if scheme not in schemes:
-        raise MirrorError(
-            f"redirects from {urlsplit(url).scheme} to {scheme}, which is not followed"
-        )
+    old, new = urlsplit(url).scheme, urlsplit(target).scheme
+    if new not in ("http", "https") or (old, new) == ("https", "http"):
+        raise MirrorError(f"redirects from {old} to {new}, which is not followed")
     return target
 
 
 def _network_reason(error: BaseException) -> str:
-    """Finds the operating system's word under the layers of a network library's exceptions."""
+    """Returns the operating system's message from the chain of a network library's exceptions."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
-    return "the connection broke" if not str(error) else str(error).splitlines()[0][:120]
+    return str(error).splitlines()[0][:120] if str(error) else "the connection broke"

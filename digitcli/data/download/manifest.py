@@ -1,12 +1,13 @@
-"""The files of published data sets: what they are called, their checksums, and where they lie.
+"""The data sets published on the network: their files with checksums, their classes and format.
 
-Every set lies where torchvision's class of it keeps it, below one folder for all. The checksums of
-archives are those published with them, as torchvision has them too.
+To add one that torchvision knows, add it to ``PUBLISHED``; everything else follows from there.
+Paths and checksums are torchvision's; the checksums of archives are those published with the sets.
 """
 
 import bz2
 import gzip
 import hashlib
+import itertools
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -18,10 +19,8 @@ from digitcli.core.errors import DatasetError, error_reason
 
 Bytes = npt.NDArray[np.uint8]
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes; the largest file of any set has 47 million, and whatever is larger is none of it."""
-
-_UNPACK = {".gz": gzip.decompress, ".bz2": bz2.decompress}
+MAX_FILE_SIZE = 64 * 1024 * 1024  # bytes; the largest file of all data sets has 47 million
+_DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress}
 
 
 @dataclass(frozen=True)
@@ -29,112 +28,115 @@ class DataFile:
     """One file of a data set.
 
     Attributes:
-        name: Its name when unpacked.
-        archive_md5: MD5 of its archive, as published.
-        md5: MD5 of the unpacked file, which is then kept beside its archive and read in its stead;
-            None where it is not known: then the archive is checked and unpacked whenever it is
-            read.
-        packing: Ending of the archive's name, ".gz" or ".bz2".
+        name: File name when extracted.
+        archive_md5: MD5 of the published archive.
+        md5: MD5 of the extracted file, which is kept beside the archive and read. None if
+            unknown: then the archive is read, and extracted every time.
+        compression: Suffix of the archive's name, ".gz" or ".bz2".
     """
 
     name: str
     archive_md5: str
     md5: str | None = None
-    packing: str = ".gz"
+    compression: str = ".gz"
 
     @property
     def archive(self) -> str:
-        """Name of the archive."""
-        return f"{self.name}{self.packing}"
+        """File name of the archive."""
+        return f"{self.name}{self.compression}"
 
-    def unpack(self, archive: bytes) -> bytes:
-        """Returns what a checked archive holds."""
-        return _UNPACK[self.packing](archive)
+    @property
+    def read_name(self) -> str:
+        """File name of what is read: the extracted file, or the archive."""
+        return self.archive if self.md5 is None else self.name
+
+    @property
+    def read_md5(self) -> str:
+        """MD5 of what is read."""
+        return self.md5 or self.archive_md5
+
+    def extract(self, archive: bytes) -> bytes:
+        """Returns the content of a verified archive."""
+        return _DECOMPRESS[self.compression](archive)
 
 
 @dataclass(frozen=True)
-class FileSet:
-    """The files of a data set.
+class PublishedDataset:
+    """A data set whose files are published on the network.
 
     Attributes:
-        title: What people call the set.
-        path: Where they lie below the folder for data sets.
-        files: Those of the training set, then as many of the test set.
+        path: Folder below the data folder: torchvision's, named after its class.
+        files: Files of the training set, then as many of the test set.
+        classes: Class names in the order of the labels: torchvision's, for digits the numerals.
+        format: "idx" for a file of images and one of labels, "libsvm" for a text file of both.
+        normalisation: See ``Dataset``.
     """
 
-    title: str
     path: PurePath
     files: tuple[DataFile, ...]
+    classes: tuple[str, ...]
+    format: str = "idx"
+    normalisation: tuple[float, float] | None = None
 
     def folder(self, data_dir: Path) -> Path:
-        """Returns where the files lie."""
+        """Returns the folder of the files."""
         return data_dir / self.path
 
-    def of(self, split: str) -> tuple[DataFile, ...]:
+    def split_files(self, split: str) -> tuple[DataFile, ...]:
         """Returns the files of "train" or "test"."""
         half = len(self.files) // 2
         return self.files[:half] if split == "train" else self.files[half:]
 
 
-def _idx(*archive_md5s: str) -> tuple[DataFile, ...]:
-    """Names the four files as MNIST and the sets made to take its place have them."""
-    names = [
-        f"{part}-{kind}-ubyte"
-        for part in ("train", "t10k")
-        for kind in ("images-idx3", "labels-idx1")
-    ]
-    return tuple(DataFile(name, md5) for name, md5 in zip(names, archive_md5s, strict=True))
+DIGITS = tuple("0123456789")
+
+MNIST_NORMALISATION = (0.1307, 0.3081)
+"""Mean and standard deviation of MNIST's training pixels, as the lesson rounds them."""
 
 
-FILE_SETS = {
-    "mnist": FileSet(
-        "MNIST",
+def _mnist_files(*md5s: tuple[str, str | None]) -> tuple[DataFile, ...]:
+    """Returns the four files named as MNIST's, with the MD5s of each archive and extracted file."""
+    parts = itertools.product(("train", "t10k"), ("images-idx3", "labels-idx1"))
+    names = [f"{split}-{kind}-ubyte" for split, kind in parts]
+    return tuple(DataFile(name, *sums) for name, sums in zip(names, md5s, strict=True))
+
+
+PUBLISHED = {
+    "mnist": PublishedDataset(
         PurePath("MNIST", "raw"),
-        (
-            DataFile(
-                "train-images-idx3-ubyte",
-                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                md5="6bbc9ace898e44ae57da46a324031adb",
-            ),
-            DataFile(
-                "train-labels-idx1-ubyte",
-                "d53e105ee54ea40749a09fcbcd1e9432",
-                md5="a25bea736e30d166cdddb491f175f624",
-            ),
-            DataFile(
-                "t10k-images-idx3-ubyte",
-                "9fb629c4189551a2d022fa330f9573f3",
-                md5="2646ac647ad5339dbf082846283269ea",
-            ),
-            DataFile(
-                "t10k-labels-idx1-ubyte",
-                "ec29112dd5afa0611ce80d1b7f02629c",
-                md5="27ae3e4e09519cfbb04c329615203637",
-            ),
+        _mnist_files(
+            ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+            ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+            ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+            ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
         ),
+        DIGITS,
+        normalisation=MNIST_NORMALISATION,
     ),
-    "fashion-mnist": FileSet(
-        "Fashion-MNIST",
+    "fashion-mnist": PublishedDataset(
         PurePath("FashionMNIST", "raw"),
-        _idx(
-            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "25c81989df183df01b3e8a0aad5dffbe",
-            "bef4ecab320f06d8554ea6380940ec79",
-            "bb300cfdad3c16e7a12a480ee83cd310",
+        _mnist_files(
+            ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", None),
+            ("25c81989df183df01b3e8a0aad5dffbe", None),
+            ("bef4ecab320f06d8554ea6380940ec79", None),
+            ("bb300cfdad3c16e7a12a480ee83cd310", None),
+        ),
+        (
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
     ),
-    "kmnist": FileSet(
-        "Kuzushiji-MNIST",
+    "kmnist": PublishedDataset(
         PurePath("KMNIST", "raw"),
-        _idx(
-            "bdb82020997e1d708af4cf47b453dcf7",
-            "e144d726b3acfaa3e44228e80efcd344",
-            "5c965bf0a639b31b8f53240b1b52f4d7",
-            "7320c461ea6c1c855c0b718fb2a4b134",
+        _mnist_files(
+            ("bdb82020997e1d708af4cf47b453dcf7", None),
+            ("e144d726b3acfaa3e44228e80efcd344", None),
+            ("5c965bf0a639b31b8f53240b1b52f4d7", None),
+            ("7320c461ea6c1c855c0b718fb2a4b134", None),
         ),
+        ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     ),
-    "qmnist": FileSet(
-        "QMNIST",
+    "qmnist": PublishedDataset(
         PurePath("QMNIST", "raw"),
         (
             DataFile("qmnist-train-images-idx3-ubyte", "ed72d4157d28c017586c42bc6afe6370"),
@@ -142,32 +144,31 @@ FILE_SETS = {
             DataFile("qmnist-test-images-idx3-ubyte", "1394631089c404de565df7b7aeaf9412"),
             DataFile("qmnist-test-labels-idx2-int", "5b5b05890a5e13444e108efe57b788aa"),
         ),
+        DIGITS,
     ),
-    "usps": FileSet(
-        "USPS",
+    "usps": PublishedDataset(
         PurePath("USPS"),
         (
-            DataFile("usps", "ec16c51db3855ca6c91edd34d0e9b197", packing=".bz2"),
-            DataFile("usps.t", "8ea070ee2aca1ac39742fdd1ef5ed118", packing=".bz2"),
+            DataFile("usps", "ec16c51db3855ca6c91edd34d0e9b197", compression=".bz2"),
+            DataFile("usps.t", "8ea070ee2aca1ac39742fdd1ef5ed118", compression=".bz2"),
         ),
+        DIGITS,
+        format="libsvm",
     ),
 }
-"""The sets by name, as given to ``--dataset``."""
+"""The published data sets by their names for ``--dataset``."""
 
 
-def read_sound(path: Path, md5: str) -> Bytes | None:
-    """Reads a file if it is there with just the expected content.
-
-    Returns:
-        Its bytes, uint8 (size,); None if the file is missing or differs, or is no plain file.
+def read_verified(path: Path, md5: str) -> Bytes | None:
+    """Returns the content of a file, uint8 (size,), or None unless it has the expected MD5.
 
     Raises:
-        DatasetError: The file is there but cannot be read.
+        DatasetError: The file is present but cannot be read.
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
-            return None  # not to be read: a pipe never ends, and neither does /dev/zero
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_SIZE:
+            return None  # not read: a pipe and /dev/zero never end
         data: Bytes = np.fromfile(path, np.uint8)
     except FileNotFoundError:
         return None
@@ -179,18 +180,13 @@ def read_sound(path: Path, md5: str) -> Bytes | None:
     return data if found == md5 else None
 
 
-def read_content(folder: Path, file: DataFile) -> Bytes | None:
-    """Reads what a file holds, from itself or from its archive, checking every byte.
-
-    Returns:
-        The unpacked bytes, uint8 (size,); None if they are missing or not what they should be.
+def read_extracted(folder: Path, file: DataFile) -> Bytes | None:
+    """Returns the extracted content of a file, uint8 (size,), or None unless the file is valid.
 
     Raises:
-        DatasetError: A file is there but cannot be read.
+        DatasetError: The file is present but cannot be read.
     """
-    if file.md5 is not None:
-        return read_sound(folder / file.name, file.md5)
-    archive = read_sound(folder / file.archive, file.archive_md5)
-    if archive is None:
-        return None
-    return np.frombuffer(bytearray(file.unpack(archive.tobytes())), np.uint8)  # to be written to
+    data = read_verified(folder / file.read_name, file.read_md5)
+    if data is None or file.md5 is not None:
+        return data
+    return np.frombuffer(bytearray(file.extract(data.tobytes())), np.uint8)  # writable

@@ -16,7 +16,7 @@ from digitcli.core.evaluation.evaluate import evaluate
 from digitcli.core.inference import forward
 from digitcli.core.recipes import BEST
 from digitcli.data.datasets.readers import read_split
-from digitcli.data.download.manifest import FILE_SETS
+from digitcli.data.download.manifest import PUBLISHED
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_their_metadata_says_how_they_were_trained(own: Checkpoint) -> None:
     assert (metadata.dataset, metadata.scored_on) == ("mnist", "test")
     assert metadata.temperature == BEST.temperature
     assert metadata.data_checksums == {
-        file.name: f"md5:{file.md5}" for file in FILE_SETS["mnist"].files
+        file.name: f"md5:{file.md5}" for file in PUBLISHED["mnist"].files
     }
     assert metadata.versions.keys() >= {"digitcli", "torch", "numpy", "python"}
     assert sum(weight.size for weight in own.weights.values()) == 575_050

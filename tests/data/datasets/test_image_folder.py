@@ -1,4 +1,4 @@
-"""``--dataset folder:PATH``: people's own pictures, a folder for each class."""
+"""``--dataset folder:PATH``: a user's own images, in a subfolder per class."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DatasetError
 from digitcli.core.recipes import BEST
-from digitcli.data.datasets.image_folder import PictureFolder, find_classes, folder_of, split_of
+from digitcli.data.datasets.image_folder import ImageFolder, find_classes, folder_path, split_of
 from digitcli.data.datasets.registry import find_dataset
 from digitcli.data.datasets.split import Split
 from digitcli.data.images.grayscale import read_gray
@@ -28,79 +28,79 @@ from digitcli.data.preprocessing.mnist_form import prepare
 FLAGS = ("--epochs", 2, "--batch-size", 4)
 
 
-def both(root: Path) -> tuple[dict[str, Split], list[str]]:
-    """Reads both parts, and what was said of files that were left out."""
-    pictures, told = PictureFolder(root, find_classes(root)), list[str]()
-    return {s: pictures.read(s, told.append) for s in ("train", "test")}, told
+def read_both(root: Path) -> tuple[dict[str, Split], list[str]]:
+    """Reads both splits, and returns them with the messages about files that were left out."""
+    folder, messages = ImageFolder(root), list[str]()
+    return {split: folder.read(split, messages.append) for split in ("train", "test")}, messages
 
 
-def draw_in(part: str, root: Path, classes: dict[str, int], count: int = 1) -> Path:
-    """Draws so many pictures for each class whose content has them in one part."""
+def draw_in(split: str, root: Path, classes: dict[str, int], count: int = 1) -> Path:
+    """Draws ``count`` images per class whose hashes put them in one split."""
     for name, digit in classes.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         angles, left = iter(range(360)), count
         while left:
-            file = root / name / f"{part}{left}.png"
+            file = root / name / f"{split}{left}.png"
             draw_digit(digit, angle=next(angles) / 8).save(file)
-            left -= split_of(hashlib.sha256(file.read_bytes()).digest()) == part
+            left -= split_of(hashlib.sha256(file.read_bytes()).digest()) == split
     return root
 
 
 def test_classes_are_folders_in_natural_order(tmp_path: Path) -> None:
     for name in ("10", "9", "b", "a10", "a9", ".hidden", "a"):
         (tmp_path / name).mkdir()
-    (tmp_path / "notes.txt").write_text("no class")
+    (tmp_path / "notes.txt").write_text("not a class")
     assert find_classes(tmp_path) == ("9", "10", "a", "a9", "a10", "b")
 
 
-def test_every_picture_is_in_one_part_prepared_as_predict_does_it(tmp_path: Path) -> None:
+def test_every_image_is_in_one_split_prepared_as_by_predict(tmp_path: Path) -> None:
     fill(tmp_path, {"three": 3, "five": 5}, 40)
-    parts, told = both(tmp_path)
-    assert not told
-    assert 5 <= len(parts["test"]) <= 30  # 16 of 80 are expected
-    assert len(parts["train"]) + len(parts["test"]) == 80
-    found = {image.tobytes() for part in parts.values() for image in part.images}
+    splits, messages = read_both(tmp_path)
+    assert not messages
+    assert 5 <= len(splits["test"]) <= 30  # 16 of 80 are expected
+    assert len(splits["train"]) + len(splits["test"]) == 80
+    found = {image.tobytes() for split in splits.values() for image in split.images}
     expected = {prepare(read_gray(file)).image.tobytes() for file in tmp_path.glob("*/*.png")}
     assert found == expected
-    assert set(parts["train"].labels) == {0, 1}
+    assert set(splits["train"].labels) == {0, 1}
 
 
-def test_other_pictures_move_none_and_copies_stay_together(tmp_path: Path) -> None:
+def test_other_images_move_none_and_copies_stay_together(tmp_path: Path) -> None:
     root = fill(tmp_path / "mine", {"3": 3, "5": 5})
-    before, _ = both(root)
+    before, _ = read_both(root)
     for i, file in enumerate(sorted((root / "3").iterdir())):
         shutil.copy(file, root / "3" / f"copy {i}.png")
     draw_digit(3, angle=33).save(root / "3" / "00.png")
     (root / "5" / "0.png").unlink()
-    after, told = both(root)
-    assert len(told) == 20
-    assert all("left out " in line and ": the same picture as " in line for line in told)
+    after, messages = read_both(root)
+    assert len(messages) == 20
+    assert all("left out " in line and ": the same image as " in line for line in messages)
     for split, other in (("train", "test"), ("test", "train")):
         was = {image.tobytes() for image in before[split].images}
         now = {image.tobytes() for image in after[other].images}
         assert not was & now
 
 
-def test_the_same_picture_in_two_classes_counts_once(tmp_path: Path) -> None:
+def test_the_same_image_in_two_classes_counts_once(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 3, "b": 5})
     shutil.copy(root / "a" / "0.png", root / "b" / "zero.png")
-    parts, told = both(root)
-    assert sum(map(len, parts.values())) == 40
-    assert told == [f"left out {root}/b/zero.png: the same picture as {root}/a/0.png"]
+    splits, messages = read_both(root)
+    assert sum(map(len, splits.values())) == 40
+    assert messages == [f"left out {root}/b/zero.png: the same image as {root}/a/0.png"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+def test_files_without_read_permission_are_reported(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 3, "b": 5})
     (root / "a" / "0.png").chmod(0)
-    assert both(root)[1] == [f"left out {root}/a/0.png: cannot read it: Permission denied"]
+    assert read_both(root)[1] == [f"left out {root}/a/0.png: cannot read it: Permission denied"]
 
 
-def test_what_cannot_be_learned_from_is_told_in_a_line_each_and_left_out(
+def test_files_that_cannot_be_used_are_left_out_and_reported_in_a_line_each(
     run: Run, tmp_path: Path
 ) -> None:
     root = fill(tmp_path / "mine", {"a": 3, "b\n": 5}, 30)
-    (root / "a" / "notes.txt").write_text("no picture")
+    (root / "a" / "notes.txt").write_text("not an image")
     Image.new("L", (40, 40), 255).save(root / "b\n" / "blank.png")
     cut = (root / "a" / "0.png").read_bytes()
     (root / "a" / "cut.png").write_bytes(cut[: len(cut) // 2])
@@ -113,7 +113,9 @@ def test_what_cannot_be_learned_from_is_told_in_a_line_each_and_left_out(
     assert lines[2] == f"digitcli: left out {root}/b\\n/blank.png: the picture is blank"
 
 
-def test_names_of_classes_go_into_the_checkpoint_and_are_escaped(run: Run, tmp_path: Path) -> None:
+def test_class_names_are_saved_in_the_checkpoint_and_escaped_on_output(
+    run: Run, tmp_path: Path
+) -> None:
     name = "an \x1b[31modd\tname"
     root = fill(tmp_path / "mine", {"three": 3, name: 5}, 40)
     assert run("train", "--dataset", f"folder:{root}", "--epochs", 10).exit_code == 0
@@ -135,7 +137,7 @@ def test_names_of_classes_go_into_the_checkpoint_and_are_escaped(run: Run, tmp_p
     assert json.loads(run("eval", "--json").stdout)["accuracy"] > 0.9
 
 
-def test_a_changed_folder_is_refused_when_a_run_goes_on(
+def test_a_run_is_not_resumed_with_a_changed_folder(
     run: Run, launch: Launch, tmp_path: Path
 ) -> None:
     root = fill(tmp_path / "mine", {"3": 3, "5": 5})
@@ -159,13 +161,13 @@ def test_a_changed_folder_is_refused_when_a_run_goes_on(
 @pytest.mark.parametrize(
     ("folders", "problem"),
     [
-        ([], "mine has no folders in it, and every class needs one; put the pictures of each"),
-        (["a"], "mine has 1 folder in it, and every class needs one"),
-        (["a", "b"], "mine has no picture that could be read of the classes a, b; add some, or"),
-        (list("abcdefgh"), "of the classes a, b, c, d, e and 3 more; add some, or remove the fol"),
+        ([], "mine has fewer than two subfolders, but every class needs one; put the images of"),
+        (["a"], "mine has fewer than two subfolders, but every class needs one"),
+        (["a", "b"], "mine has classes without a readable image: a, b; add images, or"),
+        (list("abcdefgh"), ": a, b, c, d, e and 3 more; add images, or remove these subfolders"),
     ],
 )
-def test_folders_that_are_no_data_set(run: Run, folders: list[str], problem: str) -> None:
+def test_folders_that_are_not_a_data_set(run: Run, folders: list[str], problem: str) -> None:
     Path("mine").mkdir()
     for name in folders:
         Path("mine", name).mkdir()
@@ -189,55 +191,55 @@ def test_no_such_folder(run: Run, name: str, problem: str) -> None:
     for command in ("train", "eval", "download"):
         result = run(command, "--dataset", name)
         assert result.exit_code == 2
-        assert any(part in result.stderr for part in problem.split("|"))
+        assert any(split in result.stderr for split in problem.split("|"))
 
 
-def test_names_that_no_checkpoint_could_hold() -> None:
-    with pytest.raises(DatasetError, match="is no text"):
-        folder_of("folder:\udcff")
-    os.makedirs(b"mine/\xff")  # noqa: PTH103  a name of bytes
+def test_names_that_are_not_valid_utf8() -> None:
+    with pytest.raises(DatasetError, match="is not valid UTF-8"):
+        folder_path("folder:\udcff")
+    os.makedirs(b"mine/\xff")  # noqa: PTH103  a name in bytes
     Path("mine/a").mkdir()
-    with pytest.raises(DatasetError, match="is no text"):
+    with pytest.raises(DatasetError, match="is not valid UTF-8"):
         find_classes(Path("mine"))
 
 
-@pytest.mark.parametrize("part", ["train", "test"])
-def test_two_pictures_of_a_class_are_in_both_parts(tmp_path: Path, part: str) -> None:
-    root = draw_in(part, tmp_path / "mine", {"3": 3, "5": 5}, 2)
-    (root / "3" / "notes.txt").write_text("no picture counts for none")
-    parts, _ = both(root)
-    for split in parts.values():
-        assert sorted(split.labels) == [0, 1]
-    moved = "train" if part == "test" else "test"
-    draw_in(moved, root, {"3": 3, "5": 5})  # now each has one by its content
-    after, _ = both(root)
-    assert sorted(after[part].labels) == [0, 0, 1, 1]
-    assert sorted(after[moved].labels) == [0, 1]
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_two_images_of_a_class_are_in_both_splits(tmp_path: Path, split: str) -> None:
+    root = draw_in(split, tmp_path / "mine", {"3": 3, "5": 5}, 2)
+    (root / "3" / "notes.txt").write_text("not an image, so not counted")
+    splits, _ = read_both(root)
+    for each in splits.values():
+        assert sorted(each.labels) == [0, 1]
+    other = "train" if split == "test" else "test"
+    draw_in(other, root, {"3": 3, "5": 5})  # now each split has one by its hash
+    after, _ = read_both(root)
+    assert sorted(after[split].labels) == [0, 0, 1, 1]
+    assert sorted(after[other].labels) == [0, 1]
 
 
 @pytest.mark.parametrize(("count", "tested"), [(49, [0, 1]), (50, [1])])
-def test_of_a_class_of_fifty_files_none_is_moved(
+def test_no_image_of_a_class_of_fifty_files_is_moved(
     tmp_path: Path, count: int, tested: list[int]
 ) -> None:
     root = draw_in("train", tmp_path / "mine", {"3": 3}, count)
-    draw_in("train", root, {"5": 5}, 2)  # of these one is
-    parts, told = both(root)
-    assert not told
-    assert sorted(parts["test"].labels) == tested
-    assert len(parts["train"]) + len(parts["test"]) == count + 2
+    draw_in("train", root, {"5": 5}, 2)  # one of these is moved
+    splits, messages = read_both(root)
+    assert not messages
+    assert sorted(splits["test"].labels) == tested
+    assert len(splits["train"]) + len(splits["test"]) == count + 2
 
 
-def test_single_pictures_are_trained_on_and_nothing_tests(run: Run) -> None:
+def test_single_images_leave_the_test_set_empty(run: Run) -> None:
     draw_in("test", Path("mine"), {"a": 3, "b": 5})
     result = run("train", "--dataset", "folder:mine", "--batch-size", 2)
     assert result.exit_code == 2
-    assert "no class in mine has two pictures, one of them for the test part" in result.stderr
+    assert "no class in mine has a second image, for the test set; add images" in result.stderr
     result = run("train", "--dataset", "folder:mine", "--validation", 2)
-    assert "error: a class has a single training picture, of which none can be" in result.stderr
-    assert "temperature" not in result.stderr  # of a run that is none
+    assert "error: a class has a single training image, which cannot be held out" in result.stderr
+    assert "temperature" not in result.stderr  # nothing was trained
 
 
-def test_a_recipe_shrinks_its_batches_to_a_few_pictures(run: Run) -> None:
+def test_a_recipe_reduces_its_batch_size_for_a_few_images(run: Run) -> None:
     draw_in("train", Path("mine"), {"a": 3, "b": 5}, 2)
     flags = ("train", "--dataset", "folder:mine", "--epochs", 2)
     result = run(*flags)
@@ -260,13 +262,13 @@ def test_a_recipe_with_smaller_batches_has_no_temperature_yet() -> None:
     assert with_fitting_batches(settings, 1, Rank(0, 2)) is settings  # which is then refused
 
 
-def test_files_are_looked_through_once_and_none_that_is_no_picture_for_its_size(
+def test_files_are_hashed_once_and_not_if_too_large_for_an_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = fill(tmp_path, {"a": 3, "b": 5}, 3)
     huge = root / "a" / "film.mp4"
     huge.touch()
-    os.truncate(huge, 500 * 2**20)  # without a block on disk
+    os.truncate(huge, 500 * 2**20)  # a sparse file
     hashed, digest = [], hashlib.file_digest
 
     def watched(file: FileIO, name: str) -> object:
@@ -274,9 +276,9 @@ def test_files_are_looked_through_once_and_none_that_is_no_picture_for_its_size(
         return digest(file, name)
 
     monkeypatch.setattr(hashlib, "file_digest", watched)
-    _, told = both(root)
+    _, messages = read_both(root)
     assert len(hashed) == 6
-    assert told == [f"left out {huge}: it is not a picture"]
+    assert messages == [f"left out {huge}: it is not a picture"]
 
 
 def test_nothing_is_downloaded_for_a_folder(run: Run, tmp_path: Path) -> None:
@@ -285,7 +287,7 @@ def test_nothing_is_downloaded_for_a_folder(run: Run, tmp_path: Path) -> None:
     assert result.stdout == f"folder:{root} is on this machine; there is nothing to download\n"
 
 
-def test_outliers_are_made_for_digits_alone(run: Run, tmp_path: Path) -> None:
+def test_outliers_are_generated_for_digits_only(run: Run, tmp_path: Path) -> None:
     root = fill(tmp_path / "mine", {"A": 4, "B": 8})
     flags = ("--recipe", "best", "--epochs", 1, "--batch-size", 8)
     result = run("train", "--dataset", f"folder:{root}", *flags)

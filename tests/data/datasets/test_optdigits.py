@@ -1,4 +1,4 @@
-"""The data set that needs no network."""
+"""Optdigits, the data set that needs no network."""
 
 import json
 
@@ -18,8 +18,8 @@ def test_the_split_is_fixed_stratified_and_in_mnist_form() -> None:
     assert load_optdigits("test").checksums == test.checksums
     assert list(train.checksums | test.checksums) == ["optdigits-train", "optdigits-test"]
     assert len(set((train.checksums | test.checksums).values())) == 2
-    pictures = {picture.tobytes() for picture in train.images}
-    assert not any(picture.tobytes() in pictures for picture in test.images)
+    train_images = {image.tobytes() for image in train.images}
+    assert not any(image.tobytes() in train_images for image in test.images)
 
 
 def test_its_own_recipe_reaches_ninety_five_percent(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Pictures that are no digits, to train with."""
+"""Non-digit images for outlier exposure."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +20,17 @@ def made(seed: int) -> npt.NDArray[np.uint8]:
     return outliers.make_outliers(IMAGES, LABELS, seed)
 
 
-def test_they_are_in_mnist_form_and_no_two_are_alike() -> None:
-    pictures = made(0)
-    assert pictures.shape == (55, 28, 28)
-    assert pictures.dtype == np.uint8
-    assert all(is_mnist_form(picture) for picture in pictures)
-    assert len(np.unique(pictures, axis=0)) > 52  # a plain shape can come twice
-    assert not any((picture == IMAGES).all(axis=(1, 2)).any() for picture in pictures)
-    assert np.mean([likeness(picture)[1] > 15 for picture in pictures]) > 0.85
+def test_outliers_are_in_mnist_form_and_differ() -> None:
+    images = made(0)
+    assert images.shape == (55, 28, 28)
+    assert images.dtype == np.uint8
+    assert all(is_mnist_form(image) for image in images)
+    assert len(np.unique(images, axis=0)) > 52  # a simple shape may occur twice
+    assert not any((image == IMAGES).all(axis=(1, 2)).any() for image in images)
+    assert np.mean([likeness(image)[1] > 15 for image in images]) > 0.85
 
 
-def test_the_seed_alone_decides() -> None:
+def test_equal_seeds_give_equal_images() -> None:
     first = made(3)
     assert np.array_equal(first, made(3))
     assert (first == made(4)).all(axis=(1, 2)).mean() < 0.1

@@ -1,4 +1,4 @@
-"""The published sets beside MNIST, as small sets of the same formats, from a server on loopback."""
+"""The other published data sets, with small data in the same formats."""
 
 import bz2
 import gzip
@@ -20,7 +20,7 @@ from digitcli.core.checkpointing.locate import LATEST
 from digitcli.data.datasets.registry import DATASETS
 from digitcli.data.datasets.training_data import pixel_statistics
 from digitcli.data.download.downloader import torchvision_mirrors
-from digitcli.data.download.manifest import FILE_SETS, DataFile
+from digitcli.data.download.manifest import PUBLISHED, DataFile
 
 COUNTS = {"train": 200, "test": 80}
 IDX_SETS = ("fashion-mnist", "kmnist", "qmnist")
@@ -32,7 +32,7 @@ def idx(array: npt.NDArray[np.integer], kind: int) -> bytes:
 
 
 def patches(seed: int, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Ten kinds of pictures that fill their frame: noise in ten places."""
+    """Ten classes of images that fill the frame: noise in ten places."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 10
     images = np.zeros((count, 28, 28), np.uint8)
@@ -43,7 +43,7 @@ def patches(seed: int, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[n
 
 
 def usps_text(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> bytes:
-    """Writes pictures as libsvm does, their middle 20x20 at 16x16 pixels."""
+    """Writes images in libsvm's format: their central 20x20 pixels at 16x16."""
     lines = []
     for image, label in zip(images, labels, strict=True):
         small = Image.fromarray(image[4:24, 4:24]).resize((16, 16), Image.Resampling.BOX)
@@ -54,7 +54,7 @@ def usps_text(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> b
 
 
 def content_of(name: str) -> list[bytes]:
-    """Makes the archives of a set, in the order of its files."""
+    """Returns the archives of a data set, in the order of its files."""
     archives = []
     for seed, (split, count) in enumerate(COUNTS.items()):
         digits = name in ("qmnist", "usps")
@@ -72,7 +72,7 @@ def content_of(name: str) -> list[bytes]:
 
 @pytest.fixture(params=[*IDX_SETS, "usps"])
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """A published set, a small one of which lies in the folder ``mirror``."""
+    """A published data set, with small data in the folder ``mirror``."""
     given: str = request.param
     make_small(given, monkeypatch, tmp_path / "mirror")
     return given
@@ -81,21 +81,21 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
 def make_small(name: str, monkeypatch: pytest.MonkeyPatch, mirror: Path) -> None:
     files = []
     mirror.mkdir()
-    for file, archive in zip(FILE_SETS[name].files, content_of(name), strict=True):
+    for file, archive in zip(PUBLISHED[name].files, content_of(name), strict=True):
         (mirror / file.archive).write_bytes(archive)
-        files.append(DataFile(file.name, md5(archive), packing=file.packing))
-    monkeypatch.setitem(FILE_SETS, name, replace(FILE_SETS[name], files=tuple(files)))
+        files.append(DataFile(file.name, md5(archive), compression=file.compression))
+    monkeypatch.setitem(PUBLISHED, name, replace(PUBLISHED[name], files=tuple(files)))
 
 
-def test_names_and_sums_and_classes_are_torchvisions() -> None:
+def test_file_names_checksums_and_classes_are_torchvisions() -> None:
     from torchvision.datasets import KMNIST, MNIST, QMNIST, USPS, FashionMNIST
 
     def ours(name: str) -> list[tuple[str, str]]:
-        return [(file.archive, file.archive_md5) for file in FILE_SETS[name].files]
+        return [(file.archive, file.archive_md5) for file in PUBLISHED[name].files]
 
     for name, kind in (("mnist", MNIST), ("fashion-mnist", FashionMNIST), ("kmnist", KMNIST)):
         assert ours(name) == kind.resources
-        assert str(FILE_SETS[name].path) == f"{kind.__name__}/raw"
+        assert str(PUBLISHED[name].path) == f"{kind.__name__}/raw"
     assert ours("qmnist") == [
         (url.rpartition("/")[2], sum_)
         for part in ("train", "test")
@@ -104,20 +104,22 @@ def test_names_and_sums_and_classes_are_torchvisions() -> None:
     assert ours("usps") == [tuple(USPS.split_list[part][1:]) for part in ("train", "test")]
     assert list(DATASETS["fashion-mnist"].classes) == FashionMNIST.classes
     assert list(DATASETS["kmnist"].classes) == KMNIST.classes
-    for name in FILE_SETS:
-        for mirror in torchvision_mirrors(name):
+    for name in PUBLISHED:
+        for mirror in torchvision_mirrors(PUBLISHED[name]):
             assert mirror.startswith("http")
             assert not mirror.endswith(".gz")
 
 
-def test_a_download_is_checked_and_told(run: Run, name: str, tmp_path: Path) -> None:
-    files = FILE_SETS[name]
+def test_a_download_is_verified_and_reported(run: Run, name: str, tmp_path: Path) -> None:
+    files = PUBLISHED[name]
     folder = tmp_path / "data" / files.path
     with serve(tmp_path / "mirror") as server:
         mirrors = ("--mirror", server.address("wrong"), "--mirror", server.address("good"))
         result = run("download", "--dataset", name, *mirrors)
         assert result.exit_code == 0, result.stderr
-        assert result.stderr.count("wrong checksum") == 1  # the next file begins with the good one
+        assert (
+            result.stderr.count("wrong checksum") == 1
+        )  # the next file starts with the good mirror
     assert result.stdout.splitlines() == [
         *(
             f"{file.archive}  {(folder / file.archive).stat().st_size:,} bytes  "
@@ -128,14 +130,14 @@ def test_a_download_is_checked_and_told(run: Run, name: str, tmp_path: Path) -> 
     ]
     assert sorted(path.name for path in folder.iterdir()) == sorted(f.archive for f in files.files)
     again = run("download", "--dataset", name, "--mirror", "/nowhere")
-    assert again.stdout == f"{name} is in {folder}, complete and sound\n"
+    assert again.stdout == f"{name} is in {folder}, complete and valid\n"
 
 
 def test_a_damaged_archive_is_fetched_again(run: Run, name: str, tmp_path: Path) -> None:
     mirror = ("--mirror", tmp_path / "mirror")
     run("download", "--dataset", name, *mirror)
-    file = FILE_SETS[name].files[0]
-    path = tmp_path / "data" / FILE_SETS[name].path / file.archive
+    file = PUBLISHED[name].files[0]
+    path = tmp_path / "data" / PUBLISHED[name].path / file.archive
     path.write_bytes(path.read_bytes()[:-1])
     result = run("download", "--dataset", name, "--mirror", "/nowhere")
     assert result.exit_code == 2
@@ -145,14 +147,14 @@ def test_a_damaged_archive_is_fetched_again(run: Run, name: str, tmp_path: Path)
     assert md5(path.read_bytes()) == file.archive_md5
 
 
-def test_training_evaluating_and_looking(run: Run, name: str, tmp_path: Path) -> None:
+def test_train_eval_and_inspect_softmax(run: Run, name: str, tmp_path: Path) -> None:
     flags = ("--epochs", 4, "--lr", 0.1, "--batch-size", 20)
     result = run("train", "--dataset", name, *flags, "--mirror", tmp_path / "mirror")
     assert result.exit_code == 0, result.stderr
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.classes == DATASETS[name].classes
     assert metadata.dataset == name
-    assert len(metadata.data_checksums) == len(FILE_SETS[name].files)
+    assert len(metadata.data_checksums) == len(PUBLISHED[name].files)
     value = json.loads(run("eval", "--json").stdout)
     assert (value["dataset"], value["count"]) == (name, COUNTS["test"])
     assert value["accuracy"] > 0.3
@@ -161,7 +163,7 @@ def test_training_evaluating_and_looking(run: Run, name: str, tmp_path: Path) ->
     assert [line.split("\t")[0] for line in lines[1:11]] == list(metadata.classes)
 
 
-def test_digits_of_any_set_are_scored_by_a_network_for_digits(
+def test_a_network_for_digits_is_evaluated_on_other_sets_of_digits(
     run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert checkpoint.exists()
@@ -171,7 +173,7 @@ def test_digits_of_any_set_are_scored_by_a_network_for_digits(
         assert json.loads(result.stdout)["accuracy"] > 0.8
     result = run("eval", "--dataset", "kmnist")
     assert result.exit_code == 2
-    assert "kmnist has classes that the network has not (o, ki, su" in result.stderr
+    assert "kmnist has classes that the network lacks (o, ki, su" in result.stderr
 
 
 def test_torchvision_reads_what_was_downloaded(
@@ -182,15 +184,15 @@ def test_torchvision_reads_what_was_downloaded(
     for name in ("fashion-mnist", "usps"):
         make_small(name, monkeypatch, tmp_path / name)
         run("download", "--dataset", name, "--mirror", tmp_path / name)
-    resources = [(file.archive, file.archive_md5) for file in FILE_SETS["fashion-mnist"].files]
+    resources = [(file.archive, file.archive_md5) for file in PUBLISHED["fashion-mnist"].files]
     monkeypatch.setattr(FashionMNIST, "resources", resources)
-    monkeypatch.setattr(FashionMNIST, "mirrors", [""])  # it unpacks what is there
+    monkeypatch.setattr(FashionMNIST, "mirrors", [""])  # it extracts the archives present
     fashion = FashionMNIST(str(tmp_path / "data"), train=False, download=True)
     assert np.array_equal(fashion.data.numpy(), patches(1, 80)[0])
     assert USPS(str(tmp_path / "data" / "USPS")).targets == drawn_pictures(200, 0)[1].tolist()
 
 
-def test_usps_comes_out_in_mnists_form(
+def test_usps_is_brought_to_mnist_form(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from digitcli.data.datasets.readers import read_split
@@ -209,7 +211,7 @@ def test_usps_comes_out_in_mnists_form(
     assert np.mean(ours) > np.mean(right) - 0.1
 
 
-def test_pixels_are_measured_exactly() -> None:
+def test_pixel_statistics_are_exact() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3000, 28, 28), dtype=np.uint8)
     mean, std = pixel_statistics(images)
     assert mean == pytest.approx((images / 255).mean(), abs=1e-12)

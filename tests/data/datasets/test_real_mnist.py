@@ -1,4 +1,4 @@
-"""On MNIST itself, where this machine has a copy of it beside the project."""
+"""Tests with MNIST itself, if there is a copy beside the project."""
 
 import json
 from importlib import import_module
@@ -27,7 +27,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_epoch_reaches_what_the_lessons_does(data_dir: Path) -> None:
+def test_one_epoch_gives_the_losses_of_the_lesson(data_dir: Path) -> None:
     arguments = ["train", "--epochs", "1", "--data-dir", str(data_dir), "--json"]
     result = CliRunner().invoke(app, arguments)
     *events, done = map(json.loads, result.stdout.splitlines())
@@ -37,7 +37,7 @@ def test_one_epoch_reaches_what_the_lessons_does(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_exports_answer_as_digitcli_does(data_dir: Path, name: str) -> None:
+def test_exports_give_the_probabilities_of_digitcli(data_dir: Path, name: str) -> None:
     if name == "onnx":
         pytest.importorskip("onnxruntime")
     test = read_split(data_dir, "test")
@@ -53,8 +53,8 @@ def test_exports_answer_as_digitcli_does(data_dir: Path, name: str) -> None:
 def test_a_real_digit_passes_preparation_unchanged(data_dir: Path) -> None:
     test = read_split(data_dir, "test")
     assert test is not None
-    for picture in test.images[:1000]:
-        assert np.array_equal(prepared(picture.astype(np.float32) / np.float32(255)), picture)
+    for image in test.images[:1000]:
+        assert np.array_equal(prepared(image.astype(np.float32) / np.float32(255)), image)
 
 
 @pytest.mark.parametrize(("how", "least"), [("apart", 0.93), ("one in four touches", 0.75)])

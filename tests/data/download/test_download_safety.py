@@ -1,4 +1,4 @@
-"""What a download promises when mirrors, processes, links and disks do their worst."""
+"""Downloads with hostile mirrors, concurrent or killed processes, links, and full disks."""
 
 import contextlib
 import os
@@ -27,14 +27,14 @@ Begin = Callable[..., "contextlib.AbstractContextManager[subprocess.Popen[str]]"
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "CONNECT_TIMEOUT", 0.5)
-    monkeypatch.setattr(fetch, "ANSWER_TIME", 1.0)
+    monkeypatch.setattr(fetch, "RESPONSE_TIMEOUT", 1.0)
     monkeypatch.setattr(fetch, "READ_TIMEOUT", 0.5)
-    monkeypatch.setattr(fetch, "TOTAL_TIME", 3.0)
+    monkeypatch.setattr(fetch, "TOTAL_TIMEOUT", 3.0)
 
 
 @pytest.fixture
 def tls_server(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
-    """A server over TLS, trusted by the client."""
+    """A server with TLS, trusted by the client."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
     with serve(small_mnist.folder, tls=True) as running:
         yield running
@@ -42,7 +42,7 @@ def tls_server(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def begin(program: list[str]) -> Begin:
-    """Starts a command as a process of its own, without time-outs; it is killed at the end."""
+    """Starts a command in its own process, without time limits; it is killed at the end."""
 
     @contextlib.contextmanager
     def call(*arguments: str | Path) -> Iterator["subprocess.Popen[str]"]:
@@ -62,14 +62,14 @@ def begin(program: list[str]) -> Begin:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Waits for what must come."""
+    """Waits until the condition is true."""
     deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-# Where mirrors lead
+# Redirects and certificates
 
 
 def test_over_tls(
@@ -80,7 +80,7 @@ def test_over_tls(
 
 
 @pytest.mark.usefixtures("tls_server")
-def test_a_certificate_that_nobody_trusts(
+def test_an_untrusted_certificate(
     run: Run, tls_server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -109,7 +109,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(
     assert is_whole(tmp_path, small_mnist)
 
 
-def test_no_detour_leads_from_https_to_http(
+def test_no_chain_of_redirects_leads_from_https_to_http(
     run: Run, server: FaultyServer, tls_server: FaultyServer
 ) -> None:
     server.redirect_to = tls_server.address("redirect")
@@ -139,7 +139,7 @@ def test_a_redirect_to_another_scheme(run: Run, server: FaultyServer, scheme: st
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_comes_with_a_redirect_is_not_read(
+def test_the_body_of_a_redirect_is_not_read(
     run: Run, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
 ) -> None:
     server.redirect_to = server.address("good")
@@ -147,17 +147,17 @@ def test_what_comes_with_a_redirect_is_not_read(
     assert is_whole(tmp_path, small_mnist)
 
 
-def test_an_archive_said_to_be_packed_on_the_way_is_not_unpacked(
+def test_an_archive_with_a_content_encoding_is_not_decompressed(
     run: Run, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
 ) -> None:
     assert run("download", "--mirror", server.address("encoded")).exit_code == 0
     assert is_whole(tmp_path, small_mnist)
 
 
-# How long mirrors may take
+# Time limits
 
 
-def test_an_endless_body_at_a_bearable_pace(run: Run, server: FaultyServer) -> None:
+def test_an_endless_body_that_is_just_fast_enough(run: Run, server: FaultyServer) -> None:
     result = run("download", "--mirror", server.address("trickle"))
     assert result.exit_code == 2
     assert "took too long" in result.stderr
@@ -174,13 +174,13 @@ def test_a_handshake_byte_by_byte(run: Run) -> None:
 def test_a_mirror_given_up_keeps_no_thread_and_no_connection(
     run: Run, server: FaultyServer, fault: str
 ) -> None:
-    def at_work() -> int:
-        return sum("_carry" in thread.name for thread in threading.enumerate())
+    def running() -> int:
+        return sum("_read_mirror" in thread.name for thread in threading.enumerate())
 
     with dripping_handshake() as port:
         bad = f"https://127.0.0.1:{port}" if fault == "handshake" else server.address(fault)
         assert run("download", "--mirror", bad).exit_code == 2
-        until(lambda: at_work() == 0)  # while the server goes on
+        until(lambda: running() == 0)  # while the server goes on
 
 
 def test_ctrl_c_while_a_mirror_says_nothing(
@@ -195,7 +195,7 @@ def test_ctrl_c_while_a_mirror_says_nothing(
     assert list(raw(tmp_path).iterdir()) == []
 
 
-# Several processes, killed ones too
+# Concurrent and killed processes
 
 
 @pytest.mark.parametrize("second", ["download", "eval"])
@@ -210,7 +210,7 @@ def test_two_at_once_fetch_once(
             notes = iter(two.stderr)
             note = next(line for line in notes if not line.startswith("digitcli: using "))
             assert note.startswith(f"digitcli: waiting for process {one.pid} on ")
-            assert "(downloading MNIST, since " in note
+            assert "(downloading mnist, since " in note
             server.gate.set()
             assert one.wait(300) == 0
             assert two.wait(300) == 0
@@ -222,7 +222,7 @@ def test_two_at_once_fetch_once(
 def test_a_wait_for_another_process_is_bounded(
     run: Run, begin: Begin, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloader, "LOCK_WAIT", 0.2)
+    monkeypatch.setattr(downloader, "LOCK_TIMEOUT", 0.2)
     with begin("download", "--mirror", server.address("gated")) as one:
         until(lambda: server.requests)
         result = run("download", "--mirror", server.address("good"))
@@ -243,7 +243,7 @@ def test_ctrl_c_while_it_waits_for_another_process(begin: Begin, server: FaultyS
         assert one.wait(300) == 0
 
 
-def test_a_killed_download_leaves_nothing_that_the_next_does_not_mend(
+def test_the_next_download_repairs_what_a_killed_one_left(
     run: Run, begin: Begin, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
 ) -> None:
     with begin("download", "--mirror", server.address("gated")) as process:
@@ -255,7 +255,7 @@ def test_a_killed_download_leaves_nothing_that_the_next_does_not_mend(
 
 
 def leave_behind(folder: Path, small_mnist: SmallMnist) -> None:
-    """Puts there what downloads leave that are killed, of this version and earlier ones."""
+    """Creates the leftovers of killed downloads, of this version and earlier ones."""
     (folder / ".partial-abc").mkdir()
     (folder / ".partial-abc" / "tmpx").write_bytes(b"half")
     (folder / f".{small_mnist.files[0].name}.123.tmp").write_bytes(b"half")
@@ -263,7 +263,7 @@ def leave_behind(folder: Path, small_mnist: SmallMnist) -> None:
     (folder / ".lock").write_bytes(b"")
 
 
-def test_what_killed_downloads_left_goes_though_all_files_are_there(
+def test_leftovers_are_removed_although_all_files_are_valid(
     run: Run, tmp_path: Path, small_mnist: SmallMnist
 ) -> None:
     run("download", "--mirror", small_mnist.folder)
@@ -272,20 +272,22 @@ def test_what_killed_downloads_left_goes_though_all_files_are_there(
     assert is_whole(tmp_path, small_mnist)
 
 
-def test_what_a_running_download_has_stays(
+def test_the_temporary_files_of_a_running_download_stay(
     run: Run, begin: Begin, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
 ) -> None:
     run("download", "--mirror", small_mnist.folder)
     with begin("download", "--force", "--mirror", server.address("gated")) as process:
         until(lambda: server.requests)
-        assert run("download", "--mirror", "/nowhere").exit_code == 0  # all is there: no wait
+        assert (
+            run("download", "--mirror", "/nowhere").exit_code == 0
+        )  # all files are valid: no wait
         assert len(list(raw(tmp_path).glob(".partial-*"))) == 1
         server.gate.set()
         assert process.wait(300) == 0
     assert is_whole(tmp_path, small_mnist)
 
 
-# Where it writes
+# Links and files of other kinds
 
 
 def test_a_link_under_a_files_name_is_replaced_and_not_written_through(
@@ -342,7 +344,7 @@ def test_a_leftover_that_is_a_link_goes_alone(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_a_mirror_file_that_is_no_plain_file(
+def test_a_mirror_file_that_is_no_regular_file(
     run: Run, tmp_path: Path, small_mnist: SmallMnist, kind: str
 ) -> None:
     mirror = tmp_path / "mirror"
@@ -356,22 +358,20 @@ def test_a_mirror_file_that_is_no_plain_file(
         path.mkdir()
     result = run("download", "--mirror", mirror)
     assert result.exit_code == 2
-    assert "not a plain file" in result.stderr
+    assert "it is not a file" in result.stderr
 
 
-def test_a_mirror_file_that_is_far_too_large(
-    run: Run, tmp_path: Path, small_mnist: SmallMnist
-) -> None:
+def test_a_mirror_file_that_is_too_large(run: Run, tmp_path: Path, small_mnist: SmallMnist) -> None:
     (tmp_path / "mirror").mkdir()
     with (tmp_path / "mirror" / small_mnist.files[0].archive).open("wb") as file:
         file.truncate(10**12)
     result = run("download", "--mirror", tmp_path / "mirror")
     assert result.exit_code == 2
-    assert "sends 1,000,000,000,000 bytes, far more than any file has" in result.stderr
+    assert "sends 1,000,000,000,000 bytes; no file has more than 67,108,864" in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
-def test_no_plain_file_under_a_files_name_is_not_read_but_replaced(
+def test_other_kinds_of_files_are_replaced_without_being_read(
     run: Run, tmp_path: Path, small_mnist: SmallMnist, kind: str
 ) -> None:
     raw(tmp_path).mkdir(parents=True)
@@ -388,7 +388,9 @@ def test_no_plain_file_under_a_files_name_is_not_read_but_replaced(
     assert is_whole(tmp_path, small_mnist)
 
 
-def test_the_files_have_the_usual_rights(run: Run, tmp_path: Path, small_mnist: SmallMnist) -> None:
+def test_the_files_have_the_usual_permissions(
+    run: Run, tmp_path: Path, small_mnist: SmallMnist
+) -> None:
     before = os.umask(0o022)
     try:
         run("download", "--mirror", small_mnist.folder)
@@ -397,14 +399,14 @@ def test_the_files_have_the_usual_rights(run: Run, tmp_path: Path, small_mnist: 
     assert {path.stat().st_mode & 0o777 for path in raw(tmp_path).iterdir()} == {0o644}
 
 
-# Disks that are full, folders without rights
+# Full disks and read-only folders
 
 
-def test_a_full_disk_is_one_line_and_no_loss(
+def test_a_full_disk_is_a_one_line_error_and_loses_nothing(
     run: Run, start: Start, tmp_path: Path, small_mnist: SmallMnist
 ) -> None:
     run("download", "--mirror", small_mnist.folder)
-    for limit in (1000, 100_000):  # while an archive arrives, and while it is extracted
+    for limit in (1000, 100_000):  # while an archive is fetched, and while it is extracted
 
         def limited(limit: int = limit) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -413,15 +415,15 @@ def test_a_full_disk_is_one_line_and_no_loss(
         done = start(*arguments, preexec_fn=limited)
         assert done.returncode == 2
         assert done.stderr.splitlines()[-1] == (
-            f"digitcli: error: cannot write to {raw(tmp_path)}: File too large; "
+            f"digitcli: error: cannot write {raw(tmp_path)}: File too large; "
             "choose another folder with --data-dir"
         )
         assert is_whole(tmp_path, small_mnist)
 
 
 @pytest.fixture
-def without_rights(program: list[str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs a command that file permissions hold for, even where root runs the tests."""
+def without_privileges(program: list[str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs a command subject to file permissions, even if root runs the tests."""
     prefix = []
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
@@ -449,9 +451,9 @@ def read_only(folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("leftovers", [False, True])
 @pytest.mark.usefixtures("checkpoint")
-def test_a_read_only_folder_whose_files_are_sound(
+def test_a_read_only_folder_whose_files_are_valid(
     run: Run,
-    without_rights: Callable[..., "subprocess.CompletedProcess[str]"],
+    without_privileges: Callable[..., "subprocess.CompletedProcess[str]"],
     tmp_path: Path,
     small_mnist: SmallMnist,
     leftovers: bool,
@@ -460,16 +462,16 @@ def test_a_read_only_folder_whose_files_are_sound(
     if leftovers:
         leave_behind(raw(tmp_path), small_mnist)
     with read_only(raw(tmp_path)):
-        done = without_rights("download", "--mirror", "/nowhere")
+        done = without_privileges("download", "--mirror", "/nowhere")
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.endswith("complete and sound\n")
-        assert without_rights("eval", "--mirror", "/nowhere").returncode == 0
+        assert done.stdout.endswith("complete and valid\n")
+        assert without_privileges("eval", "--mirror", "/nowhere").returncode == 0
 
 
 @pytest.mark.parametrize("damage", ["missing", "damaged archive"])
-def test_a_read_only_folder_that_needs_mending(
+def test_a_read_only_folder_that_needs_repair(
     run: Run,
-    without_rights: Callable[..., "subprocess.CompletedProcess[str]"],
+    without_privileges: Callable[..., "subprocess.CompletedProcess[str]"],
     tmp_path: Path,
     small_mnist: SmallMnist,
     damage: str,
@@ -480,7 +482,7 @@ def test_a_read_only_folder_that_needs_mending(
     else:
         (raw(tmp_path) / small_mnist.files[0].archive).write_bytes(b"half")
     with read_only(raw(tmp_path)):
-        done = without_rights("download", "--mirror", small_mnist.folder)
+        done = without_privileges("download", "--mirror", small_mnist.folder)
     assert done.returncode == 2
     assert done.stderr == (
         f"digitcli: error: cannot write to {raw(tmp_path)}: Permission denied; "
@@ -488,10 +490,10 @@ def test_a_read_only_folder_that_needs_mending(
     )
 
 
-def test_a_folder_that_cannot_be_locked_is_gone_on_with(
+def test_without_locks_a_download_removes_no_leftovers(
     run: Run, tmp_path: Path, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing is swept there: it may be what a running download has."""
+    """They may belong to a running download."""
 
     @contextlib.contextmanager
     def unlocked(*_: object, **__: object) -> Iterator[bool]:
