@@ -2,25 +2,32 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
+
+# More threads do not pay for the tests' small networks, and they busy-wait for each other, which
+# slows down the other worker. Processes that tests start inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, and of NumPy's OpenBLAS
 
 import hypothesis
 import pytest
 from commands import Launch, Run, Start
-from drawn_digits import SmallMnist, drawn_data, write_small_mnist
+from drawn_digits import FEW_OUTLIERS, SmallMnist, drawn_data, write_small_mnist
 from faulty_server import FaultyServer, serve
+from filelock import FileLock
 from paths import HELPERS
-from training_runs import run_training
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
+from digitcli.data.datasets import outliers
 from digitcli.data.download import manifest
 
 # Hypothesis fails a test that is slow once, as any is on a shared machine.
@@ -39,9 +46,35 @@ def own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+T = TypeVar("T")
+
+
+class Shared:
+    """Values that the first worker to ask for them makes, for all workers of a session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, name: str, make: Callable[[], T]) -> T:
+        file = self.folder / f"{name}.pickle"
+        with FileLock(f"{file}.lock"):
+            if not file.exists():
+                file.write_bytes(pickle.dumps(make()))
+        value: T = pickle.loads(file.read_bytes())  # noqa: S301
+        return value
+
+
 @pytest.fixture(scope="session")
-def small_mnist(tmp_path_factory: pytest.TempPathFactory) -> SmallMnist:
-    return write_small_mnist(tmp_path_factory.mktemp("mirror") / "mnist")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return Shared(folder)
+
+
+@pytest.fixture(scope="session")
+def small_mnist(shared: Shared) -> SmallMnist:
+    return shared.get("mnist", lambda: write_small_mnist(shared.folder / "mnist"))
 
 
 @pytest.fixture
@@ -55,6 +88,7 @@ def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in this process, the small data set standing in for MNIST."""
     small = replace(manifest.PUBLISHED["mnist"], files=small_mnist.files)
     monkeypatch.setitem(manifest.PUBLISHED, "mnist", small)
+    monkeypatch.setattr(outliers, "_COUNT", FEW_OUTLIERS)
     runner = CliRunner()
 
     def call(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002
@@ -86,28 +120,37 @@ def start(program: list[str]) -> Start:
 @pytest.fixture
 def launch(program: list[str]) -> Launch:
     """Starts a command as a process of its own, and does not wait for it."""
-
-    def heed() -> None:  # whatever nohup or a shell in the background had the tests ignore
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def call(*arguments: object) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        # A process inherits what nohup or a shell in the background had the tests ignore.
+        ignored = [number for number in signals if signal.getsignal(number) is signal.SIG_IGN]
+        for number in ignored:
+            signal.signal(number, signal.SIG_DFL)
+        process = subprocess.Popen(
             [*program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=heed,  # noqa: PLW1509  nobody else has threads here
         )
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+        return process
 
     return call
 
 
 @pytest.fixture(scope="session")
-def trained() -> Checkpoint:
+def trained(shared: Shared) -> Checkpoint:
     """A network that reads the digits that the tests draw."""
-    recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
-    return run_training(drawn_data(600, 200), recipe, log_every=10).checkpoint
+
+    def train() -> Checkpoint:
+        from training_runs import run_training  # torch takes seconds to import
+
+        recipe = Recipe("test", epochs=15, batch_size=32, lr=0.05, momentum=0.5)
+        return run_training(drawn_data(600, 200), recipe, log_every=10).checkpoint
+
+    return shared.get("trained", train)
 
 
 @pytest.fixture

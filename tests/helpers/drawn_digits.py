@@ -6,15 +6,22 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from digitcli.core.training.data import TrainingData
-from digitcli.data.datasets.outliers import make_outliers
+from digitcli.data.datasets import outliers as outliers_module
 from digitcli.data.download.manifest import DataFile
 from digitcli.data.preprocessing.mnist_form import prepare
+
+if TYPE_CHECKING:
+    from digitcli.core.training.data import TrainingData
+
+FEW_OUTLIERS = 110
+"""Non-digits in a training run of the tests, ten of each kind (making 3000 takes 13 seconds)."""
 
 
 def draw_digit(
@@ -77,6 +84,12 @@ def drawn_pictures(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.ND
     Returns:
         uint8 (count, 28, 28), and their labels.
     """
+    images, labels = _drawn(count, seed)
+    return images.copy(), labels.copy()
+
+
+@functools.cache
+def _drawn(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 10
     rng.shuffle(labels)
@@ -98,11 +111,16 @@ def drawn_pictures(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.ND
 
 def drawn_data(
     train: int = 100, scored: int = 50, *, seed: int = 1, outliers: int = 0
-) -> TrainingData:
+) -> "TrainingData":
     """What a run learns from: drawn digits that pass for MNIST's, and pictures of none."""
+    from digitcli.core.training.data import TrainingData  # imports torch, which takes seconds
+
     train_images, train_labels = drawn_pictures(train, seed)
     scored_images, scored_labels = drawn_pictures(scored, seed + 1)
-    made = make_outliers(train_images, train_labels, seed=0)[:outliers] if outliers else None
+    made = None
+    if outliers:
+        with mock.patch.object(outliers_module, "_COUNT", outliers):
+            made = outliers_module.make_outliers(train_images, train_labels, seed=0)
     return TrainingData(
         name="mnist",
         classes=tuple("0123456789"),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from digitcli.data.arrays import Image28
 from digitcli.data.datasets.split import Split
 from digitcli.data.download.manifest import PUBLISHED, Bytes, read_extracted
-from digitcli.data.preprocessing.mnist_form import center, crop, fit
+from digitcli.data.preprocessing.mnist_form import center_by_mass, crop, fit
 
 ClassIndices = npt.NDArray[np.int64]
 
@@ -59,7 +59,9 @@ def _parse_usps(text: Bytes) -> tuple[Image28, ClassIndices]:
     numbers = np.fromstring(text.tobytes().replace(b":", b" ").decode(), sep=" ")
     rows = numbers.reshape(-1, 1 + 2 * 16 * 16)
     ink = ((rows[:, 2::2] + 1) / 2).astype(np.float32).reshape(-1, 16, 16)
-    return np.stack([center(fit(crop(digit))) for digit in ink]), rows[:, 0].astype(np.int64) - 1
+    return np.stack([center_by_mass(fit(crop(digit))) for digit in ink]), rows[:, 0].astype(
+        np.int64
+    ) - 1
 
 
 _PARSERS: dict[str, Callable[..., tuple[Image28, ClassIndices]]] = {

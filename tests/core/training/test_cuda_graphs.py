@@ -143,7 +143,7 @@ def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same(
 
     assert listener.told == ["operation not permitted"]
     for weight, expected in zip(fallen_back.weights.values(), plain.weights.values(), strict=True):
-        assert weight == pytest.approx(expected, abs=1e-5)
+        np.testing.assert_allclose(weight, expected, rtol=0, atol=1e-5, equal_nan=False)
 
 
 @pytest.mark.parametrize("name", RECIPES)

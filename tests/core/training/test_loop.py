@@ -126,7 +126,10 @@ def test_training_is_plain_sgd_as_the_lesson_writes_it(data: TrainingData) -> No
     assert [point.loss for point in recorder.losses] == pytest.approx(running, rel=1e-4)
     assert [(p.epoch, p.batch) for p in recorder.losses] == [(1, 5), (1, 10), (2, 5), (2, 10)]
     for name, weight in model.named_parameters():
-        assert state.checkpoint.weights[name] == pytest.approx(weight.detach().numpy(), abs=1e-5)
+        expected = weight.detach().numpy()
+        np.testing.assert_allclose(
+            state.checkpoint.weights[name], expected, rtol=0, atol=1e-5, equal_nan=False
+        )
 
 
 def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
@@ -149,7 +152,10 @@ def test_nesterov_and_one_cycle_are_torchs(data: TrainingData) -> None:
             optimizer.step()
             step += 1
     for name, weight in model.named_parameters():
-        assert state.checkpoint.weights[name] == pytest.approx(weight.detach().numpy(), abs=1e-5)
+        expected = weight.detach().numpy()
+        np.testing.assert_allclose(
+            state.checkpoint.weights[name], expected, rtol=0, atol=1e-5, equal_nan=False
+        )
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.05])
