@@ -61,7 +61,7 @@ class Settings:
     validation: int | None  # images held out of the training set; None to score on the test set
     recipe: Recipe
     seed: int  # of everything drawn at random
-    log_every: int  # batches between loss points, which the checkpoint records
+    log_every: int  # batches between two readings of the running loss
 
     def __post_init__(self) -> None:
         if self.recipe.frozen and self.start is None:
@@ -81,14 +81,14 @@ class TrainingState:
             within an epoch also ``order``, int64 (images,), the epoch's permutation of the images.
     """
 
-    settings: Settings  # that the run was started with
-    checksums: dict[str, str]  # of the images by file; on other images the run must not continue
+    settings: Settings
+    checksums: dict[str, str]  # of the images, by file; a run resumes on the same images only
     machine: dict[str, str]  # device, threads, versions; on others the weights differ by rounding
     logs: dict[str, str] = field(default_factory=dict, kw_only=True)
-    command: str  # that the checkpoint records
-    epoch: int  # the current epoch, from 1
+    command: str  # recorded in the checkpoint
+    epoch: int  # current epoch, from 1
     batch: int  # finished batches of that epoch, fewer than all
-    seconds: float  # spent in steps so far
+    seconds: float  # spent in training steps so far
     losses: tuple[LossPoint, ...]
     accuracies: tuple[EpochPoint, ...]  # one per finished epoch
     tensors: Tensors

@@ -23,15 +23,10 @@ Gaussian by which each displaces its surroundings; chosen on a validation split.
 
 
 class DeformationParameters(NamedTuple):
-    """Random numbers for the deformation of images, on the CPU.
+    """Random numbers for the deformation of images, on the CPU."""
 
-    Attributes:
-        affine: float32 (count, 6), in -1..1.
-        noise: float32 (count, 2, controls, controls), displacements at control points.
-    """
-
-    affine: Tensor
-    noise: Tensor
+    affine: Tensor  # float32 (count, 6), in -1..1
+    noise: Tensor  # float32 (count, 2, controls, controls), displacements at control points
 
     def of(self, rows: Tensor) -> "DeformationParameters":
         """Returns the parameters of some of the images, by index, int64 (some,)."""
@@ -45,18 +40,12 @@ class Augmenter:
     Every image is sampled on a grid of points that is randomly rotated, scaled, sheared, shifted
     and bent. The random numbers come from torch's CPU generator, so that every device sees the same
     images.
-
-    Attributes:
-        deformation: Maximum of each kind of deformation.
-        background: Value of a pixel without ink.
-        bend: float32 (28, controls), from displacements at control points to those of pixels.
-        grid: float32 (3, 784): x and y of each pixel in -1..1, and 1.
     """
 
-    deformation: Deformation
-    background: float
-    bend: Tensor
-    grid: Tensor
+    deformation: Deformation  # maximum of each kind
+    background: float  # value of a pixel without ink
+    bend: Tensor  # float32 (28, controls), from displacements at control points to those of pixels
+    grid: Tensor  # float32 (3, 784): x and y of each pixel in -1..1, and 1
 
     @staticmethod
     def on(device: torch.device, deformation: Deformation, background: float) -> "Augmenter":

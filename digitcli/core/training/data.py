@@ -15,34 +15,19 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The images that a run learns from and is scored on.
+    """The images that a run learns from and is scored on."""
 
-    Attributes:
-        name: Name of the data set.
-        classes: Class names in the order of the labels.
-        mean: Mean of the pixels in 0..1, for normalization.
-        std: Standard deviation of the pixels in 0..1, for normalization.
-        train_images: uint8 (count, 28, 28).
-        train_labels: int64 (count,), indices of classes.
-        scored_images: As ``train_images``; none of them is trained on.
-        scored_labels: As ``train_labels``.
-        scored_on: "test", or "validation" for images held out of the training set, on which the
-            temperature is fitted as well.
-        checksums: Checksums of the files that the images were read from.
-        outliers: Non-digit images for outlier exposure, as ``train_images``; or None.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    mean: float
-    std: float
-    train_images: Images
-    train_labels: Labels
-    scored_images: Images
+    name: str  # of the data set
+    classes: tuple[str, ...]  # names, in the order of the labels
+    mean: float  # of the pixels in 0..1, for normalization
+    std: float  # standard deviation of the pixels in 0..1, for normalization
+    train_images: Images  # uint8 (count, 28, 28)
+    train_labels: Labels  # int64 (count,), indices of classes
+    scored_images: Images  # none of them is trained on
     scored_labels: Labels
-    scored_on: str = "test"
-    checksums: dict[str, str] = field(default_factory=dict)
-    outliers: Images | None = None
+    scored_on: str = "test"  # or "validation", on which the temperature is fitted as well
+    checksums: dict[str, str] = field(default_factory=dict)  # of the files that were read
+    outliers: Images | None = None  # non-digit images for outlier exposure
 
     @property
     def validation(self) -> int | None:

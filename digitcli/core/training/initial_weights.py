@@ -20,17 +20,11 @@ _NAME_ANOTHER = "name another with --from"
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Trained weights to start from.
-
-    Attributes:
-        checkpoint: The checkpoint that holds them.
-        checksum: Checksum of its file, as "sha256:...".
-        name: The name that the user gave.
-    """
+    """Trained weights to start from."""
 
     checkpoint: Checkpoint
-    checksum: str
-    name: str
+    checksum: str  # of the checkpoint's file, as "sha256:..."
+    name: str  # the name that the user gave
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -22,19 +22,12 @@ take a tenth of a second forward."""
 
 
 class Batch(NamedTuple):
-    """This process's share of a batch.
+    """This process's share of a batch."""
 
-    Attributes:
-        images: Normalized pixels, float32 (labels + outliers, 784), the outliers last.
-        labels: Labels of the images before the outliers, int64 (labels,).
-        share: Fraction of the batch's labelled images that is here; 1 in a single process.
-        outlier_share: Fraction of the batch's outliers that is here.
-    """
-
-    images: Tensor
-    labels: Tensor
-    share: float
-    outlier_share: float
+    images: Tensor  # normalized pixels, float32 (labels + outliers, 784), the outliers last
+    labels: Tensor  # of the images before the outliers, int64 (labels,)
+    share: float  # fraction of the batch's labelled images that is here; 1 in a single process
+    outlier_share: float  # fraction of the batch's outliers that is here
 
 
 class BatchLoader:

@@ -19,17 +19,11 @@ from digitcli.core.training.loader import BatchLoader
 
 @dataclass(frozen=True)
 class Score:
-    """What the network achieves after an epoch.
+    """Weights and scores of the network after an epoch."""
 
-    Attributes:
-        weights: Its weights, batch normalization folded in.
-        accuracy: Fraction of the scored images that it classifies correctly, in 0..1.
-        temperature: Fitted on a validation split, else the recipe's.
-    """
-
-    weights: Weights
-    accuracy: float
-    temperature: float
+    weights: Weights  # with batch normalization folded in
+    accuracy: float  # fraction of the scored images classified correctly, in 0..1
+    temperature: float  # fitted on a validation split, else the recipe's
 
 
 class Scorer:

@@ -10,32 +10,20 @@ from digitcli.core.training.data import TrainingData
 
 @dataclass(frozen=True)
 class LossReading:
-    """A reading of the running mean loss.
-
-    Attributes:
-        point: The loss, with the epoch and the batch after which it was read.
-        seconds: Seconds spent in training steps so far, without scoring.
-    """
+    """A reading of the running mean loss."""
 
     point: LossPoint
-    seconds: float
+    seconds: float  # spent in training steps so far, without scoring
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """The result of a run after an epoch.
-
-    Attributes:
-        checkpoint: Weights and metadata.
-        state: State that the next epoch starts from; None after the last epoch.
-        seconds: Seconds spent in training steps so far, without scoring.
-        images_per_second: Training images per second of that time.
-    """
+    """The result of a run after an epoch."""
 
     checkpoint: Checkpoint
-    state: TrainingState | None
-    seconds: float
-    images_per_second: float
+    state: TrainingState | None  # that the next epoch starts from; None after the last epoch
+    seconds: float  # spent in training steps so far, without scoring
+    images_per_second: float  # training images per second of that time
 
 
 class Callback:

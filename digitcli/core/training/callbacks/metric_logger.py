@@ -34,35 +34,20 @@ _ELSEWHERE = "choose another folder with --log-dir"
 
 @dataclass(frozen=True)
 class Row:
-    """The metrics of one step; None for what was not measured.
+    """The metrics of one step; None for what was not measured."""
 
-    Attributes:
-        kind: "loss" for a reading of the running loss, "epoch" for the end of an epoch.
-        epoch: Epoch, from 1.
-        batch: Batches of the epoch that are done.
-        step: Batches of the run that are done.
-        images: Training images seen, counted each time.
-        loss: Mean cross-entropy in nats, since the last reading or of the epoch.
-        lr: Learning rate of the last step.
-        accuracy: Accuracy after the epoch, in 0..1.
-        scored_on: Images that the accuracy is of: "test" or "validation".
-        temperature: Temperature of the checkpoint after the epoch.
-        seconds: Seconds spent in steps so far.
-        images_per_second: Training images per second of that time.
-    """
-
-    kind: str
-    epoch: int
-    batch: int
-    step: int
-    images: int
-    loss: float
-    lr: float
-    accuracy: float | None = None
-    scored_on: str | None = None
-    temperature: float | None = None
-    seconds: float | None = None
-    images_per_second: float | None = None
+    kind: str  # "loss" for a reading of the running loss, "epoch" for the end of an epoch
+    epoch: int  # from 1
+    batch: int  # batches of the epoch that are done
+    step: int  # batches of the run that are done
+    images: int  # training images seen, counted each time
+    loss: float  # mean cross-entropy in nats, since the last reading or of the epoch
+    lr: float  # learning rate of the last step
+    accuracy: float | None = None  # after the epoch, in 0..1
+    scored_on: str | None = None  # images that the accuracy is of: "test" or "validation"
+    temperature: float | None = None  # of the checkpoint after the epoch
+    seconds: float | None = None  # spent in steps so far
+    images_per_second: float | None = None  # training images per second of that time
 
 
 def _scalars(row: Row) -> dict[str, float | None]:
