@@ -272,7 +272,8 @@ class Saving:
         every: int | None,
         signals: StopSignals | None,
     ) -> None:
-        self._run, self._callbacks, self._every, self._signals = run, callbacks, every, signals
+        self._run, self._callbacks, self._every = run, callbacks, every
+        self._signals = signals or StopSignals()  # which receives nothing unless entered
 
     def after_batch(self) -> None:
         """Saves the state if it is time to, or if a signal arrived.
@@ -303,20 +304,16 @@ class Saving:
             return True
         if run.group.size > 1 and run.batch % _POLL_EVERY:
             return False
-        return run.group.any(self._received is not None)
+        return run.group.any(self._signals.received is not None)
 
     def _stop_if_signalled(self, state: TrainingState) -> None:
-        received = self._received
+        received = self._signals.received
         if self._run.group.any(received is not None):
             raise StoppedError(
                 f"stopped {state.place}",
                 "continue with 'digitcli train --resume'",
                 exit_code=128 + (received or signal.SIGTERM),
             )
-
-    @property
-    def _received(self) -> signal.Signals | None:
-        return self._signals.received if self._signals is not None else None
 
 
 def check_run(data: TrainingData, settings: Settings, rank: Rank) -> None:
