@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Box, Gray, Ink, Mask, bounding_box, pixels_of
+from digitcli.data.arrays import Box, Gray, Ink, Mask, pixels_of
 
 _MIN_CONTRAST = 0.05  # minimum contrast of ink. Measured: faint pencil on a photo has 0.1
 _IGNORED_PIXELS = 20  # hot or dead pixels, at either end of the gray levels; a tiny digit has 100
@@ -32,9 +32,10 @@ def inner_image(gray: Gray) -> Box:
     if np.ptp(border) > _PADDING_TOLERANCE:
         return everything
     differs = np.abs(gray - np.median(border)) > _PADDING_TOLERANCE
-    if min(differs.any(axis=axis).sum() for axis in (0, 1)) < _MIN_INNER_SIDE:
+    rows, columns = (np.flatnonzero(differs.any(axis=axis)) for axis in (1, 0))
+    if min(len(rows), len(columns)) < _MIN_INNER_SIDE:
         return everything
-    box = bounding_box(differs)
+    box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     inner, filled = gray[pixels_of(box)], differs[pixels_of(box)]
     if abs(float(np.median(inner) - np.median(border))) <= _PADDING_TOLERANCE:
         return everything  # the same background: this is a frame

@@ -166,10 +166,12 @@ def _is_frame(components: Components, i: int) -> bool:
     judges whole components: a digit that touches its frame counts as one with it.
     """
     boxes, mass = components.boxes, components.mass
+    inside = strictly_inside(boxes, boxes[i])
+    if not inside.any():
+        return False
     heights = sizes(boxes)[:, 1]
-    tall = heights >= _FRAMED_HEIGHT * heights[i]
-    heavy = mass >= _FRAMED_MASS * mass[i]
-    if not (strictly_inside(boxes, boxes[i]) & tall & heavy).any():
+    tall, heavy = heights >= _FRAMED_HEIGHT * heights[i], mass >= _FRAMED_MASS * mass[i]
+    if not (inside & tall & heavy).any():
         return False
     pixels = components.labels[pixels_of(boxes[i])] == i + 1
     depth, across = (max(1, round(_SIDE_DEPTH * side)) for side in pixels.shape)
