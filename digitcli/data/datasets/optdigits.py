@@ -9,16 +9,11 @@ import numpy as np
 from digitcli.data.datasets.split import Split
 from digitcli.data.preprocessing.mnist_form import prepare
 
-_SPLIT_SEED = 0
-"""Seed of the train/test split, the same for every run and user."""
+_SPLIT_SEED = 0  # the same for every run and user
 
 
 def load_optdigits(split: str) -> Split:
-    """Loads the digits, each brought to 28x28 like a user's image.
-
-    Args:
-        split: "train" (1,437 digits) or "test" (360, a stratified fifth).
-    """
+    """Loads "train" (1,437 digits) or "test" (360, a stratified fifth), prepared by ``prepare``."""
     from sklearn.datasets import load_digits  # slow to import
     from sklearn.model_selection import train_test_split
 

@@ -48,13 +48,9 @@ class Split:
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
     """Splits a training set, to choose settings by images that training has not seen.
 
-    Args:
-        split: The training set.
-        count: Images to hold out, stratified by class.
-        seed: Determines which are held out; 0 to 2**32 - 1.
-
     Returns:
-        The images to train on, and those held out, both with every class.
+        The images to train on, and ``count`` images held out, stratified by class. The ``seed``,
+        0 to 2**32 - 1, determines which.
 
     Raises:
         DatasetError: One of the two would lack a class.

@@ -161,7 +161,7 @@ def _fetch_archive(
     """Fetches an archive into the temporary folder, verified and flushed to disk."""
     import pooch
 
-    pooch.get_logger().setLevel("ERROR")  # progress is shown by ``progress``
+    pooch.get_logger().setLevel("ERROR")  # without pooch's own messages
 
     def write(url: str, output_file: str, _pooch: object) -> None:
         Path(output_file).unlink()  # pooch made it readable by this user only

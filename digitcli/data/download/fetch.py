@@ -38,15 +38,9 @@ class DownloadProgress:
 
 
 def fetch(address: str, name: str, progress: DownloadProgress) -> Generator[bytes, None, None]:
-    """Fetches a file from a mirror.
+    """Yields the bytes of a file as they arrive from a mirror.
 
-    Args:
-        address: A path, or a file:// or http(s):// address.
-        name: The file's name, for ``progress``.
-        progress: Called when the file begins and as bytes arrive.
-
-    Yields:
-        The file's bytes as they arrive.
+    ``address`` is a path, or a file:// or http(s):// address; ``name`` is for ``progress``.
 
     Raises:
         MirrorError: The mirror cannot be reached, lacks the file, sends too much, or is too slow.
