@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import functools
 import json
 import os
 import pickle
@@ -28,6 +29,8 @@ from digitcli.cli.app import app
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
 from digitcli.data.datasets import outliers
+from digitcli.data.datasets.optdigits import load_optdigits
+from digitcli.data.datasets.split import Split
 from digitcli.data.download import manifest
 
 # Hypothesis fails a test that is slow once, as any is on a shared machine.
@@ -77,6 +80,12 @@ def small_mnist(shared: Shared) -> SmallMnist:
     return shared.get("mnist", lambda: write_small_mnist(shared.folder / "mnist"))
 
 
+@functools.cache
+def optdigits(split: str) -> Split:
+    """Loads what never changes, and takes a second to prepare."""
+    return load_optdigits(split)
+
+
 @pytest.fixture
 def server(small_mnist: SmallMnist) -> Iterator[FaultyServer]:
     with serve(small_mnist.folder) as running:
@@ -89,6 +98,7 @@ def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
     small = replace(manifest.PUBLISHED["mnist"], files=small_mnist.files)
     monkeypatch.setitem(manifest.PUBLISHED, "mnist", small)
     monkeypatch.setattr(outliers, "_COUNT", FEW_OUTLIERS)
+    monkeypatch.setattr("digitcli.data.datasets.registry.load_optdigits", optdigits)
     runner = CliRunner()
 
     def call(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002

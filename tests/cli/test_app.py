@@ -44,13 +44,13 @@ def test_train_eval_predict(start: Start, small_mnist: SmallMnist) -> None:
     assert start("predict", "missing.png").returncode == 2
 
 
-def test_cuda_without_cuda(start: Start) -> None:
+def test_cuda_without_cuda(run: Run) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    done = start("train", "--dataset", "optdigits", "--device", "cuda")
-    assert done.returncode == 2
+    done = run("train", "--dataset", "optdigits", "--device", "cuda")
+    assert done.exit_code == 2
     assert torch.__version__ in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import Run
-from drawn_digits import draw_digit, save_digit
+from drawn_digits import SmallMnist, draw_digit, save_digit
 from terminal import run_on_terminal
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
@@ -85,13 +85,15 @@ def test_names_in_json_lead_back_to_the_file(run: Run, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_names_of_checkpoints(run: Run, trained: Checkpoint, kind: str) -> None:
+def test_names_of_checkpoints(
+    run: Run, trained: Checkpoint, small_mnist: SmallMnist, kind: str
+) -> None:
     path = Path(NAMES[kind])
     save_checkpoint(path, trained)
     save_digit(Path("7.png"), 7)
     for command in (["predict", "7.png"], ["inspect-softmax", "7.png"], ["eval"]):
         if command == ["eval"]:
-            command += ["--dataset", "optdigits"]
+            command += ["--mirror", str(small_mnist.folder)]
         result = run(*command, f"--checkpoint={path}")
         assert result.exit_code == 0, result.stderr
         assert is_harmless(result.stdout)
@@ -174,11 +176,12 @@ def test_names_on_a_terminal(hostile: Path, command: list[str]) -> None:
         assert r"x\x1b[31m[red]y\u202e.png" in shown
 
 
-def test_the_output_of_training(run: Run) -> None:
+def test_the_output_of_training(run: Run, small_mnist: SmallMnist) -> None:
     name = "a\x1b[31m\u202e[red]\tb"
-    result = run("train", "--dataset", "optdigits", "--epochs", "1", "--output", name)
+    flags = ("train", "--mirror", small_mnist.folder, "--epochs", "1", "--output", name)
+    result = run(*flags)
     assert result.exit_code == 0, result.stderr
-    again = run("train", "--dataset", "optdigits", "--epochs", "1", "--output", name)
+    again = run(*flags)
     for text in (result.stdout, again.stdout, again.stderr):
         assert is_harmless(text)
     assert r"a\x1b[31m\u202e[red]\tb" in again.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from commands import Run
 from drawn_digits import SmallMnist, draw_digit
 from PIL import Image
 
@@ -97,9 +98,9 @@ def test_without_colour(look: Look, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_in_ascii_lines_are_plain(look: Look, small_mnist: SmallMnist) -> None:
+def test_in_ascii_lines_are_plain(look: Look, run: Run, small_mnist: SmallMnist) -> None:
     draw_digit(1, size=100).save("1.png")
-    look("download", "--mirror", small_mnist.folder)
+    run("download", "--mirror", small_mnist.folder)
     for arguments in (
         ["predict", "1.png"],
         ["predict", "--multi", "1.png"],
@@ -155,8 +156,10 @@ def test_evaluation(look: Look, small_mnist: SmallMnist) -> None:
     assert max(map(len, screen.lines)) <= 80
 
 
-def test_training_shows_a_growing_table_and_a_bar(look: Look, small_mnist: SmallMnist) -> None:
-    look("download", "--mirror", small_mnist.folder)
+def test_training_shows_a_growing_table_and_a_bar(
+    look: Look, run: Run, small_mnist: SmallMnist
+) -> None:
+    run("download", "--mirror", small_mnist.folder)
     screen = look("train", "--epochs", "2", "--batch-size", "50", "--log-every", "5")
     assert screen.code == 0
     metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
@@ -174,8 +177,10 @@ def test_training_shows_a_growing_table_and_a_bar(look: Look, small_mnist: Small
         assert shown in screen.raw  # in the bar, before it was cleared
 
 
-def test_training_on_a_validation_split_says_so(look: Look, small_mnist: SmallMnist) -> None:
-    look("download", "--mirror", small_mnist.folder)
+def test_training_on_a_validation_split_says_so(
+    look: Look, run: Run, small_mnist: SmallMnist
+) -> None:
+    run("download", "--mirror", small_mnist.folder)
     screen = look("train", "--epochs", "1", "--log-every", "5", "--validation", "100")
     assert screen.code == 0
     metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
@@ -231,9 +236,9 @@ def test_results_go_to_a_file_while_the_bar_is_on_the_terminal(
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_a_narrow_terminal_loses_nothing(look: Look, small_mnist: SmallMnist) -> None:
+def test_a_narrow_terminal_loses_nothing(look: Look, run: Run, small_mnist: SmallMnist) -> None:
     draw_digit(7, size=100).save("7.png")
-    look("download", "--mirror", small_mnist.folder)
+    run("download", "--mirror", small_mnist.folder)
     for arguments in ([*LESSON, "--target", "cat", "--explain"], ["predict", "7.png"], ["eval"]):
         wide = _words(look(*arguments, columns=200))
         middle, narrow = (_words(look(*arguments, columns=columns)) for columns in (60, 36))
@@ -244,9 +249,11 @@ def test_a_narrow_terminal_loses_nothing(look: Look, small_mnist: SmallMnist) ->
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_on_60_columns_tables_keep_their_rows(look: Look, small_mnist: SmallMnist) -> None:
+def test_on_60_columns_tables_keep_their_rows(
+    look: Look, run: Run, small_mnist: SmallMnist
+) -> None:
     draw_digit(7, size=100).save("7.png")
-    look("download", "--mirror", small_mnist.folder)
+    run("download", "--mirror", small_mnist.folder)
     prediction = look("predict", "7.png", columns=60).lines[-14:]
     assert all(line.startswith("▀" * 28) for line in prediction)
     assert [line.split()[-1][-1] for line in prediction[2:12]] == ["%"] * 10

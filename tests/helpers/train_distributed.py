@@ -15,9 +15,15 @@ from digitcli.core.checkpointing.checkpoint import save_checkpoint
 from digitcli.core.distributed.process_group import join
 from digitcli.core.recipes import BEST
 
-data = drawn_data(101, outliers=50)  # so that the last batch is uneven
-recipe = replace(BEST, epochs=2, batch_size=32, optimizer="sgd", lr=0.05)
-with join(CPU) as world:
-    result = run_training(data, recipe, seed=1, log_every=2, group=world)
-if world.is_first:
-    save_checkpoint(Path(sys.argv[1]), result.checkpoint)
+
+def main(output: Path) -> None:
+    data = drawn_data(101, outliers=50)  # so that the last batch is uneven
+    recipe = replace(BEST, epochs=2, batch_size=32, optimizer="sgd", lr=0.05)
+    with join(CPU) as group:
+        result = run_training(data, recipe, seed=1, log_every=2, group=group)
+    if group.is_first:
+        save_checkpoint(output, result.checkpoint)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Start
+import train_distributed
+from commands import Run
 from drawn_digits import SmallMnist
 from image_folders import fill
-from paths import HELPERS
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
@@ -45,10 +45,10 @@ def assert_equal_to_rounding(one: Checkpoint, other: Checkpoint) -> None:
 
 
 def test_two_processes_train_the_weights_of_one(
-    program: list[str], start: Start, small_mnist: SmallMnist
+    program: list[str], run: Run, small_mnist: SmallMnist
 ) -> None:
     mirror = ("--mirror", small_mnist.folder)
-    alone = start("train", *FLAGS, *mirror, "--output", "alone")
+    alone = run("train", *FLAGS, *mirror, "--output", "alone")
     two = together(*program[1:], "train", *FLAGS, "--output", "two")
     assert two.returncode == 0, two.stderr
     assert_equal_to_rounding(load_checkpoint(Path("alone")), load_checkpoint(Path("two")))
@@ -59,9 +59,8 @@ def test_two_processes_train_the_weights_of_one(
 
 
 def test_batch_norm_deformations_and_outliers_are_of_the_whole_batch() -> None:
-    script = HELPERS / "train_distributed.py"
-    subprocess.run([sys.executable, script, "alone"], check=True, timeout=240)
-    two = together(script, "two")
+    train_distributed.main(Path("alone"))
+    two = together(train_distributed.__file__, "two")
     assert two.returncode == 0, two.stderr
     assert_equal_to_rounding(load_checkpoint(Path("alone")), load_checkpoint(Path("two")))
 
@@ -79,7 +78,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_training(
 
 
 def test_a_signal_saves_and_one_process_goes_on(
-    program: list[str], start: Start, small_mnist: SmallMnist
+    program: list[str], run: Run, small_mnist: SmallMnist
 ) -> None:
     flags = ("--epochs", 40, "--batch-size", 50, "--log-every", 5, "--lr", 0.02)
     words = map(str, [*TORCHRUN, *program[1:], "train", *flags, "--mirror", small_mnist.folder])
@@ -91,14 +90,15 @@ def test_a_signal_saves_and_one_process_goes_on(
     assert process.returncode != 0
     assert "continue with 'digitcli train --resume'" in errors
     place = load_state(state_path(LATEST)).place
-    resumed = start("train", "--resume")
-    assert resumed.returncode == 0
+    resumed = run("train", "--resume")
+    assert resumed.exit_code == 0
     assert f"digitcli: resuming {place}\n" in resumed.stderr
     assert "digitcli: processes was 2, now 1: " in resumed.stderr
-    start("train", *flags, "--output", "alone")
+    run("train", *flags, "--output", "alone")
     assert_equal_to_rounding(load_checkpoint(Path("alone")), load_checkpoint(LATEST))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_run(program: list[str], small_mnist: SmallMnist) -> None:
     flags = ("--epochs", "5000", "--mirror", str(small_mnist.folder))
     process = subprocess.Popen(
@@ -140,14 +140,15 @@ def test_variables_that_make_no_sense(
         rank_from_environment()
 
 
+@pytest.mark.slow
 def test_frozen_layers_stay_in_every_process(
-    program: list[str], start: Start, checkpoint: Path, tmp_path: Path
+    program: list[str], run: Run, checkpoint: Path, tmp_path: Path
 ) -> None:
     root = fill(tmp_path / "mine", {"3": 3, "5": 5})
     (root / "5" / "notes.txt").write_text("no picture")
     flags = ("--dataset", f"folder:{root}", "--from", checkpoint, "--epochs", 2)
-    one = start("train", *flags, "--output", "alone")
-    assert one.returncode == 0
+    one = run("train", *flags, "--output", "alone")
+    assert one.exit_code == 0
     two = together(*program[1:], "train", *flags, "--output", "two")
     assert two.returncode == 0, two.stderr
     alone, both = load_checkpoint(Path("alone")), load_checkpoint(Path("two"))

@@ -218,9 +218,9 @@ def test_a_run_does_not_replace_what_it_starts_from(run: Run, checkpoint: Path) 
     assert checkpoint.read_bytes() == before
 
 
-def test_a_link_to_itself_gives_way_to_the_weights(run: Run) -> None:
+def test_a_link_to_itself_gives_way_to_the_weights(run: Run, small_mnist: SmallMnist) -> None:
     Path("loop").symlink_to("loop")
-    flags = ("train", "--dataset", "optdigits", "--epochs", 1, "--output", "loop")
+    flags = ("train", "--mirror", small_mnist.folder, "--epochs", 1, "--output", "loop")
     result = run(*flags, "--from", "pretrained")
     assert result.exit_code == 0, result.stderr
     assert load_checkpoint(Path("loop")).metadata.epochs == 1

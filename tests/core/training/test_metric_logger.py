@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Launch, Run, Start
+from commands import Launch, Run
 from drawn_digits import SmallMnist
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
@@ -101,12 +101,12 @@ def test_a_new_run_takes_the_place_of_an_old_one(run: Run, small_mnist: SmallMni
 
 
 def test_after_kills_the_rows_are_those_of_a_run_without(
-    launch: Launch, start: Start, small_mnist: SmallMnist
+    launch: Launch, run: Run, small_mnist: SmallMnist
 ) -> None:
     train = ("--epochs", 3, "--batch-size", 9, "--log-every", 5, "--lr", 0.01)
     flags = (*train, "--validation", 500, "--save-every", 2)
     mirror = ("--mirror", small_mnist.folder)
-    start("train", *flags, *mirror, "--output", "whole", "--log-dir", "whole-log")
+    run("train", *flags, *mirror, "--output", "whole", "--log-dir", "whole-log")
     for lines in (1, 3, 5):
         process = launch("train", *flags, "--resume", "--log-dir", "log")
         assert process.stdout is not None
@@ -117,7 +117,7 @@ def test_after_kills_the_rows_are_those_of_a_run_without(
         rows()  # each of which is whole
     with LINES.open() as follower:  # as tail -f does
         follower.read()
-        assert start("train", *flags, "--resume", "--log-dir", "log").returncode == 0
+        assert run("train", *flags, "--resume", "--log-dir", "log").exit_code == 0
         assert LINES.stat().st_ino == Path("log/metrics.jsonl").stat().st_ino
     assert timeless() == timeless(Path("whole-log/metrics.jsonl"))
     assert [row["step"] for row in rows()] == [5, 10, 12, 17, 22, 24, 29, 34, 36]
@@ -171,18 +171,16 @@ def test_lost_or_foreign_rows_are_restored_from_the_state(run: Run, damaged: str
     check_table()
 
 
-def test_tensorboard_sees_each_step_once(
-    launch: Launch, start: Start, small_mnist: SmallMnist
-) -> None:
+def test_tensorboard_sees_each_step_once(launch: Launch, run: Run, small_mnist: SmallMnist) -> None:
     pytest.importorskip("tensorboard")
-    start("download", "--mirror", small_mnist.folder)
+    run("download", "--mirror", small_mnist.folder)
     process = launch("train", *FLAGS, "--log-dir", "log")
     assert process.stdout is not None
     for _ in range(5):
         process.stdout.readline()
     process.kill()
     process.communicate(timeout=60)
-    assert start("train", "--resume", "--log-dir", "log").returncode == 0
+    assert run("train", "--resume", "--log-dir", "log").exit_code == 0
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     seen = EventAccumulator("log")

@@ -158,11 +158,11 @@ def test_an_ignored_signal_stays_ignored_and_handlers_come_back() -> None:
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_a_signal_saves_and_says_how_to_go_on(
-    launch: Launch, start: Start, small_mnist: SmallMnist, number: signal.Signals, code: int
+    launch: Launch, run: Run, small_mnist: SmallMnist, number: signal.Signals, code: int
 ) -> None:
     output = "a name with spaces"
     mirror = ("--mirror", small_mnist.folder)
-    assert start("train", *FLAGS, *mirror, "--output", "whole").returncode == 0
+    assert run("train", *FLAGS, *mirror, "--output", "whole").exit_code == 0
     process = launch("train", *FLAGS, "--output", output, "--epochs", 5000)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -177,10 +177,10 @@ def test_a_signal_saves_and_says_how_to_go_on(
 
 
 def test_killed_runs_go_on_to_the_same_file(
-    launch: Launch, start: Start, small_mnist: SmallMnist
+    launch: Launch, run: Run, small_mnist: SmallMnist
 ) -> None:
     flags = (*FLAGS, "--save-every", 2)
-    start("train", *flags, "--mirror", small_mnist.folder, "--output", "whole")
+    run("train", *flags, "--mirror", small_mnist.folder, "--output", "whole")
     for lines in (1, 3, 2):
         process = launch("train", *flags, "--resume", "--log-every", 5)
         assert process.stdout is not None
@@ -190,7 +190,7 @@ def test_killed_runs_go_on_to_the_same_file(
         process.communicate(timeout=60)
         if LATEST.exists():
             load_checkpoint(LATEST)
-    assert start("train", *flags, "--resume").returncode == 0
+    assert run("train", *flags, "--resume").exit_code == 0
     assert LATEST.read_bytes() == Path("whole").read_bytes()
     assert names_in("checkpoints") == [LATEST.name]
 
@@ -448,14 +448,14 @@ def test_a_last_epoch_that_cannot_be_written_is_saved_elsewhere(
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(
-    start: Start, small_mnist: SmallMnist, checkpoint: Path
+    run: Run, start: Start, small_mnist: SmallMnist, checkpoint: Path
 ) -> None:
     before = checkpoint.read_bytes()
 
     def no_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 
-    start("download", "--mirror", small_mnist.folder)
+    run("download", "--mirror", small_mnist.folder)
     result = start("train", *FLAGS, preexec_fn=no_room)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == (
