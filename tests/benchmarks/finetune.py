@@ -173,7 +173,7 @@ def choose() -> None:
     known = mnist("train")
     kept = known.subset(np.random.default_rng(1).permutation(len(known))[:10_000])
     start = load_initial_weights(find_bundled(), "pretrained")
-    show(what="own weights", optdigits=score(start.checkpoint, others).accuracy,
+    show(what="bundled weights", optdigits=score(start.checkpoint, others).accuracy,
          mnist=score(start.checkpoint, kept).accuracy)  # fmt: skip
     for what, recipe in candidates():
         classes = tuple("abcdefghij") if what.startswith("transfer") else DIGITS

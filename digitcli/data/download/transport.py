@@ -17,7 +17,7 @@ _POLL_INTERVAL = 0.5  # seconds between checks for Ctrl-C where a wait cannot be
 
 
 class MirrorError(Exception):
-    """A mirror failed; the message says why."""
+    """A mirror failed for the reason given."""
 
 
 class Transfer:
