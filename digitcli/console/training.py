@@ -58,13 +58,7 @@ class TrainingDisplay(Callback):
 
 
 def training_display(data: TrainingData, recipe: Recipe, *, as_json: bool) -> TrainingDisplay:
-    """Returns the display that suits the standard streams.
-
-    Args:
-        data: Images of the run.
-        recipe: Recipe of the run.
-        as_json: Print JSON Lines.
-    """
+    """Returns the display that suits the standard streams; JSON Lines if ``as_json``."""
     if as_json:
         results: TrainingDisplay = _JsonLines()
     elif is_terminal(sys.stdout):

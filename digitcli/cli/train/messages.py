@@ -30,14 +30,7 @@ def print_plan(
     initial: "InitialWeights | None",
     machine: dict[str, str],
 ) -> None:
-    """Prints what the user should know before the data is loaded.
-
-    Args:
-        settings: Settings of the run.
-        interrupted: State that it resumes from; None for a new run.
-        initial: Weights that it starts from; None for random ones.
-        machine: Description of what computes it.
-    """
+    """Prints what the user should know before the data is loaded."""
     if interrupted is not None:
         print_note(f"resuming {interrupted.place}")
         then = interrupted.machine
@@ -87,13 +80,7 @@ class StartNotes(Callback):
 def next_steps(
     writer: "CheckpointWriter", log: "MetricLogger | None", curve: "LearningCurve | None"
 ) -> Iterator[None]:
-    """Completes the errors that end a run by the command that continues it, or starts over.
-
-    Args:
-        writer: Writes the run.
-        log: Logs its metrics, if given.
-        curve: Draws its learning curve, if given.
-    """
+    """Completes the errors that end a run with the command that continues it, or starts over."""
     try:
         yield
     except StoppedError as stopped:

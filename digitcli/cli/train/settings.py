@@ -21,13 +21,9 @@ _OVERRIDES = ("epochs", "batch_size", "lr", "momentum")
 def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     """Reads the weights that ``--from`` names.
 
-    Args:
-        name: A file, or ``PRETRAINED``.
-        output: File of the run's checkpoint. It must be another: with its initial weights replaced,
-            a run could not be repeated.
-
     Raises:
-        CheckpointError: They cannot be read, or are at ``output``.
+        CheckpointError: They cannot be read, or are at ``output``: with its initial weights
+            replaced, a run could not be repeated.
     """
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
@@ -46,12 +42,7 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
 def new_settings(
     given: dict[str, Any], dataset: "Dataset", initial: "InitialWeights | None"
 ) -> "Settings":
-    """Completes the given settings by the recipe's and the defaults.
-
-    Args:
-        given: Settings by name.
-        dataset: The data set to train on.
-        initial: Weights to start from; None for random ones.
+    """Completes the given settings, by name, with the recipe's and the defaults.
 
     Raises:
         DigitcliError: There is no such recipe, or a value is invalid.
@@ -85,16 +76,7 @@ def new_settings(
 
 
 def with_fitting_batches(settings: "Settings", images: int, rank: "Rank") -> "Settings":
-    """Reduces the batch size to a set of fewer images.
-
-    Args:
-        settings: Settings of a run.
-        images: Number of training images.
-        rank: Processes that share each batch.
-
-    Returns:
-        The same settings if the batch size is not too large, or if none fits.
-    """
+    """Reduces a batch size that is larger than the number of training images, if another fits."""
     from digitcli.core.training.loader import fitting_batch_size
 
     recipe = settings.recipe
@@ -106,11 +88,7 @@ def with_fitting_batches(settings: "Settings", images: int, rank: "Rank") -> "Se
 def command_of(settings: "Settings", initial: "InitialWeights | None") -> str:
     """Returns the command that trains the same checkpoint.
 
-    Where the file goes and what computes it are left out: equal runs make equal files.
-
-    Args:
-        settings: Settings of the run.
-        initial: Weights that it starts from; None for random ones.
+    Its output and device are left out: equal runs make equal files.
     """
     from digitcli.core.recipes import find_recipe
 

@@ -26,14 +26,9 @@ notes on CUDA graphs use as many."""
 def capture_step(
     step: Step, size: int, device: torch.device, callbacks: Sequence[Callback], rank: Rank
 ) -> Step:
-    """Returns a step that is captured and replayed where the device can do that.
+    """Returns a step that is captured and replayed, on CUDA in a single process; else ``step``.
 
-    Args:
-        step: An ordinary step.
-        size: Images of a full batch.
-        device: Device of the step.
-        callbacks: Called if the capture fails; the ordinary step is then taken every time.
-        rank: Several processes take the ordinary step.
+    If the capture fails, ``callbacks`` are called and the ordinary step is taken every time.
     """
     if device.type != "cuda" or rank.size > 1:
         return step

@@ -42,11 +42,7 @@ class InitialWeights:
 
 
 def load_initial_weights(path: Path, name: str) -> InitialWeights:
-    """Reads a checkpoint to start from.
-
-    Args:
-        path: Its file.
-        name: The name that the user gave.
+    """Reads a checkpoint to start from, which the user named ``name``.
 
     Raises:
         CheckpointError: It cannot be read; see ``load_checkpoint``.
@@ -82,12 +78,7 @@ def copy_weights(model: MLP, initial: InitialWeights, data: TrainingData) -> Non
     """Copies the weights of a checkpoint into a new model, so that both give the same answers.
 
     The first layer accounts for another normalization of the pixels. An output layer for other
-    classes keeps its random weights.
-
-    Args:
-        model: The model; its classes are ``initial.classes_with`` those of the data.
-        initial: The weights.
-        data: The data to train on.
+    classes (see ``classes_with``) keeps its random weights.
     """
     metadata, weights = initial.checkpoint.metadata, initial.checkpoint.weights
     same = data.classes == metadata.classes

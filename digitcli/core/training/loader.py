@@ -36,12 +36,6 @@ class BatchLoader:
     The images are normalized once and stay on the device. All random numbers are drawn on the CPU,
     by every process for the whole batch, so that every device and every process sees the same
     batches.
-
-    Args:
-        data: Training images and outliers.
-        recipe: Batch size, deformation and fraction of outliers.
-        device: Device of the batches.
-        group: Processes that share each batch.
     """
 
     def __init__(
@@ -112,12 +106,7 @@ class BatchLoader:
 
 
 def check_batches(data: TrainingData, recipe: Recipe, rank: Rank) -> None:
-    """Checks that a recipe's batches can be made of a data set.
-
-    Args:
-        data: Training images and outliers.
-        recipe: Batch size and outliers.
-        rank: Processes that share each batch.
+    """Checks that a recipe's batches can be made of a data set, and shared by processes.
 
     Raises:
         DigitcliError: The batch size does not fit the data or the number of processes, or the
@@ -154,10 +143,7 @@ def check_batches(data: TrainingData, recipe: Recipe, rank: Rank) -> None:
 def fitting_batch_size(images: int, recipe: Recipe, rank: Rank) -> int | None:
     """Returns the batch size nearest to the recipe's that fits the images and the processes.
 
-    Args:
-        images: Number of images in an epoch.
-        recipe: The batch size wanted.
-        rank: Processes that share each batch, the last of an epoch included.
+    The last batch of an epoch must fit too.
 
     Returns:
         The largest size up to the recipe's, else the smallest above; None if none fits.

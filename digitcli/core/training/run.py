@@ -51,14 +51,7 @@ _DAMAGED = CheckpointError("the training state is damaged", "start over with --n
 class TrainingRun:
     """Everything about a run that changes from batch to batch.
 
-    Args:
-        model: The network, on its device.
-        optimizer: Its optimizer.
-        loader: Its training images.
-        settings: The settings that it was started with.
-        checksums: Checksums of its images.
-        command: Command line that the checkpoint records.
-        group: Processes that train together; each calls every method as the others do.
+    Of several processes that train together, each calls every method as the others do.
 
     Attributes:
         epoch: Current epoch, from 1.
@@ -107,16 +100,12 @@ class TrainingRun:
         self._started = time.perf_counter()
 
     def record(self, loss: Tensor) -> None:
-        """Counts a step.
-
-        Args:
-            loss: This process's share of the batch's mean loss, float32 ().
-        """
+        """Records a step with this process's share of the batch's mean loss, float32 ()."""
         self._batch_losses[self.batch] = loss
         self.batch += 1
 
     def read_loss(self, count: int) -> LossReading:
-        """Reads the mean loss of the last ``count`` batches and records it.
+        """Records and returns the mean loss of the last ``count`` batches.
 
         Raises:
             DivergedError: It is not finite.
@@ -258,11 +247,7 @@ class TrainingRun:
 class Saving:
     """Saves the state of a run through its callbacks, and stops the run after a signal.
 
-    Args:
-        run: The run.
-        callbacks: Called with the state.
-        every: Batches between two saved states within an epoch; None for none.
-        signals: Signals that stop the run; None for none.
+    Within an epoch the state is saved every ``every`` batches (None: never) and after a signal.
     """
 
     def __init__(
@@ -290,11 +275,7 @@ class Saving:
         self._stop_if_signalled(state)
 
     def after_epoch(self, result: EpochResult) -> None:
-        """Stops the run if a signal arrived and it is not over; the callbacks have saved it.
-
-        Raises:
-            StoppedError: A signal arrived.
-        """
+        """Stops the run, which the callbacks have saved, as ``after_batch`` does."""
         if result.state is not None:
             self._stop_if_signalled(result.state)
 
@@ -318,11 +299,6 @@ class Saving:
 
 def check_run(data: TrainingData, settings: Settings, rank: Rank) -> None:
     """Checks, before anything is computed, that a run is possible.
-
-    Args:
-        data: Its images.
-        settings: Its settings.
-        rank: Processes that train together.
 
     Raises:
         DigitcliError: The batches do not fit the data or the processes, or a checkpoint could not

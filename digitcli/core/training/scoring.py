@@ -31,11 +31,10 @@ class Scorer:
 
     Args:
         data: The images to score on.
-        recipe: Batch normalization, and the temperature where none is fitted.
-        model: The network that will be trained, on its device.
+        recipe: Batch normalization, and the temperature if none is fitted.
+        model: The network to be trained, on its device.
         loader: Draws the sample that batch normalization is measured on.
-        neutral: Initialize batch normalization such that it changes nothing: for weights that
-            were trained without it.
+        neutral: Initialize batch normalization without an effect: the weights are trained ones.
     """
 
     def __init__(
