@@ -49,7 +49,7 @@ ABLATION = {
         SHORT, deformation=Deformation(elastic=BEST.deformation.elastic)
     ),
     "no deformation": replace(SHORT, deformation=Deformation()),
-    "no batch normalisation": replace(SHORT, batch_norm=False, lr=0.002),
+    "no batch normalization": replace(SHORT, batch_norm=False, lr=0.002),
     "SGD in place of AdamW": replace(SHORT, optimizer="sgd", lr=0.4, nesterov=True, weight_decay=0),
     "no outliers": replace(SHORT, outliers=0),
     "constant learning rate": replace(SHORT, schedule="constant", lr=0.001),

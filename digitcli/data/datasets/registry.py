@@ -18,7 +18,7 @@ from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import Split
 from digitcli.data.download.downloader import download
 from digitcli.data.download.fetch import DownloadProgress
-from digitcli.data.download.manifest import DIGITS, MNIST_NORMALISATION, PUBLISHED
+from digitcli.data.download.manifest import DIGITS, MNIST_NORMALIZATION, PUBLISHED
 
 SPLITS = ("train", "test")
 
@@ -39,14 +39,14 @@ class Dataset:
     Attributes:
         name: Its name for ``--dataset``.
         classes: Class names in the order of the labels.
-        normalisation: Mean and standard deviation that training pixels, in 0..1, are normalised
+        normalization: Mean and standard deviation that training pixels, in 0..1, are normalized
             with; None to compute them from the training set.
         read: Reads a split.
     """
 
     name: str
     classes: tuple[str, ...]
-    normalisation: tuple[float, float] | None
+    normalization: tuple[float, float] | None
     read: Callable[[str, DatasetLocation], Split]
 
     def load(
@@ -80,7 +80,7 @@ def _read_published(name: str, split: str, location: DatasetLocation) -> Split:
 
 DATASETS = {
     **{
-        name: Dataset(name, each.classes, each.normalisation, partial(_read_published, name))
+        name: Dataset(name, each.classes, each.normalization, partial(_read_published, name))
         for name, each in PUBLISHED.items()
     },
     "optdigits": Dataset(
@@ -119,4 +119,4 @@ def _folder_dataset(name: str) -> Dataset:
         return folder.read(split, location.progress.on_message)
 
     # Prepared images have MNIST's form, and about its pixel statistics.
-    return Dataset(name, folder.classes, MNIST_NORMALISATION, read)
+    return Dataset(name, folder.classes, MNIST_NORMALIZATION, read)

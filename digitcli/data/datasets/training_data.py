@@ -31,7 +31,7 @@ def load_training_data(
     """
     classes, seed = settings.classes, settings.seed
     train = dataset.load("train", location, classes)
-    mean, std = dataset.normalisation or pixel_statistics(train.images)
+    mean, std = dataset.normalization or pixel_statistics(train.images)
     if settings.validation is None:
         scored = dataset.load("test", location, classes)
     else:

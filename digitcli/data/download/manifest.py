@@ -69,14 +69,14 @@ class PublishedDataset:
         files: Files of the training set, then as many of the test set.
         classes: Class names in the order of the labels: torchvision's, for digits the numerals.
         format: "idx" for a file of images and one of labels, "libsvm" for a text file of both.
-        normalisation: See ``Dataset``.
+        normalization: See ``Dataset``.
     """
 
     path: PurePath
     files: tuple[DataFile, ...]
     classes: tuple[str, ...]
     format: str = "idx"
-    normalisation: tuple[float, float] | None = None
+    normalization: tuple[float, float] | None = None
 
     def folder(self, data_dir: Path) -> Path:
         """Returns the folder of the files."""
@@ -90,7 +90,7 @@ class PublishedDataset:
 
 DIGITS = tuple("0123456789")
 
-MNIST_NORMALISATION = (0.1307, 0.3081)
+MNIST_NORMALIZATION = (0.1307, 0.3081)
 """Mean and standard deviation of MNIST's training pixels, as the lesson rounds them."""
 
 
@@ -111,7 +111,7 @@ PUBLISHED = {
             ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
         ),
         DIGITS,
-        normalisation=MNIST_NORMALISATION,
+        normalization=MNIST_NORMALIZATION,
     ),
     "fashion-mnist": PublishedDataset(
         PurePath("FashionMNIST", "raw"),

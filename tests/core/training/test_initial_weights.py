@@ -44,7 +44,7 @@ def data_of(classes: str = "0123456789", mean: float = 0.1307, std: float = 0.30
 
 
 def scores(model: MLP, data: TrainingData) -> torch.Tensor:
-    """The plain network's, batch normalisation folded away."""
+    """The plain network's, batch normalization folded away."""
     x = normalize(data.train_images, data.mean, data.std, CPU)
     return compute_logits(load_mlp(extract_weights(model), CPU), x)
 
@@ -67,7 +67,7 @@ def test_a_start_answers_as_its_checkpoint_does(
             assert np.array_equal(weight, start.checkpoint.weights[name])
 
 
-def test_normalised_layers_begin_with_what_their_pictures_have(start: InitialWeights) -> None:
+def test_normalized_layers_begin_with_what_their_pictures_have(start: InitialWeights) -> None:
     data = data_of()
     model = MLP((784, 512, 256, 128, 64, 10), batch_norm=torch.nn.BatchNorm1d)
     copy_weights(model, start, data)
@@ -155,7 +155,7 @@ def test_digitclis_own_weights_are_called_pretrained(run: Run, tmp_path: Path) -
     assert "--from pretrained" in metadata.command
 
 
-def test_recipes_with_batch_normalisation_start_too(
+def test_recipes_with_batch_normalization_start_too(
     run: Run, checkpoint: Path, small_mnist: SmallMnist
 ) -> None:
     before = json.loads(run("eval", "--mirror", small_mnist.folder, "--json").stdout)["accuracy"]
@@ -167,7 +167,7 @@ def test_recipes_with_batch_normalisation_start_too(
     assert metadata.accuracies[-1].accuracy > before - 0.15
 
 
-def test_batch_normalisation_begins_such_that_it_changes_nothing(start: InitialWeights) -> None:
+def test_batch_normalization_begins_such_that_it_changes_nothing(start: InitialWeights) -> None:
     data = data_of()
     still = Recipe("r", epochs=1, batch_size=50, lr=1e-9, momentum=0.5, batch_norm=True)
     checkpoint = run_training(data, still, initial=start).checkpoint

@@ -255,7 +255,7 @@ def test_what_is_trained_with_batch_norm_and_deformations_is_the_plain_network(
     assert {n: w.shape for n, w in plain.weights.items()} == {
         n: tuple(p.shape) for n, p in MLP(layer_sizes(10)).named_parameters()
     }
-    scores = forward(plain, data.scored_images)  # which knows of no normalisation
+    scores = forward(plain, data.scored_images)  # which knows of no normalization
     accuracy = (scores.argmax(axis=1) == data.scored_labels).mean()
     assert plain.metadata.accuracies[-1].accuracy == accuracy
     bent = replace(recipe, deformation=Deformation(rotation=10, elastic=1))
@@ -287,7 +287,7 @@ def test_a_recipe_with_outliers_needs_some(data: TrainingData) -> None:
 
 
 @pytest.mark.parametrize(("batch_size", "better"), [(1, 2), (9, 8), (99, 98)])
-def test_a_single_picture_cannot_be_normalised(
+def test_a_single_picture_cannot_be_normalized(
     data: TrainingData, batch_size: int, better: int
 ) -> None:
     recipe = replace(SMALL, batch_norm=True, batch_size=batch_size)
