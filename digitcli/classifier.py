@@ -46,12 +46,10 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
-        """Reads a checkpoint.
+        """Reads a checkpoint; ``"pretrained"`` names the bundled weights.
 
-        Args:
-            path: A checkpoint, or ``"pretrained"`` for the bundled weights. Default, as for the
-                commands: the variable ``DIGITCLI_CHECKPOINT``, else
-                ``checkpoints/latest.safetensors``, else the bundled weights.
+        The default is that of the commands: the variable ``DIGITCLI_CHECKPOINT``, else
+        ``checkpoints/latest.safetensors``, else the bundled weights.
 
         Raises:
             CheckpointError: The file is missing, damaged, or not a checkpoint of digitcli.

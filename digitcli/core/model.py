@@ -54,11 +54,10 @@ def update_batch_norm(model: MLP, x: Tensor, *, neutral: bool = False) -> None:
     """Sets the mean and variance of batch normalization to those of a sample.
 
     A running average would be of weights that have changed since, by a lot in a short run (Wu and
-    Johnson, "Rethinking 'Batch' in BatchNorm", 2021). A model without batch normalization is left
-    as it is.
+    Johnson, "Rethinking 'Batch' in BatchNorm", 2021).
 
     Args:
-        model: The network, on the device of ``x``.
+        model: The network; without batch normalization it is left as it is.
         x: Normalized pixels, float32 (count, 784), as from ``BatchLoader.sample``.
         neutral: Set gain and offset as well, such that they undo the normalization.
     """
@@ -119,13 +118,5 @@ def normalize(images: np.ndarray, mean: float, std: float, device: torch.device)
 
 @torch.inference_mode()
 def compute_logits(model: MLP, x: Tensor) -> Tensor:
-    """Runs the network over any number of images, batch by batch.
-
-    Args:
-        model: The network, on the device of ``x``.
-        x: Normalized pixels, float32 (count, 784).
-
-    Returns:
-        Logits, float32 (count, classes), on the same device.
-    """
+    """Returns the logits, float32 (count, classes), of normalized pixels, float32 (count, 784)."""
     return torch.cat([model(batch) for batch in x.split(_BATCH)])

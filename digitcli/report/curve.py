@@ -31,11 +31,8 @@ _ELSEWHERE = "choose another place with --plot"
 class LearningCurve(Callback):
     """Plots a run after every epoch, with matplotlib (extra ``plot``).
 
-    Args:
-        path: The picture, PNG or SVG by its ending.
-
     Attributes:
-        path: The same.
+        path: File of the plot, PNG or SVG by its ending.
 
     Raises:
         DigitcliError: The ending is another, matplotlib is missing, or the file cannot be written.

@@ -52,10 +52,7 @@ class ProcessGroup(Rank):
         return DistributedDataParallel(model)
 
     def scaled(self, objective: Tensor) -> Tensor:
-        """Scales this process's share of a loss for ``backward`` through ``wrap``.
-
-        The shares add up to the loss, and ``DistributedDataParallel`` takes the mean of gradients.
-        """
+        """Scales this process's share of a loss: the gradients of all shares are averaged."""
         return objective if self.size == 1 else objective * self.size
 
 

@@ -36,8 +36,9 @@ class CheckpointWriter(Callback):
     After an epoch the checkpoint is written first: killed before the state is written, the run
     resumes from the older state and writes the same checkpoint again.
 
-    Args:
-        output: File of the checkpoint; the training state goes beside it.
+    Attributes:
+        output: File of the checkpoint.
+        state: File of the training state, beside it.
     """
 
     def __init__(self, output: Path) -> None:

@@ -24,11 +24,8 @@ class CpuContention(Callback):
     """Reports once that the threads of a run wait for the cores.
 
     OpenMP's threads busy-wait for each other many times a step, and so for one that has lost its
-    core: a program that uses a quarter of the cores slows a run by more than a quarter.
-
-    Args:
-        threads: Number of threads that compute. A single one waits for no other.
-        report: Called when contention is detected.
+    core: a program that uses a quarter of the cores slows a run by more than a quarter. A single
+    thread waits for no other.
     """
 
     def __init__(self, threads: int, report: Callable[[], None]) -> None:

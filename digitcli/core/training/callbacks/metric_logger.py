@@ -70,11 +70,8 @@ class MetricLogger(Callback):
     each training state (``TrainingState.logs``), and no saved state may be ahead of the rows. Rows
     after the state that a run resumes from are cut off.
 
-    Args:
-        folder: Folder of the files.
-
     Attributes:
-        folder: The same.
+        folder: Folder of the files.
         lines: The rows as JSON Lines.
         table: The rows as comma-separated values.
     """

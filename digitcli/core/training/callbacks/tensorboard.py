@@ -8,25 +8,17 @@ from digitcli.core.errors import DigitcliError
 
 
 class EventWriter:
-    """Writes scalars to a file of events, each step at once.
-
-    Args:
-        writer: A ``torch.utils.tensorboard.SummaryWriter``.
-    """
+    """Writes scalars to a file of events, each step at once."""
 
     def __init__(self, writer: Any) -> None:
-        self._writer = writer
+        self._writer = writer  # a ``torch.utils.tensorboard.SummaryWriter``
 
     @staticmethod
     def open(folder: Path, purge_step: int) -> "EventWriter | None":
-        """Opens a new file of events.
+        """Opens a new file of events in a folder; returns None if TensorBoard is not installed.
 
-        Args:
-            folder: Its folder. TensorBoard takes all files of events there as one run.
-            purge_step: Step from which TensorBoard discards the events of the other files.
-
-        Returns:
-            The writer; None if TensorBoard is not installed.
+        TensorBoard takes all files of events there as one run, and discards the events of the
+        others from ``purge_step`` on.
 
         Raises:
             DigitcliError: TensorBoard is installed and cannot be imported.
@@ -45,11 +37,7 @@ class EventWriter:
         return EventWriter(SummaryWriter(str(folder), purge_step=purge_step))
 
     def add(self, scalars: dict[str, float | None], step: int) -> None:
-        """Writes the scalars of a step by tag, except for None.
-
-        Raises:
-            OSError: They cannot be written.
-        """
+        """Writes the scalars of a step by tag, except for None."""
         for tag, value in scalars.items():
             if value is not None:
                 self._writer.add_scalar(tag, value, step)
