@@ -14,8 +14,7 @@ from digitcli.cli import download, evaluate, export, inspect_softmax, predict
 from digitcli.cli.options import examples, plain_examples
 from digitcli.cli.train import command as train
 from digitcli.cli.usage_errors import usage_error
-from digitcli.console.errors import print_error
-from digitcli.console.streams import is_terminal, print_note, unwritable_output
+from digitcli.console.streams import is_terminal, print_error, print_note, unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
 from digitcli.text import visible
 

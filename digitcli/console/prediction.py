@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.console.errors import print_error
 from digitcli.console.streams import (
     error_console,
     has_colour,
     is_animated,
     is_terminal,
     output_console,
+    print_error,
     print_json,
     print_line,
     print_note,

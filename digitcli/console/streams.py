@@ -169,6 +169,19 @@ def print_note(text: str, bar: "Progress | None" = None) -> None:
             bar.start()
 
 
+def print_error(error: Exception | str) -> None:
+    """Prints what is wrong and what to do next, as one line."""
+    text = visible(str(error))
+    if is_terminal(sys.stderr):
+        from rich.text import Text
+
+        line = Text(at_words(f"error: {text}"))
+        line.stylize("bold red", end=len("error:"))
+        error_console().print(line, soft_wrap=True)
+    else:
+        print(f"{program_name()}: error: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def at_words(line: str) -> str:
     """Breaks a line for standard error at spaces if that is a terminal and the line is too long.
 

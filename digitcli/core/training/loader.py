@@ -112,32 +112,28 @@ def check_batches(data: TrainingData, recipe: Recipe, rank: Rank) -> None:
         DigitcliError: The batch size does not fit the data or the number of processes, or the
             recipe needs outliers and the data lacks them.
     """
+    if recipe.outliers and data.outliers is None:
+        raise DigitcliError(
+            f"the recipe {recipe.name} needs outliers, and the data lacks them",
+            "make some with digitcli.data.datasets.outliers",
+        )
     count, size = len(data.train_images), recipe.batch_size
+    last = count % size or size
+    if size > count:
+        problem = f"the batch size {size} is larger than the {count} training images"
+    elif size % rank.size:
+        problem = f"{rank.size} processes cannot share a batch of {size} images evenly"
+    elif last < rank.size:
+        problem = f"{rank.size} processes cannot share an epoch's last batch, of {last} images"
+    elif last < _smallest_batch(recipe, rank):
+        problem = "batch normalization needs at least 2 images per batch"
+    else:
+        return
     fitting = fitting_batch_size(count, recipe, rank)
     advice = f"give --batch-size {fitting}" if fitting else "add images"
     if rank.size > 1:
         advice += ", or start another number of processes"
-    if size > count:
-        raise DigitcliError(
-            f"the batch size {size} is larger than the {count} training images", advice
-        )
-    if recipe.outliers and data.outliers is None:
-        raise DigitcliError(
-            f"the recipe {recipe.name} needs outliers, and the data has none",
-            "make some with digitcli.data.datasets.outliers",
-        )
-    if size % rank.size:
-        raise DigitcliError(
-            f"{rank.size} processes cannot share a batch of {size} images evenly", advice
-        )
-    last = count % size or size
-    if last < rank.size:
-        raise DigitcliError(
-            f"{rank.size} processes cannot share the last batch of an epoch, of {last} images",
-            advice,
-        )
-    if last < _smallest_batch(recipe, rank):
-        raise DigitcliError("batch normalization needs at least 2 images per batch", advice)
+    raise DigitcliError(problem, advice)
 
 
 def fitting_batch_size(images: int, recipe: Recipe, rank: Rank) -> int | None:

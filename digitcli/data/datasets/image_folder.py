@@ -97,19 +97,12 @@ def _check_utf8(name: str) -> None:
 
 
 class _File(NamedTuple):
-    """A file in the folder of a class.
-
-    Attributes:
-        path: Path of the file.
-        label: Index of the class.
-        digest: SHA-256 of the content; ``_UNREAD`` if the content was not read.
-        original: An earlier file with the same content, if there is one.
-    """
+    """A file in the folder of a class."""
 
     path: Path
-    label: int
-    digest: bytes
-    original: Path | None
+    label: int  # index of the class
+    digest: bytes  # SHA-256 of the content; ``_UNREAD`` if the content was not read
+    original: Path | None  # an earlier file with the same content
 
 
 class ImageFolder:

@@ -34,19 +34,11 @@ class DatasetLocation:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of 28x28 images.
+    """A data set of 28x28 images."""
 
-    Attributes:
-        name: Its name for ``--dataset``.
-        classes: Class names in the order of the labels.
-        normalization: Mean and standard deviation that training pixels, in 0..1, are normalized
-            with; None to compute them from the training set.
-        read: Reads a split.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    normalization: tuple[float, float] | None
+    name: str  # for ``--dataset``
+    classes: tuple[str, ...]  # names, in the order of the labels
+    normalization: tuple[float, float] | None  # mean and standard deviation; None to compute them
     read: Callable[[str, DatasetLocation], Split]
 
     def load(

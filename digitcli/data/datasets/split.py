@@ -12,17 +12,11 @@ from digitcli.core.errors import DatasetError
 
 @dataclass(frozen=True)
 class Split:
-    """The training or the test set of a data set.
+    """The training or the test set of a data set."""
 
-    Attributes:
-        images: uint8 (count, 28, 28), light ink on black.
-        labels: int64 (count,), class indices.
-        checksums: Checksum of each file read, as "md5:...", by file name.
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    checksums: dict[str, str]
+    images: npt.NDArray[np.uint8]  # (count, 28, 28), light ink on black
+    labels: npt.NDArray[np.int64]  # (count,), class indices
+    checksums: dict[str, str]  # of each file read, as "md5:...", by file name
 
     @classmethod
     def of_images(

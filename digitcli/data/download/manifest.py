@@ -27,18 +27,14 @@ _DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress}
 class DataFile:
     """One file of a data set.
 
-    Attributes:
-        name: File name when extracted.
-        archive_md5: MD5 of the published archive.
-        md5: MD5 of the extracted file, which is kept beside the archive and read. None if
-            unknown: then the archive is read, and extracted every time.
-        compression: Suffix of the archive's name, ".gz" or ".bz2".
+    The extracted file is kept beside its archive and read. If its MD5 is not known, the archive is
+    read instead, and extracted every time.
     """
 
-    name: str
+    name: str  # when extracted
     archive_md5: str
-    md5: str | None = None
-    compression: str = ".gz"
+    md5: str | None = None  # of the extracted file
+    compression: str = ".gz"  # suffix of the archive's name, or ".bz2"
 
     @property
     def archive(self) -> str:
@@ -62,21 +58,13 @@ class DataFile:
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """A data set whose files are published on the network.
+    """A data set whose files are published on the network."""
 
-    Attributes:
-        path: Folder below the data folder: torchvision's, named after its class.
-        files: Files of the training set, then as many of the test set.
-        classes: Class names in the order of the labels: torchvision's, for digits the numerals.
-        format: "idx" for a file of images and one of labels, "libsvm" for a text file of both.
-        normalization: See ``Dataset``.
-    """
-
-    path: PurePath
-    files: tuple[DataFile, ...]
-    classes: tuple[str, ...]
-    format: str = "idx"
-    normalization: tuple[float, float] | None = None
+    path: PurePath  # below the data folder: torchvision's, named after its class
+    files: tuple[DataFile, ...]  # of the training set, then as many of the test set
+    classes: tuple[str, ...]  # torchvision's names, for digits the numerals
+    format: str = "idx"  # a file of images and one of labels; "libsvm": a text file of both
+    normalization: tuple[float, float] | None = None  # see ``Dataset``
 
     def folder(self, data_dir: Path) -> Path:
         """Returns the folder of the files."""

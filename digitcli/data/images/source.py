@@ -17,21 +17,13 @@ from digitcli.data.images.grayscale import gray_and_size
 
 @dataclass(frozen=True)
 class ImageSource:
-    """An image to read.
+    """An image to read."""
 
-    Attributes:
-        name: Name of the image in the results.
-        content: A file, the content of a file, or a grayscale image.
-        folder: The folder, as the user named it, in which the image was found.
-        size: Width and height of the upright image; (0, 0) until it is decoded.
-        error: Why the image cannot be read, if that is already known.
-    """
-
-    name: str
-    content: Path | bytes | Gray
-    folder: str | None = None
-    size: tuple[int, int] = (0, 0)
-    error: PictureError | None = None
+    name: str  # in the results
+    content: Path | bytes | Gray  # a file, the content of a file, or a grayscale image
+    folder: str | None = None  # that was searched for images, as the user named it
+    size: tuple[int, int] = (0, 0)  # width and height of the upright image, once it is decoded
+    error: PictureError | None = None  # if it is known that the image cannot be read
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[list[str]]:

@@ -38,17 +38,11 @@ _SIDE_DEPTH, _SIDE_COVER = 0.12, 0.8
 
 @dataclass(frozen=True)
 class Components:
-    """Connected components of ink, heaviest first.
-
-    Attributes:
-        labels: Number of each pixel's component.
-        boxes: Of each component.
-        mass: Sum of each component's ink, float64 (count,).
-    """
+    """Connected components of ink, heaviest first."""
 
     labels: Labels
     boxes: Boxes
-    mass: Floats
+    mass: Floats  # (count,), sum of each component's ink
 
 
 def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:

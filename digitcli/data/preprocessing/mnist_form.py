@@ -37,15 +37,10 @@ _THIN, _USUAL = 1.7, 2.1
 
 @dataclass(frozen=True)
 class PreparedDigit:
-    """An image in MNIST form.
-
-    Attributes:
-        image: uint8 (28, 28), light ink on black.
-        others: Number of other shapes in the original as large as a digit.
-    """
+    """An image in MNIST form."""
 
     image: Image28
-    others: int = 0
+    others: int = 0  # other shapes in the original that are as large as a digit
 
 
 def ignore_step(name: str, image: npt.NDArray[Any]) -> None:

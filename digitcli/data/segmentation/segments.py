@@ -12,41 +12,24 @@ from digitcli.data.segmentation.cut_candidates import find_cut_candidates
 
 @dataclass(frozen=True)
 class Writing:
-    """The ink of an image, which all segmentations of it share.
-
-    Attributes:
-        ink: float32 (height, width), 0 for background and 1 for full ink.
-        height: Height of a typical digit in pixels.
-        stroke_width: In pixels.
-        origin: Column and row of the image where the ink begins.
-        whole: The image itself if it is in MNIST form.
-    """
+    """The ink of an image, which all segmentations of it share."""
 
     ink: Ink
-    height: float
-    stroke_width: float
-    origin: tuple[int, int] = (0, 0)
-    whole: Image28 | None = None
+    height: float  # of a typical digit, in pixels
+    stroke_width: float  # in pixels
+    origin: tuple[int, int] = (0, 0)  # column and row of the image where the ink begins
+    whole: Image28 | None = None  # the image itself, if it is in MNIST form
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Segments of ink in reading order.
-
-    Attributes:
-        writing: The ink.
-        labels: int32 (height, width), 0 for background and ``i + 1`` for segment i.
-        rows: int64 (count,), number of each segment's row of writing.
-        crossed: float64 (count,), ink crossed by the cut before a segment, in stroke widths; NaN if
-            the segment was not cut from the one before.
-        boxes: int64 (count, 4), of the visible ink.
-    """
+    """Segments of ink in reading order."""
 
     writing: Writing
-    labels: Labels
-    rows: Boxes
-    crossed: Floats
-    boxes: Boxes
+    labels: Labels  # of the segments
+    rows: Boxes  # int64 (count,), number of each segment's row of writing
+    crossed: Floats  # (count,), ink that the cut before a segment crosses, in stroke widths, or NaN
+    boxes: Boxes  # of the visible ink
 
     @classmethod
     def in_reading_order(cls, writing: Writing, labels: Labels, parts: Floats) -> "Segments":

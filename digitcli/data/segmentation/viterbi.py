@@ -66,19 +66,12 @@ Measured: MNIST's training digits."""
 
 @dataclass(frozen=True)
 class SegmentedDigit:
-    """A digit found in an image.
+    """A digit found in an image."""
 
-    Attributes:
-        image: uint8 (28, 28), in MNIST form.
-        probabilities: float64 (classes,).
-        box: Box in the original image.
-        row: Number of the row of writing from 0.
-    """
-
-    image: Image28
-    probabilities: Floats
-    box: Box
-    row: int
+    image: Image28  # in MNIST form
+    probabilities: Floats  # (classes,)
+    box: Box  # in the original image
+    row: int  # number of the row of writing, from 0
 
 
 @dataclass(frozen=True)
