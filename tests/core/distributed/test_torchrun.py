@@ -65,18 +65,21 @@ def test_batch_norm_deformations_and_outliers_are_of_the_whole_batch() -> None:
     assert_equal_to_rounding(load_checkpoint(Path("alone")), load_checkpoint(Path("two")))
 
 
+@pytest.mark.parametrize(("rank", "speaker"), [(0, "digitcli"), (1, "digitcli [rank 1]")])
 def test_a_batch_that_cannot_be_shared_is_refused_before_training(
-    program: list[str], small_mnist: SmallMnist
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch, rank: int, speaker: str
 ) -> None:
-    flags = ("--batch-size", 51, "--mirror", small_mnist.folder)
-    two = together(*program[1:], "train", *flags)
-    assert two.returncode != 0
+    """Before the processes meet, so that one alone shows it."""
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = run("train", "--batch-size", 51, "--mirror", small_mnist.folder)
+    assert result.exit_code != 0
     problem = "error: 2 processes cannot share a batch of 51 images evenly; give --batch-size 50,"
-    assert f"digitcli: {problem}" in two.stderr
-    assert f"digitcli [rank 1]: {problem}" in two.stderr
+    assert f"{speaker}: {problem}" in result.stderr
     assert not LATEST.exists()
 
 
+@pytest.mark.slow
 def test_a_signal_saves_and_one_process_goes_on(
     program: list[str], run: Run, small_mnist: SmallMnist
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import Run
+from drawn_digits import SmallMnist
 from paths import HELPERS
 
 from digitcli.core.training.callbacks import cpu_contention
@@ -94,7 +95,8 @@ with display:
 @pytest.mark.parametrize("is_piped", [False, True])
 def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
     terminal = pytest.importorskip("terminal", reason="pseudo-terminals are POSIX")
-    environment = {**os.environ, "PYTHONPATH": str(HELPERS), "TERM": "xterm-256color"}
+    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
     with (tmp_path / "results").open("w") as results:
         screen = terminal.run_on_terminal(
             [sys.executable, "-c", SHOWN],
@@ -109,13 +111,15 @@ def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
     assert "epoch 1/10" in screen.raw
 
 
-def test_train_says_what_helps(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_says_what_helps(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     ticks = iter(range(10**6))
     monkeypatch.setattr(cpu_contention, "_waited", lambda: float(next(ticks)))
     monkeypatch.setattr(cpu_contention, "_WINDOW", 0.0)
-    flags = ("--dataset", "optdigits", "--epochs", "1", "--batch-size", "32")
+    flags = ("--mirror", small_mnist.folder, "--epochs", "1", "--batch-size", "32")
     result = run("train", *flags, "--output", "x.safetensors")
     assert result.exit_code == 0
     (note,) = [line for line in result.stderr.splitlines() if "other programs" in line]
