@@ -16,7 +16,7 @@ from digitcli.core.evaluation.ood import ood_warning
 from digitcli.core.inference import forward, probabilities
 from digitcli.data.arrays import Box, Gray, Image28
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.data.images.pipeline import prepare_all
+from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource, PictureLike, as_source
 from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
 from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit, prepare
@@ -110,7 +110,7 @@ class Classifier:
     ) -> Iterator[tuple[ImageSource, Prediction | PictureError]]:
         """Reads the digits in named images, as the command line does.
 
-        ``groups`` and ``max_pixels`` are as in ``digitcli.data.images.pipeline.prepare_all``.
+        ``groups`` and ``max_pixels`` are as in ``digitcli.data.images.parallel.prepare_all``.
 
         Yields:
             Each source with its answer or its error, in order.

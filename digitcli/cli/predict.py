@@ -1,4 +1,8 @@
-"""``digitcli predict``: read the digits in images."""
+"""``digitcli predict``: read the digits in images.
+
+Options that change the answer go to ``Classifier``, options that change the output to the displays
+in ``console/prediction.py``.
+"""
 
 import os
 import sys

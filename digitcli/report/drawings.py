@@ -93,7 +93,7 @@ def _save(drawing: Image.Image, path: Path) -> None:
 
 
 class Steps:
-    """Collects the steps of ``prepare``, passed to it as ``watch``."""
+    """Collects the steps of ``prepare``, passed to it as ``on_step``."""
 
     def __init__(self) -> None:
         self._tiles: list[tuple[str, Image.Image]] = []

@@ -1,4 +1,8 @@
-"""The export formats, and the choice of one; apart from their modules, which are slow to import."""
+"""The export formats, and the choice of one; apart from their modules, which are slow to import.
+
+To add a format, write a module with ``pack`` and ``unpack`` like ``npz``, list it in ``FORMATS``,
+and name it in the help of ``cli/export.py``.
+"""
 
 from pathlib import Path
 
@@ -9,11 +13,7 @@ FORMATS = {
     "pt2": "digitcli.core.export.pt2",
     "npz": "digitcli.core.export.npz",
 }
-"""Module of each format, by the format's name, which is also the ending of its files.
-
-To add a format, write a module with ``pack`` and ``unpack`` like ``npz``, list it here, and name
-it in the help of ``digitcli/cli/export.py``.
-"""
+"""Module of each format, by the format's name, which is also the ending of its files."""
 
 _CHOICES = " or ".join(", ".join(FORMATS).rsplit(", ", 1))
 

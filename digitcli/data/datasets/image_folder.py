@@ -19,7 +19,7 @@ from digitcli.data.datasets.split import Split
 from digitcli.data.images.decode import max_file_size
 from digitcli.data.images.discover import find_files
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.data.images.pipeline import prepare_all
+from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource
 from digitcli.data.preprocessing.mnist_form import prepare
 

@@ -4,6 +4,9 @@
   ``data/download/manifest.py`` (files, checksums, classes, format). It then appears here.
 - Anything else: write a function that returns a ``Split``, as ``optdigits.py`` does, and add an
   entry to ``DATASETS`` below.
+
+Name it in the help of ``--dataset`` (``cli/options.py``); in ``core/recipes.py`` if the recipe for
+small sets does not suit it; and in ``preprocessing/full_frame.py`` if its images fill their frame.
 """
 
 from collections.abc import Callable, Sequence

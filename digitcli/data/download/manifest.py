@@ -1,6 +1,6 @@
 """The data sets published on the network: their files with checksums, their classes and format.
 
-To add one that torchvision knows, add it to ``PUBLISHED``; everything else follows from there.
+To add one that torchvision knows, add it to ``PUBLISHED``; see ``datasets/registry.py``.
 Paths and checksums are torchvision's; the checksums of archives are those published with the sets.
 """
 

@@ -3,6 +3,10 @@
 MNIST's digits are light ink on black, fitted into a box of 20x20 pixels with their aspect ratio and
 placed in 28x28 with their center of mass in the middle (LeCun, Bottou, Bengio and Haffner 1998). A
 network trained on them knows nothing else.
+
+To add a step, call it in ``prepare`` or ``_find_digit`` and hand its result to ``on_step``, which
+``--show-steps`` draws. ``segmentation/oversegment.py`` and ``segments.py`` prepare the digits of
+``--multi`` with the same functions, in a sequence of their own.
 """
 
 from collections.abc import Callable

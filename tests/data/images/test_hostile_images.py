@@ -21,7 +21,7 @@ from digitcli.core.errors import PictureError
 from digitcli.data.images.decode import OpenImage
 from digitcli.data.images.discover import find_files
 from digitcli.data.images.grayscale import read_gray
-from digitcli.data.images.pipeline import prepare_all
+from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource
 from digitcli.data.preprocessing.mnist_form import prepare
 

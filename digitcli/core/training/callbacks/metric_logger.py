@@ -3,8 +3,9 @@
 ``metrics.jsonl`` and ``metrics.csv`` hold the same rows; TensorBoard's events, where it is
 installed, hold them too. A run that was killed and resumed leaves the rows of an uninterrupted one.
 
-To add a column: a field of ``Row``, its value where rows are made (``_loss_row``, ``_epoch_row``),
-and if TensorBoard shall show it, a tag in ``_scalars``.
+To add a column, add a field of ``Row``. A value that a training state can restore is set in
+``_loss_row`` and ``_epoch_row``, a measured one in ``on_loss`` and ``on_epoch``. If TensorBoard
+shall show it, give it a tag in ``_scalars``.
 """
 
 import csv
