@@ -100,7 +100,7 @@ def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: InitialWeigh
 
 
 def test_what_cannot_be(start: InitialWeights) -> None:
-    with pytest.raises(DigitcliError, match="finetune goes on from trained weights; give some"):
+    with pytest.raises(DigitcliError, match="finetune needs trained weights; give some"):
         run_training(data_of(), FINETUNE)
     for change in ({"frozen": 5}, {"frozen": -1}, {"frozen": 1, "batch_norm": True}):
         with pytest.raises(DigitcliError, match="frozen"):
@@ -193,7 +193,7 @@ def test_no_class_of_the_network_is_among_the_outliers(
         (["--from", "nowhere"], "there is no checkpoint at nowhere; name another with --from"),
         (["--from", "bad"], "bad is not a safetensors file"),
         (["--from", ""], "name a file"),
-        (["--recipe", "finetune"], "goes on from trained weights; give some, as by --from"),
+        (["--recipe", "finetune"], "needs trained weights; give some, for example --from"),
     ],
 )
 def test_what_cannot_be_started_from(run: Run, flags: list[str], problem: str) -> None:

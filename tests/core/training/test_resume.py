@@ -273,7 +273,7 @@ def test_another_machine_is_told_and_not_refused(run: Run, interrupted: Path) ->
     save_state(interrupted, replace(state, machine={**state.machine, "torch": "1.0"}))
     result = run("train", "--resume")
     assert result.exit_code == 0
-    assert f"torch was 1.0 so far, now {torch.__version__}: " in result.stderr
+    assert f"torch was 1.0, now {torch.__version__}: " in result.stderr
 
 
 def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_lost_training_state_is_no_reason_to_write_over_the_weights(
     before = LATEST.read_bytes()
     result = run("train", "--resume")
     assert result.exit_code == 2
-    assert "ended after epoch 1 of 3, and what it needs to go on is not at" in result.stderr
+    assert "ended after epoch 1 of 3, and its training state is not at" in result.stderr
     assert LATEST.read_bytes() == before
 
 
