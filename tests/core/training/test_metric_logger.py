@@ -171,7 +171,9 @@ def test_lost_or_foreign_rows_are_restored_from_the_state(run: Run, damaged: str
     check_table()
 
 
-def test_tensorboard_sees_each_step_once(launch: Launch, run: Run, small_mnist: SmallMnist) -> None:
+def test_tensorboard_sees_each_step_once(
+    launch: Launch, run: Run, start: Start, small_mnist: SmallMnist
+) -> None:
     pytest.importorskip("tensorboard")
     run("download", "--mirror", small_mnist.folder)
     process = launch("train", *FLAGS, "--log-dir", "log")
