@@ -82,7 +82,7 @@ class Reading:
 
     @property
     def warning(self) -> str | None:
-        """The digits that may not be digits, or None."""
+        """A warning that names the shapes that may not be digits, or None."""
         reasons = [digit.prediction.warning for digit in self.digits]
         doubtful = [number for number, why in enumerate(reasons, start=1) if why is not None]
         if not doubtful or len(reasons) == 1:

@@ -152,6 +152,11 @@ for _name, _module, _command, _help in (
         *("inspect-softmax", inspect_softmax, inspect_softmax.inspect_softmax),
         "Show softmax and cross-entropy step by step.",
     ),
-    ("export", export, export.export, "Write the network for other programs: ONNX or NumPy."),
+    (
+        "export",
+        export,
+        export.export,
+        "Export the network: ONNX, PyTorch or NumPy.",
+    ),
 ):
     app.command(_name, short_help=_help, epilog=_module.EXAMPLES)(_command)

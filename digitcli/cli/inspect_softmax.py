@@ -79,7 +79,7 @@ def inspect_softmax(
             "try 'digitcli inspect-softmax --logits 2,1,0.1'",
         )
     if classes is not None and logits is None:
-        raise ScoresError("--classes names the scores of --logits", "give both or neither")
+        raise ScoresError("--classes needs --logits", "add --logits, or leave --classes out")
     if (dataset is not None or split is not None) and index is None:
         raise ScoresError("--dataset and --split choose a picture", "give them with --index")
 

@@ -69,7 +69,10 @@ def predict(
     min_probability: Annotated[
         float,
         typer.Option(
-            min=0, max=1, metavar="P", help="Answer ? below this or with other shapes; exit with 1."
+            min=0,
+            max=1,
+            metavar="P",
+            help="Answer ? and exit with 1 if it is less probable, or beside other shapes.",
         ),
     ] = 0.0,
     show_steps: Annotated[
@@ -85,14 +88,16 @@ def predict(
         typer.Option(
             min=1,
             metavar="N",
-            help="Refuse pictures that have more pixels or cost as much memory; 100 million take "
-            "400 MB.",
+            help="Refuse pictures with more pixels, or that need as much memory; 100 million "
+            "pixels take 400 MB.",
         ),
     ] = MAX_PIXELS,
     report: Annotated[
         Path | None,
         typer.Option(
-            parser=file, metavar="FILE", help="Write a page of all answers, such as report.html."
+            parser=file,
+            metavar="FILE",
+            help="Write all answers to a page, for example report.html.",
         ),
     ] = None,
     quiet: Annotated[
@@ -189,7 +194,7 @@ def _groups(
         empty = empty and not listed
         yield find(listed)
     if empty:
-        problem = f"there is no picture to read, the list {files_from} is empty"
+        problem = f"the list {files_from} is empty"
         raise DigitcliError(problem, "put names in it")
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitcli.console.streams import (
-    at_words,
     error_console,
     is_animated,
     print_json,
@@ -55,10 +54,7 @@ class DownloadDisplay(DownloadProgress):
 
     def on_message(self, text: str) -> None:
         """Prints the message, above the bar."""
-        if self._bar is None:
-            print_note(visible(text))
-        else:
-            self._bar.console.print(at_words(f"digitcli: {visible(text)}"), soft_wrap=True)
+        print_note(visible(text), self._bar)
 
 
 def _download_bar() -> "Progress":

@@ -102,16 +102,19 @@ class AnswerDisplay(ABC, Generic[Answer]):
         else:
             print_line("\t".join([visible(path), *self._cells(answer)]))
         if (warning := self._warning(answer)) is not None:
-            print_note(f"{visible(path)}: {warning}")
-        self._done += 1
-        if self._counts:
-            self._show_count()
+            print_note(f"{visible(path)}: {warning}", self._progress)
+        self._count()
 
     def show_failure(self, name: str, error: PictureError) -> None:
         """Prints the error of an image on standard error, and in its line of JSON."""
         if self._as_json:
             print_json({**_path_as_json(name), self._key: None, "error": error.problem})
+        if self._progress is not None:
+            self._progress.stop()  # its line is removed
         print_error(error.with_name(name))
+        if self._progress is not None:
+            self._progress.start()
+        self._count()
 
     @abstractmethod
     def _json(self, answer: Answer) -> dict[str, Any]:
@@ -146,7 +149,10 @@ class AnswerDisplay(ABC, Generic[Answer]):
         share = f"  {below_one(answer.probability):.2%}"
         return Text.assemble((label, self._style(answer)), share)
 
-    def _show_count(self) -> None:
+    def _count(self) -> None:
+        self._done += 1
+        if not self._counts:
+            return
         seconds = time.monotonic() - self._started
         if self._progress is None and seconds > _COUNTER_DELAY:
             self._progress = _counter()

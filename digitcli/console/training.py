@@ -42,8 +42,7 @@ class TrainingDisplay(Callback):
     @override
     def on_capture_failed(self, reason: str) -> None:
         self._print_note(
-            "the steps cannot be captured in a CUDA graph, so each kernel is launched by itself: "
-            f"{visible(reason)}"
+            f"the steps cannot be captured in a CUDA graph, training is slower: {visible(reason)}"
         )
 
     def on_contention(self, threads: int) -> None:

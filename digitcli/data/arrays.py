@@ -1,4 +1,4 @@
-"""Types of arrays that images are processed as; boxes, and what is computed with them."""
+"""Array types for images, and operations on boxes."""
 
 from typing import Any, NamedTuple
 

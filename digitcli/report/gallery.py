@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from digitcli._version import __version__
 from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Image28
 from digitcli.data.images.decode import OpenImage
@@ -99,7 +98,6 @@ class Gallery:
         write_page(
             self._path,
             "gallery.html",
-            version=__version__,
             checkpoint=str(checkpoint),
             minimum=self._minimum,
             count=self._count,
@@ -118,7 +116,7 @@ def _answer_values(answer: Prediction | Reading) -> dict[str, Any]:
             "warning": answer.warning,
             "all_right": None,
             "seen": picture_uri(answer.picture),
-            "seen_alt": "What the network saw of it, 28 by 28 pixels",
+            "seen_alt": "Network input, 28 by 28 pixels",
             "bars": bars(answer.probabilities, answer.label),
         }
     digits = [digit.prediction for digit in answer.digits]
@@ -130,7 +128,7 @@ def _answer_values(answer: Prediction | Reading) -> dict[str, Any]:
         "all_right": answer.probability,
         "digits": len(digits),
         "seen": picture_uri(_tiled([digit.picture for digit in digits])),
-        "seen_alt": f"What the network saw of its {len(digits)} digits",
+        "seen_alt": f"Network inputs of its {len(digits)} digits",
         "bars": [bar for each in shown for bar in bars({each.label: each.probability}, each.label)],
     }
 

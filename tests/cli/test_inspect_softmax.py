@@ -169,7 +169,7 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["--logits", "1,2", "--classes", "a,b,c"], "2 scores but 3 classes"),
         (["--logits", "1,2", "--target", "cat"], "there is no class 'cat'; choose from 0, 1"),
         (["--logits", "1,2", "--temperature", "0"], "temperature 0.0"),
-        (["--index", "0", "--classes", "a,b"], "--classes names the scores of --logits"),
+        (["--index", "0", "--classes", "a,b"], "--classes needs --logits"),
         (["missing.png"], "missing.png: cannot read it: No such file"),
         (["--index", "-1"], "--index"),
         (["--logits", "1,2", "--split", "test"], "--dataset and --split choose a picture"),

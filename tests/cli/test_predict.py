@@ -194,9 +194,7 @@ def test_a_list_from_windows(run: Run) -> None:
 def test_an_empty_list(start: Start, run: Run, content: str) -> None:
     done = start("predict", "--files-from", "-", input=content)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "digitcli: error: there is no picture to read, the list - is empty; put names in it\n"
-    )
+    assert done.stderr == ("digitcli: error: the list - is empty; put names in it\n")
     save_digit(Path("2.png"), 2)
     Path("-").write_text("2.png\n")  # a file, not standard input
     assert run("predict", "--files-from", "./-", "-q").stdout == "2\n"

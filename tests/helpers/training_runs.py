@@ -27,5 +27,6 @@ def run_training(
 ) -> EpochResult:
     """Trains with the settings that the data and the recipe make; ``options`` go to ``train``."""
     start = resume.settings.start if resume else initial.checksum if initial else None
-    settings = Settings(data.name, data.classes, start, data.validation, recipe, seed, log_every)
+    validation = len(data.scored_labels) if data.scored_on == "validation" else None
+    settings = Settings(data.name, data.classes, start, validation, recipe, seed, log_every)
     return train(data, settings, device=device, initial=initial, resume=resume, **options)

@@ -33,8 +33,6 @@ from digitcli.core.checkpointing.locate import LATEST, PRETRAINED
 from digitcli.text import visible
 
 if TYPE_CHECKING:
-    import torch
-
     from digitcli.console.training import TrainingDisplay
     from digitcli.core.checkpointing.training_state import Settings, TrainingState
     from digitcli.core.training.callbacks.callback import Callback
@@ -133,8 +131,8 @@ def train(
         typer.Option(
             "--resume/--no-resume",
             metavar="",
-            show_default="refuse to replace it",
-            help="Resume an interrupted run exactly; or start over.",
+            show_default="stop if a run was interrupted",
+            help="Resume an interrupted run, with the same result; or start over.",
         ),
     ] = None,
     save_every: Annotated[
@@ -261,8 +259,9 @@ def _train(
     from digitcli.core.device import choose_device
     from digitcli.core.distributed.process_group import join, local_device
     from digitcli.core.distributed.rank import rank_from_environment
+    from digitcli.core.training.callbacks.cpu_contention import CpuContention
     from digitcli.core.training.loop import train as train_network
-    from digitcli.core.training.run import machine
+    from digitcli.core.training.run import machine, thread_count
     from digitcli.core.training.signals import StopSignals
     from digitcli.data.datasets.registry import DatasetLocation
     from digitcli.data.datasets.training_data import load_training_data
@@ -281,7 +280,10 @@ def _train(
     callbacks: list[Callback] = []
     if rank.is_first:
         display = training_display(data, settings.recipe, as_json=outputs.as_json)
-        callbacks = _callbacks(run, outputs, display, torch_device)
+        callbacks = _callbacks(run, outputs, display)
+        if torch_device.type == "cpu":
+            threads = thread_count(settings.recipe)
+            callbacks.append(CpuContention(threads, partial(display.on_contention, threads)))
     with (
         next_steps(outputs.writer, outputs.log, outputs.curve),
         StopSignals(ignore_further=rank.size > 1) as signals,
@@ -303,22 +305,11 @@ def _train(
     display.on_done(result, outputs.writer.output)
 
 
-def _callbacks(
-    run: _Run,
-    outputs: _Outputs,
-    display: "TrainingDisplay",
-    device: "torch.device",
-) -> "list[Callback]":
+def _callbacks(run: _Run, outputs: _Outputs, display: "TrainingDisplay") -> "list[Callback]":
     """Returns the callbacks of a run in the order that they are called in."""
     from digitcli.cli.train.messages import StartNotes
-    from digitcli.core.training.callbacks.cpu_contention import CpuContention
-    from digitcli.core.training.run import thread_count
 
     notes = StartNotes(run.settings.recipe.batch_size, outputs.writer.output, outputs.log)
     # the log comes before the writer: no saved state may be ahead of it
     every = (notes, outputs.log, outputs.writer, outputs.curve, display)
-    callbacks: list[Callback] = [callback for callback in every if callback is not None]
-    if device.type == "cpu":
-        threads = thread_count(run.settings.recipe)
-        callbacks.append(CpuContention(threads, partial(display.on_contention, threads)))
-    return callbacks
+    return [callback for callback in every if callback is not None]

@@ -29,11 +29,6 @@ class TrainingData:
     checksums: dict[str, str] = field(default_factory=dict)  # of the files that were read
     outliers: Images | None = None  # non-digit images for outlier exposure
 
-    @property
-    def validation(self) -> int | None:
-        """Number of training images held out to score on; None if the test set is used."""
-        return len(self.scored_labels) if self.scored_on == "validation" else None
-
     def batches_per_epoch(self, batch_size: int) -> int:
         """Returns the number of batches in an epoch; the last may be smaller."""
         return math.ceil(len(self.train_labels) / batch_size)

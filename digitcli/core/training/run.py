@@ -38,14 +38,11 @@ from digitcli.core.training.scoring import Scorer
 from digitcli.core.training.signals import StopSignals
 
 _POLL_EVERY = 10
-"""Batches between two questions of several processes whether a signal arrived: agreeing takes about
-as long as a batch."""
+"""Batches between two checks for a signal in several processes, each as long as a batch."""
 
 _ONE_THREAD_BATCH = 16
 """Largest batch that is trained in one thread. Measured: more threads gain less than a third there,
 and make a step twenty times slower where other programs use the cores."""
-
-_DAMAGED = CheckpointError("the training state is damaged", "start over with --no-resume")
 
 
 class TrainingRun:
@@ -214,11 +211,11 @@ class TrainingRun:
         if self.batch >= self.batches or (
             self.batch and not torch.equal(self.order.sort().values, every)
         ):
-            raise _DAMAGED
+            raise _damaged()
         try:
             torch.set_rng_state(live["generator"])
         except RuntimeError as error:
-            raise _DAMAGED from error
+            raise _damaged() from error
 
     def _live_tensors(self) -> dict[str, Tensor]:
         """Returns the tensors of a training state by name: not copies, but for the generator."""
@@ -242,6 +239,10 @@ class TrainingRun:
             "lower --lr or --momentum",
             exit_code=1,
         )
+
+
+def _damaged() -> CheckpointError:
+    return CheckpointError("the training state is damaged", "start over with --no-resume")
 
 
 class Saving:
@@ -273,6 +274,7 @@ class Saving:
         for callback in self._callbacks:
             callback.on_state(state)
         self._stop_if_signalled(state)
+        self._run.start_epoch()  # restarts the clock
 
     def after_epoch(self, result: EpochResult) -> None:
         """Stops the run, which the callbacks have saved, as ``after_batch`` does."""
