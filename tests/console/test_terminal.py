@@ -235,6 +235,7 @@ def test_results_go_to_a_file_while_the_bar_is_on_the_terminal(
     assert not any("test accuracy" in line for line in screen.lines)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("checkpoint")
 def test_a_narrow_terminal_loses_nothing(look: Look, run: Run, small_mnist: SmallMnist) -> None:
     draw_digit(7, size=100).save("7.png")

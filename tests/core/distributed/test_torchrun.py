@@ -58,6 +58,7 @@ def test_two_processes_train_the_weights_of_one(
     assert not state_path(Path("two")).exists()
 
 
+@pytest.mark.slow
 def test_batch_norm_deformations_and_outliers_are_of_the_whole_batch() -> None:
     train_distributed.main(Path("alone"))
     two = together(train_distributed.__file__, "two")
@@ -65,17 +66,16 @@ def test_batch_norm_deformations_and_outliers_are_of_the_whole_batch() -> None:
     assert_equal_to_rounding(load_checkpoint(Path("alone")), load_checkpoint(Path("two")))
 
 
-@pytest.mark.parametrize(("rank", "speaker"), [(0, "digitcli"), (1, "digitcli [rank 1]")])
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_is_refused_before_training(
-    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch, rank: int, speaker: str
+    program: list[str], small_mnist: SmallMnist
 ) -> None:
-    """Before the processes meet, so that one alone shows it."""
-    monkeypatch.setenv("RANK", str(rank))
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    result = run("train", "--batch-size", 51, "--mirror", small_mnist.folder)
-    assert result.exit_code != 0
+    flags = ("--batch-size", 51, "--mirror", small_mnist.folder)
+    two = together(*program[1:], "train", *flags)
+    assert two.returncode != 0
     problem = "error: 2 processes cannot share a batch of 51 images evenly; give --batch-size 50,"
-    assert f"{speaker}: {problem}" in result.stderr
+    assert f"digitcli: {problem}" in two.stderr
+    assert f"digitcli [rank 1]: {problem}" in two.stderr
     assert not LATEST.exists()
 
 

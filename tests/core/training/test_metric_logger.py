@@ -100,6 +100,7 @@ def test_a_new_run_takes_the_place_of_an_old_one(run: Run, small_mnist: SmallMni
     check_table()
 
 
+@pytest.mark.slow
 def test_after_kills_the_rows_are_those_of_a_run_without(
     launch: Launch, run: Run, small_mnist: SmallMnist
 ) -> None:

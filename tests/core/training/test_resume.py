@@ -176,6 +176,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert all(line.startswith("epoch ") for line in out.splitlines())
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on_to_the_same_file(
     launch: Launch, run: Run, small_mnist: SmallMnist
 ) -> None:

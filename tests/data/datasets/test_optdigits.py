@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from commands import Run
 
 from digitcli.data.datasets.optdigits import load_optdigits
@@ -22,6 +23,7 @@ def test_the_split_is_fixed_stratified_and_in_mnist_form() -> None:
     assert not any(image.tobytes() in train_images for image in test.images)
 
 
+@pytest.mark.slow
 def test_its_own_recipe_reaches_ninety_five_percent(run: Run) -> None:
     *_, done = map(json.loads, run("train", "--dataset", "optdigits", "--json").stdout.splitlines())
     assert done["recipe"]["name"] == "optdigits"
