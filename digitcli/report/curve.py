@@ -48,7 +48,7 @@ class LearningCurve(Callback):
             import matplotlib.figure  # noqa: F401  takes a second, better now than after an epoch
         except ImportError as error:
             raise DigitcliError(
-                f"--plot needs matplotlib, and {error.name} cannot be imported",
+                "--plot needs matplotlib, which cannot be imported",
                 "run pip install 'digitcli[plot]'",
             ) from error
         # it would report fonts and caches on standard error
