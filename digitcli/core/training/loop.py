@@ -1,4 +1,4 @@
-"""The training loop: for every batch forward, loss, zero_grad, backward, update."""
+"""The training loop: for each batch zero_grad, forward, loss, backward, update, as in the lesson."""
 
 from collections.abc import Sequence
 
@@ -73,11 +73,11 @@ def train(
     optimizer = make_optimizer(recipe, [p for p in model.parameters() if p.requires_grad])
 
     def step(batch: Batch, lr: float | Tensor) -> Tensor:
+        optimizer.zero_grad()
         logits = network(batch.images)
         digits, outliers = logits[: len(batch.labels)], logits[len(batch.labels) :]
         loss = cross_entropy(digits, batch.labels) * batch.share
         objective = loss + outlier_loss(outliers, batch, recipe) if recipe.outliers else loss
-        optimizer.zero_grad()
         group.scaled(objective).backward()
         optimizer.step(lr)
         return loss.detach()
