@@ -1,4 +1,4 @@
-"""The training loop: for each batch zero_grad, forward, loss, backward, update, as in the lesson."""
+"""The training loop: for each batch zero_grad, forward, loss, backward, update, like the lesson."""
 
 from collections.abc import Sequence
 
