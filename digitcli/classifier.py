@@ -147,9 +147,9 @@ class Classifier:
         """
         if self.metadata.dataset in FULL_FRAME_DATASETS:
             raise CheckpointError(
-                f"the weights {self.path} were trained on {self.metadata.dataset}, whose pictures "
-                "cannot be taken apart",
-                "read one thing in each, or give other weights by --checkpoint",
+                f"the weights {self.path} were trained on {self.metadata.dataset}, whose images "
+                "show one object each",
+                "leave --multi out, or choose other weights with --checkpoint",
             )
         for batch in prepare_all(groups, self._segment, max_pixels):
             for source, found in batch:
@@ -232,7 +232,7 @@ def _each(
     pictures: Iterable[PictureLike],
 ) -> Iterator[Answer | PictureError]:
     if isinstance(pictures, str | bytes | os.PathLike):
-        raise TypeError("several pictures are read here; give one to predict or to read")
+        raise TypeError("give several images here, or one to predict or read")
     for source, answer in read([map(as_source, pictures)]):
         if isinstance(answer, PictureError) and source.name:
             yield answer.with_name(source.name)

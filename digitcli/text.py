@@ -2,7 +2,7 @@
 
 
 def visible(text: str) -> str:
-    r"""Escapes characters that move the cursor, set colours or break a line ("\n", "\x1b")."""
+    r"""Escapes characters that move the cursor, set colors or break a line ("\n", "\x1b")."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

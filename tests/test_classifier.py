@@ -195,14 +195,14 @@ def test_no_images(classifier: Classifier) -> None:
 @pytest.mark.parametrize(
     ("picture", "problem"),
     [
-        (np.zeros((3, 28, 28), np.uint8), r"shape \(3, 28, 28\) is no picture"),
-        (np.zeros(784, np.uint8), r"shape \(784,\) is no picture"),
+        (np.zeros((3, 28, 28), np.uint8), r"shape \(3, 28, 28\) is not an image"),
+        (np.zeros(784, np.uint8), r"shape \(784,\) is not an image"),
         (np.zeros((0, 5), np.uint8), "no pixels"),
         (np.zeros((5, 0, 3), np.uint8), "no pixels"),
         (np.full((9, 9), 2.0), "outside 0..1; divide it by 255"),
         (np.full((9, 9), np.nan), "outside 0..1"),
-        (np.zeros((9, 9), np.int64), "an array of int64 is no picture"),
-        (np.zeros((9, 9), complex), "an array of complex128 is no picture"),
+        (np.zeros((9, 9), np.int64), "an array of int64 is not an image"),
+        (np.zeros((9, 9), complex), "an array of complex128 is not an image"),
         (Image.new("L", (0, 3)), "no pixels"),
         (Image.open(io.BytesIO(png(DRAWN)[:200])), "it is damaged"),
         (b"", "the file is empty"),
@@ -229,7 +229,7 @@ def test_wrong_types(classifier: Classifier) -> None:
         classifier.predict([[0, 1], [1, 0]])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="binary mode"):
         classifier.predict(io.StringIO("text"))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="give one to predict"):
+    with pytest.raises(TypeError, match="or one to predict"):
         list(classifier.predict_many("a.png"))
 
 

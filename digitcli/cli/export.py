@@ -47,7 +47,7 @@ def export(
     differ from digitcli's by at most 0.00001.
 
     Images must be in MNIST's form: light ink on black, the digit fitted into
-    20x20 pixels and centred by mass.
+    20x20 pixels and centered by mass.
     """
     from digitcli.core.export.formats import choose_format
 

@@ -109,7 +109,7 @@ def predict(
     """Read the handwritten digit in each picture, or with --multi all its digits.
 
     A picture is prepared as MNIST was: light ink on black, cropped,
-    scaled to fit 20x20 pixels, and centred by mass in 28x28.
+    scaled to fit 20x20 pixels, and centered by mass in 28x28.
     """
     use_one_thread()
     from digitcli.classifier import Classifier
@@ -164,7 +164,7 @@ def _check_output(*, json: bool, quiet: bool, multi: bool, top: int | None) -> N
 
 def _check_names(names: list[str], files_from: str | None) -> None:
     if not names and files_from is None:
-        raise DigitcliError("there is no picture to read", "name one, or a list by --files-from")
+        raise DigitcliError("there is no picture to read", "name one, or a list with --files-from")
     if files_from == "-" and "-" in names:
         problem = "standard input cannot be a picture and a list at once"
         raise DigitcliError(problem, "give one of them a file")
@@ -207,7 +207,7 @@ def _read_blocks(path: str) -> "Iterator[bytes]":
                 yield block
     except OSError as error:
         problem = f"cannot read the list {path}: {error_reason(error)}"
-        raise DigitcliError(problem, "name a file by --files-from") from error
+        raise DigitcliError(problem, "name a file with --files-from") from error
 
 
 def _find_images(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from digitcli.console.streams import (
     error_console,
-    has_colour,
+    has_color,
     is_animated,
     is_terminal,
     output_console,
@@ -194,7 +194,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         labels = max(cell_len(visible(label)) for label in answer.probabilities)
         room = console.width - labels - _PERCENT - 2
         beside = room - answer.picture.shape[1] - _GAP
-        image = half_blocks(answer.picture, coloured=has_colour(console))
+        image = half_blocks(answer.picture, colored=has_color(console))
         if beside < _MIN_BAR:
             print_whole(image, self._bars(answer, max(_MIN_BAR, min(_MAX_BAR, room))))
             return
@@ -264,7 +264,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
         from rich.console import Group
 
         halved = digit.prediction.picture.reshape(14, 2, 14, 2).max(axis=(1, 3))
-        image = half_blocks(halved, coloured=has_colour(console))
+        image = half_blocks(halved, colored=has_color(console))
         return Group(self._headline(digit.prediction), image)
 
 
@@ -303,7 +303,7 @@ def bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
-def half_blocks(picture: npt.NDArray[np.uint8], *, coloured: bool) -> "RenderableType":
+def half_blocks(picture: npt.NDArray[np.uint8], *, colored: bool) -> "RenderableType":
     """Draws uint8 (even height, width), two pixels to a cell: gray levels, or full and empty."""
     from rich.text import Text
 
@@ -312,7 +312,7 @@ def half_blocks(picture: npt.NDArray[np.uint8], *, coloured: bool) -> "Renderabl
         if row:
             drawing.append("\n")
         for upper, lower in zip(picture[row].tolist(), picture[row + 1].tolist(), strict=True):
-            if coloured:
+            if colored:
                 gray = f"rgb({upper},{upper},{upper}) on rgb({lower},{lower},{lower})"
                 drawing.append("▀", style=gray)
             else:

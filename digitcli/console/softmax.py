@@ -12,7 +12,7 @@ import numpy as np
 from digitcli.console.prediction import bar, half_blocks
 from digitcli.console.streams import (
     fits,
-    has_colour,
+    has_color,
     is_terminal,
     output_console,
     print_json,
@@ -146,7 +146,7 @@ def _draw(
     for name, value in facts:
         grid.add_row(name, Text(value))
     if picture is not None:
-        print_whole(half_blocks(picture, coloured=has_colour(console)))
+        print_whole(half_blocks(picture, colored=has_color(console)))
     print_whole(*_tables(steps), grid)
     for sentence in sentences:
         topic, text = sentence.split(": ", 1)

@@ -65,8 +65,8 @@ def output_console(*, stderr: bool = False) -> "Console":
     return PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-def has_colour(console: "Console") -> bool:
-    """Returns True if a console shows colours: the terminal can, and ``NO_COLOR`` is not set."""
+def has_color(console: "Console") -> bool:
+    """Returns True if a console shows colors: the terminal can, and ``NO_COLOR`` is not set."""
     return console.color_system is not None and not console.no_color
 
 

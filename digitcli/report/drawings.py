@@ -28,7 +28,7 @@ _DIGIT, _DIGIT_CAPTION, _NUMBER = 84, 22, 17
 _MIN_SIDE, _MAX_SIDE = 600, 1400
 """Pixels of the longer side of an image with boxes."""
 
-_NEXT_STEP = "choose another place by --show-steps"
+_NEXT_STEP = "choose another place with --show-steps"
 
 
 def draw_answer(

@@ -18,7 +18,7 @@ from digitcli.text import below_one, visible
 _THIN_SPACE = "\u202f"
 """Space between a number and its unit, at which browsers break no line."""
 
-_NEXT_STEP = "choose another place by --report"
+_NEXT_STEP = "choose another place with --report"
 
 
 def check_page(path: Path) -> None:

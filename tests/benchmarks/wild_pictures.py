@@ -100,7 +100,7 @@ def thick_marker(digit: Digit, rng: Rng) -> bytes:
 
 
 @_listed(CONDITIONS)
-def coloured_pen(digit: Digit, rng: Rng) -> bytes:
+def colored_pen(digit: Digit, rng: Rng) -> bytes:
     size, traced = some_size(rng), trace(digit)
     place = some_place(rng, size)
     color = white_paper(rng) if rng.random() < 0.5 else cream_paper(rng)

@@ -196,7 +196,10 @@ def test_wrong_use(run: Run, checkpoint: Path, arguments: list[str], problem: st
 def test_places_that_cannot_be_written(run: Run) -> None:
     Path("file").touch()
     Path("folder.npz").mkdir()
-    for place, why in (("file/x.npz", "Not a directory|File exists"), ("folder.npz", "plain file")):
+    for place, why in (
+        ("file/x.npz", "Not a directory|File exists"),
+        ("folder.npz", "regular file"),
+    ):
         result = run("export", place)
         assert result.exit_code == 2
         assert re.search(rf"cannot write {place}: .*({why})", result.stderr)

@@ -36,7 +36,7 @@ NAMES = {
 
 
 def is_harmless(text: str) -> bool:
-    """Returns True if a text has no character that moves, colours, reverses or hides anything."""
+    """Returns True if a text has no character that moves, colors, reverses or hides anything."""
     return all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp") for c in text)
 
 

@@ -140,7 +140,7 @@ def test_wrong_use(run: Run) -> None:
         assert len(result.stderr.splitlines()) == 1
 
 
-def test_names_cannot_break_a_line_or_colour_it(run: Run) -> None:
+def test_names_cannot_break_a_line_or_color_it(run: Run) -> None:
     name = "a\tb\nc\x1b[31m[red].png"
     save_digit(Path(name), 6)
     line = run("predict", name).stdout

@@ -74,7 +74,7 @@ def test_the_lessons_softmax(look: Look) -> None:
         "loss, CrossEntropyLoss      0.417030",
         "loss if softmax came twice  0.802121",
     ]
-    assert len(screen.colours) > 2
+    assert len(screen.colors) > 2
 
 
 def test_markup_in_names_is_not_interpreted(look: Look) -> None:
@@ -86,10 +86,10 @@ def test_markup_in_names_is_not_interpreted(look: Look) -> None:
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 @pytest.mark.usefixtures("checkpoint")
-def test_without_colour(look: Look, environment: dict[str, str]) -> None:
+def test_without_color(look: Look, environment: dict[str, str]) -> None:
     draw_digit(1, size=100).save("one.png")
     screen = look("predict", "one.png", **environment)
-    assert screen.colours == {"default"}
+    assert screen.colors == {"default"}
     assert "\x1b[38" not in screen.raw
     picture = "".join(line[:28] for line in screen.lines[3:])  # below two of the weights
     assert set(picture) <= set(" ▀▄█")
@@ -131,7 +131,7 @@ def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
     assert [bar[0] for bar in bars if bar] == list("0123456789")
     assert bars[7][1].startswith("██████████")
     assert bars[7][2] == answer[1]
-    assert len(screen.colours) > 5  # grey levels
+    assert len(screen.colors) > 5  # grey levels
 
 
 @pytest.mark.usefixtures("checkpoint")

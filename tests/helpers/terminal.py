@@ -18,13 +18,13 @@ class Screen:
 
     Attributes:
         lines: The whole scroll from the first line, without trailing blanks.
-        colours: Every foreground colour that stands on the screen.
+        colors: Every foreground color that stands on the screen.
         raw: All that was written, escape sequences and all.
         code: The program's exit code.
     """
 
     lines: list[str]
-    colours: set[str]
+    colors: set[str]
     raw: str
     code: int
 

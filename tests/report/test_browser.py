@@ -111,13 +111,13 @@ def background(page: "Page") -> str:
 
 def test_the_theme_is_the_systems_unless_chosen(browser: "Browser", report: Path) -> None:
     light, dark = (open_page(browser, report, theme).page for theme in THEMES)
-    colours = background(light), background(dark)
-    assert colours[0] != colours[1]
+    colors = background(light), background(dark)
+    assert colors[0] != colors[1]
     light.get_by_label("dark").check()
     dark.get_by_label("light").check()
-    assert (background(dark), background(light)) == colours
+    assert (background(dark), background(light)) == colors
     light.get_by_label("as the system").check()
-    assert background(light) == colours[0]
+    assert background(light) == colors[0]
 
 
 def test_every_control_is_reached_by_keyboard(browser: "Browser", report: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_missing_library_is_named_before_training(
     [
         ("curve.pdf", "--plot cannot write curve.pdf; name it curve.png or curve.svg"),
         ("curve", "--plot cannot write curve; name it curve.png or curve.svg"),
-        ("taken.png", "cannot write taken.png: it is not a plain file"),
+        ("taken.png", "cannot write taken.png: it is not a regular file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_told_before_training(

@@ -297,7 +297,7 @@ def test_quiet_does_not_mention_the_report(run: Run) -> None:
     [
         ("7.png", "7.png is not the name of an HTML page; name it report.html"),
         ("report", "report is not the name of an HTML page; name it report.html"),
-        ("folder.html", "cannot write folder.html: it is not a plain file; choose another place"),
+        ("folder.html", "cannot write folder.html: it is not a regular file; choose another place"),
         ("7.png/report.html", "cannot write 7.png/report.html: "),
     ],
 )
@@ -327,7 +327,7 @@ def test_an_old_page_stays_until_the_new_one_is_whole(
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == (
         "digitcli: error: cannot write report.html: No space left on device; "
-        "choose another place by --report"
+        "choose another place with --report"
     )
     assert REPORT.read_text() == "old"
     assert not list(Path().glob(".*"))
@@ -355,7 +355,7 @@ def test_thumbnails_of_every_mode(mode: str) -> None:
         assert np.corrcoef(grey.ravel(), expected.ravel())[0, 1] > 0.9
 
 
-def test_thumbnails_are_upright_and_in_colour() -> None:
+def test_thumbnails_are_upright_and_in_color() -> None:
     image = Image.new("RGB", (300, 150), (200, 30, 30))
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter

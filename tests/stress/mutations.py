@@ -20,8 +20,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def real_pictures() -> dict[str, bytes]:
     """Returns small images of a digit in every format, mode and compression."""
     digit = draw_digit(7, size=96)
-    colour = Image.merge("RGB", [draw_digit(d, size=96) for d in (7, 7, 1)])
-    clear = colour.convert("RGBA")
+    color = Image.merge("RGB", [draw_digit(d, size=96) for d in (7, 7, 1)])
+    clear = color.convert("RGBA")
     clear.putalpha(draw_digit(7, size=96, ink=255, paper=0))
     deep = Image.fromarray(np.asarray(digit).astype(np.uint16) * 257)
     exif = Image.Exif()
@@ -35,43 +35,43 @@ def real_pictures() -> dict[str, bytes]:
         image.save(buffer, format_, **options)
         pictures[name] = buffer.getvalue()
 
-    for image in (digit, colour, clear, deep, digit.convert("1"), colour.convert("P"),
+    for image in (digit, color, clear, deep, digit.convert("1"), color.convert("P"),
                   clear.convert("LA")):  # fmt: skip
         add(f"{image.mode}.png", image, "PNG")
     add("texts.png", digit, "PNG", exif=exif, icc_profile=b"profile" * 40, dpi=(300, 300))
     add("animated.png", digit, "PNG", **frames)
     add("plain.jpg", digit, "JPEG")
-    add("progressive.jpg", colour, "JPEG", progressive=True, subsampling=0, exif=exif)
-    add("cmyk.jpg", colour.convert("CMYK"), "JPEG", icc_profile=b"profile" * 40)
-    add("restarts.jpg", colour, "JPEG", restart_marker_rows=1)
-    add("several.jpg", colour, "MPO", save_all=True, append_images=[colour])
+    add("progressive.jpg", color, "JPEG", progressive=True, subsampling=0, exif=exif)
+    add("cmyk.jpg", color.convert("CMYK"), "JPEG", icc_profile=b"profile" * 40)
+    add("restarts.jpg", color, "JPEG", restart_marker_rows=1)
+    add("several.jpg", color, "MPO", save_all=True, append_images=[color])
     add("plain.gif", digit, "GIF")
-    add("animated.gif", colour.convert("P"), "GIF", transparency=3, comment="a digit", **frames)
-    for image in (digit, colour, clear, digit.convert("1"), colour.convert("P")):
+    add("animated.gif", color.convert("P"), "GIF", transparency=3, comment="a digit", **frames)
+    for image in (digit, color, clear, digit.convert("1"), color.convert("P")):
         add(f"{image.mode}.bmp", image, "BMP")
-    for image in (digit, colour, digit.convert("1"), deep.convert("I"), digit.convert("F")):
+    for image in (digit, color, digit.convert("1"), deep.convert("I"), digit.convert("F")):
         add(f"{image.mode}.ppm", image, "PPM")
     pixels = np.asarray(digit)
     values = b" ".join(b"%d" % value for value in pixels.ravel())
     pictures["text.pgm"] = b"P2\n# a digit\n96 96 255\n" + values
     pictures["shallow.pgm"] = b"P5 96 96 100\n" + (pixels // 3).tobytes()
     pictures["runs.bmp"] = _runs()
-    add("lossy.webp", colour, "WEBP", exif=exif)
+    add("lossy.webp", color, "WEBP", exif=exif)
     add("lossless.webp", clear, "WEBP", lossless=True)
-    add("animated.webp", colour, "WEBP", **frames)
+    add("animated.webp", color, "WEBP", **frames)
     for compression in ("raw", "tiff_lzw", "tiff_deflate", "packbits", "jpeg", "zstd"):
-        add(f"{compression}.tif", colour, "TIFF", compression=compression)
+        add(f"{compression}.tif", color, "TIFF", compression=compression)
     for compression in ("group3", "group4", "tiff_ccitt"):
         add(f"{compression}.tif", digit.convert("1"), "TIFF", compression=compression)
-    for image in (clear, deep, digit.convert("F"), colour.convert("CMYK"), colour.convert("LAB")):
+    for image in (clear, deep, digit.convert("F"), color.convert("CMYK"), color.convert("LAB")):
         add(f"{image.mode}.tif", image, "TIFF", compression="tiff_deflate")
-    add("turned.tif", colour, "TIFF", exif=exif)
+    add("turned.tif", color, "TIFF", exif=exif)
     add("big.tif", digit, "TIFF", big_tiff=True)
-    add("plain.avif", colour, "AVIF", exif=exif)
+    add("plain.avif", color, "AVIF", exif=exif)
     add("clear.avif", clear, "AVIF")
     add("png.ico", clear, "ICO", sizes=[(16, 16), (64, 64)])
     add("bmp.ico", clear, "ICO", sizes=[(32, 32)], bitmap_format="bmp")
-    add("plain.jp2", colour, "JPEG2000")
+    add("plain.jp2", color, "JPEG2000")
     add("tiles.j2k", clear, "JPEG2000", tile_size=(32, 32), no_jp2=True, irreversible=True)
     add("deep.jp2", deep, "JPEG2000")
     return pictures

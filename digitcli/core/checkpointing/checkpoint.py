@@ -136,4 +136,4 @@ def _weight_problems(path: Path, weights: Weights, metadata: Metadata) -> Iterat
         sums = np.abs(weight).sum(axis=1, dtype=np.float64)
         bound = float((sums * bound + np.abs(bias)).max())
         if not bound < _MAX_ACTIVATION:
-            yield f"{path} holds numbers so large that its scores may overflow, by l{layer}.weight"
+            yield f"{path} holds numbers so large that its scores may overflow, in l{layer}.weight"

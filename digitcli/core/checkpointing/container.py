@@ -90,7 +90,7 @@ def read_container(
     data, header = _read(path, kind)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not isinstance(metadata.get(kind.key, ""), str):
-        raise kind.damaged(path, "its header holds no texts as metadata")
+        raise kind.damaged(path, "its header holds metadata that is not text")
     if kind.key not in metadata:
         raise kind.invalid(f"{path} is a safetensors file, but not a {kind.name} of digitcli")
     parsed = _parse(path, kind, metadata[kind.key], parse)
@@ -153,7 +153,7 @@ def _parse(path: Path, kind: FileKind, document: str, parse: Callable[[dict[str,
         )
     try:
         if type(version) is int and version < 1:
-            raise ValueError(f"{kind.version_key} is {version}, which never was")  # noqa: TRY301
+            raise ValueError(f"{kind.version_key} is {version}, which is not a valid version")  # noqa: TRY301
         return parse(values)
     except (DigitcliError, ValueError, KeyError, TypeError) as error:
         raise kind.invalid(

@@ -99,7 +99,7 @@ def join(device: torch.device) -> Iterator[ProcessGroup]:
         if not (isinstance(error, dist.DistError) or "/gloo/" in str(error)):
             raise
         raise DigitcliError(
-            "another process has ended", "its own lines or torchrun's report say why"
+            "another process has ended", "see its error, or torchrun's report"
         ) from error
     # not after an error: the others end when they miss this one, which has reported it by then
     dist.destroy_process_group()

@@ -122,7 +122,7 @@ def choose_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> 
 def fit_temperature(logits: npt.ArrayLike, labels: npt.NDArray[np.int64]) -> float:
     """Finds the temperature T at which softmax(z / T) gives the labels the highest likelihood.
 
-    This is the temperature scaling of Guo et al. (2017): it minimises the mean negative
+    This is the temperature scaling of Guo et al. (2017): it minimizes the mean negative
     log-likelihood, which is convex in 1 / T, so that its derivative has one root.
 
     Args:

@@ -79,7 +79,7 @@ def make_notes(checkpoint: Checkpoint) -> dict[str, str]:
     notes = {
         "classes": json.dumps(metadata.classes, ensure_ascii=False),
         "input": "pictures: uint8 (batch, 28, 28), light ink (255) on black (0) in MNIST's form, "
-        "the digit fitted into 20x20 pixels and centred by mass",
+        "the digit fitted into 20x20 pixels and centered by mass",
         "output": f"probabilities: float32 (batch, {len(metadata.classes)}), in the order of the "
         "classes, at the temperature",
         "preprocessing": "none is needed; the network itself takes pixels / 255, less "

@@ -76,7 +76,7 @@ def check_writable(path: Path) -> None:
     """
     path = resolve_links(path)
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a plain file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     path.parent.mkdir(parents=True, exist_ok=True)
     probe = path.with_name(f".{path.name}.{os.getpid()}.probe")
     try:

@@ -54,7 +54,7 @@ def _parse_usps(text: Bytes) -> tuple[Image28, ClassIndices]:
     """Parses USPS in libsvm's format: per line a class from 1 to 10, and INDEX:VALUE 256 times.
 
     The values are 16x16 pixels, -1 for background and 1 for ink. The ink fills that box, and is
-    scaled to MNIST's 20x20 as ``predict`` does: bicubic, centred by mass in 28x28.
+    scaled to MNIST's 20x20 as ``predict`` does: bicubic, centered by mass in 28x28.
     """
     numbers = np.fromstring(text.tobytes().replace(b":", b" ").decode(), sep=" ")
     rows = numbers.reshape(-1, 1 + 2 * 16 * 16)

@@ -114,7 +114,7 @@ def array_to_gray(array: npt.NDArray[Any]) -> Gray:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (2, 3, 4)):
         raise PictureError(
-            f"an array of shape {array.shape} is no picture",
+            f"an array of shape {array.shape} is not an image",
             "give (height, width) or (height, width, channels); predict_many takes several",
         )
     if array.dtype == np.bool_:
@@ -124,7 +124,7 @@ def array_to_gray(array: npt.NDArray[Any]) -> Gray:
             raise PictureError("an array of floats has values outside 0..1", "divide it by 255")
         array = np.rint(array * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
-        problem = f"an array of {array.dtype} is no picture"
+        problem = f"an array of {array.dtype} is not an image"
         raise PictureError(problem, "give uint8, bool, or floats in 0..1")
     return gray_and_size(Image.fromarray(array))[0]
 

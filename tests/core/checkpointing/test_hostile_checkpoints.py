@@ -140,7 +140,7 @@ def test_a_duplicate_name_counts_once(run: Run, checkpoint: Path) -> None:
         ({"recipe": "lesson"}, "recipe is 'lesson', not an object"),
         ({"more": 1}, "the document holds an unknown entry 'more'"),
         ({"versions": [["torch", "2"]]}, "versions is a list, not an object"),
-        ({"format_version": -1}, "format_version is -1, which never was"),
+        ({"format_version": -1}, "format_version is -1, which is not a valid version"),
         ({"format_version": True}, "format_version is True, not a whole number"),
         ({"format_version": 1.0}, "format_version is 1.0, not a whole number"),
         ({"format_version": 2.0}, "format_version is 2.0, not a whole number"),
@@ -169,7 +169,7 @@ def test_metadata_that_is_invalid_json(run: Run, checkpoint: Path, number: str) 
 def test_a_header_without_text_metadata(run: Run, checkpoint: Path, metadata: Any) -> None:
     header, _, data = parts(checkpoint)
     put(checkpoint, {**header, "__metadata__": metadata}, data)
-    assert "its header holds no texts as metadata" in refused(run, checkpoint)
+    assert "its header holds metadata that is not text" in refused(run, checkpoint)
 
 
 @pytest.mark.parametrize("header", ["[]", "{", "null", "[" * 100_000, '{"a":' * 100_000, "\0"])
@@ -188,7 +188,7 @@ def test_weights_that_overflow_are_refused_and_large_ones_are_not(
     assert np.isfinite(probabilities(load_checkpoint(checkpoint), pictures)).all()
     large["l2.weight"] *= np.float32(1e25)
     save_checkpoint(checkpoint, replace(trained, weights=large))
-    assert "numbers so large that its scores may overflow, by l2.weight" in refused(run, checkpoint)
+    assert "numbers so large that its scores may overflow, in l2.weight" in refused(run, checkpoint)
 
 
 def test_the_maximum_number_of_classes(run: Run, trained: Checkpoint, checkpoint: Path) -> None:

@@ -61,7 +61,7 @@ def test_floating_point_tiff() -> None:
 
 
 @pytest.mark.parametrize("ink", [0, 90, 255])
-def test_ink_of_any_colour_on_a_transparent_background(ink: int) -> None:
+def test_ink_of_any_color_on_a_transparent_background(ink: int) -> None:
     mask = draw_digit(7, size=120, ink=255, paper=0)
     image = Image.new("RGBA", mask.size, (0, 0, 0, 0))
     image.paste((ink, ink, ink, 255), mask=mask)
@@ -75,7 +75,7 @@ def test_a_mostly_opaque_image_keeps_its_background() -> None:
     assert difference(encoded(image, "PNG")) < 1
 
 
-def test_a_transparent_palette_colour() -> None:
+def test_a_transparent_palette_color() -> None:
     image = SEVEN.convert("P")
     assert difference(encoded(image, "GIF", transparency=image.getpixel((0, 0)))) < 1
 

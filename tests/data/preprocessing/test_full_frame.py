@@ -67,7 +67,7 @@ def test_a_network_for_garments_gets_the_whole_image(
 
     refused = run("predict", "--multi", *flags)
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "fashion-mnist, whose pictures cannot be taken apart" in refused.stderr
+    assert "fashion-mnist, whose images show one object each" in refused.stderr
 
     classifier = Classifier.load(tmp_path / "fashion")
     assert np.array_equal(classifier.predict("coat.png").picture, garment())
