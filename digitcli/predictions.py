@@ -46,7 +46,7 @@ class Prediction:
     def reaches(self, minimum: float) -> bool:
         """Returns True if the probability is at least ``minimum``.
 
-        Above 0, an image of several shapes never reaches it: one of several digits is no answer.
+        An image of several shapes never reaches a minimum above 0, since only one of them is read.
         """
         return self.probability >= minimum and not (minimum and self.others)
 

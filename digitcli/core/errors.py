@@ -18,7 +18,7 @@ class DigitcliError(Exception):
         self.problem = problem
         self.next_step = next_step
         self.exit_code = exit_code
-        super().__init__(problem, next_step)  # unpickling in another process calls with these
+        super().__init__(problem, next_step)  # unpickling calls __init__ with these
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.next_step}" if self.next_step else self.problem

@@ -33,7 +33,7 @@ _LARGE_CLASS = 50
 Among 70,000 such classes, one gets an empty test set."""
 
 _MAX_LISTED = 5  # classes in a message
-_UNREAD = b"\xff" * 32  # digest of a file not read: a training image, until decoding tells why
+_UNREAD = b"\xff" * 32  # digest of an unreadable file, by which it is a training image
 
 
 def folder_path(name: str) -> Path:

@@ -42,8 +42,8 @@ def prepare_all(
     """Prepares images, large ones in parallel, and yields the results in the order of the images.
 
     Args:
-        groups: Images, drawn only as far as they are needed. All results of a group are yielded
-            before the next group is drawn, which may take long: names from a pipe.
+        groups: Images, consumed lazily. All results of a group are yielded before the next group is
+            asked for, which may take long: names from a pipe.
         prepare: Called with each grayscale image; may raise a ``PictureError``.
         max_pixels: Maximum number of pixels of an image; see ``OpenImage``.
 
@@ -142,7 +142,7 @@ class _MemoryBudget:
 
     @contextlib.contextmanager
     def reserved(self, cost: int) -> Iterator[None]:
-        """Waits for ``cost`` bytes, or for all if that is less; up to 1 MB it does not wait."""
+        """Waits until ``cost`` bytes are free, at most the whole budget; not for less than 1 MB."""
         cost = 0 if cost < 2**20 else min(cost, self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= cost)

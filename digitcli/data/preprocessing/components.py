@@ -56,7 +56,7 @@ def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:
         mask: The pixels of strokes, at least one.
 
     Returns:
-        Those of the digit, and the number of other whole shapes as large as a digit.
+        The pixels of the digit, and the number of other whole shapes as large as a digit.
     """
     components = find_components(mask, ink)
     boxes, mass = components.boxes, components.mass
