@@ -93,8 +93,8 @@ class Scene:
 
     def expect_rescue(self, name: str, code: int, errors: str) -> None:
         """Expects that the run was saved elsewhere, and resumes from there to the same file."""
-        self.expect_error(name, code, errors, "the run was saved elsewhere, go on with '")
-        command = errors.rsplit("go on with '", 1)[-1].rstrip().removesuffix("'")
+        self.expect_error(name, code, errors, "the run was saved elsewhere, continue with '")
+        command = errors.rsplit("continue with '", 1)[-1].rstrip().removesuffix("'")
         words = shlex.split(command)
         if words[:1] != ["digitcli"]:
             return
