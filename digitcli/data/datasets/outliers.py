@@ -48,6 +48,7 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
         uint8 (8000, 28, 28).
     """
     rng = np.random.default_rng(seed)
+    digits = _Digits(images, labels, rng)
     glyphs = non_digit_glyphs(TRAIN)
     strokes = {
         hand_shape: {"slant": (-0.15, 0.3), "aspect": (0.7, 1.2)},
@@ -64,20 +65,20 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
         *by_hand[2:],
         partial(_letter, rng),
         partial(_segment_letter, rng),
-        partial(_turned_digit, images, labels, rng),
-        partial(_spliced_digits, images, labels, rng),
-        partial(_crowded_digits, images, rng),
-        partial(_inverted_digit, images, labels, rng),
-        partial(_inverted_digit, images, labels, rng),
-        partial(_part_of_digit, images, labels, rng),
-        partial(_digit_beside_part, images, rng),
-        partial(_digit_at_edge, images, labels, rng),
-        partial(_digit_at_edge, images, labels, rng),
+        partial(_turned_digit, digits, rng),
+        partial(_spliced_digits, digits),
+        partial(_crowded_digits, digits, rng),
+        partial(_inverted_digit, digits, rng),
+        partial(_inverted_digit, digits, rng),
+        partial(_part_of_digit, digits, rng),
+        partial(_digit_beside_part, digits, rng),
+        partial(_digit_at_edge, digits, rng),
+        partial(_digit_at_edge, digits, rng),
+        partial(_outline, rng),
     )
-    drawings = (
+    drawings = (  # of which some have several parts
         partial(_scribble, rng),
         partial(_drawing, rng),
-        partial(_outline, rng),
         partial(_blobs, rng),
     )
     made: list[Image28] = []
@@ -95,6 +96,28 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
         if not outlier.others:  # else it is one part of the drawing, perhaps a stroke like a 1
             made.append(outlier.image)
     return np.stack(made)
+
+
+class _Digits:
+    """Digits to draw at random from."""
+
+    def __init__(self, images: Image28, labels: Labels, rng: Rng) -> None:
+        self._images, self._rng = images, rng
+        self._rows = {digit: np.flatnonzero(labels == digit) for digit in np.unique(labels)}
+
+    def one(self, *digits: int) -> Image28:
+        """Returns an image of one of the digits, or of any if none is among the images."""
+        known = [digit for digit in digits if digit in self._rows] or list(self._rows)
+        rows = self._rows[known[self._rng.integers(len(known))]]
+        return self._images[rows[self._rng.integers(len(rows))]]
+
+    def trimmed(self, *digits: int) -> Image28:
+        """Returns a digit cropped to its ink."""
+        image = self.one(*digits)
+        return image[pixels_of(bounding_box(image > 25))]
+
+
+_NOT_ONE = (0, 2, 3, 4, 5, 6, 7, 8, 9)
 
 
 def _ink(gray: npt.NDArray[np.uint8]) -> Ink:
@@ -118,19 +141,13 @@ def _segment_letter(rng: np.random.Generator) -> Ink:
     return draw_segments(SEGMENT_LETTERS[rng.integers(len(SEGMENT_LETTERS))], rng)
 
 
-def _trimmed(image: Image28) -> Image28:
-    """Returns a digit cropped to its ink."""
-    return image[pixels_of(bounding_box(image > 25))]
-
-
-def _inverted_digit(images: Image28, labels: Labels, rng: np.random.Generator) -> Ink:
+def _inverted_digit(digits: _Digits, rng: np.random.Generator) -> Ink:
     """The background of a tightly cropped digit as ink: all of it, or its largest piece.
 
     The pieces beside a 1 are slender and would resemble one.
     """
     whole = rng.random() < 0.6
-    i = rng.choice(np.flatnonzero(labels != 1))
-    inverted = 255 - _trimmed(images[i])
+    inverted = 255 - digits.trimmed(*_NOT_ONE)
     margin = int(rng.integers(0, 4)) if whole else 0
     ink = _ink(np.pad(inverted, margin, constant_values=255))
     if whole:
@@ -152,13 +169,10 @@ _PARTS = ((0, "top"), (0, "bottom"), (2, "bottom"), (8, "left"))
 """Parts of digits that resemble no digit."""
 
 
-def _part_of_digit(images: Image28, labels: Labels, rng: np.random.Generator) -> Ink:
+def _part_of_digit(digits: _Digits, rng: np.random.Generator) -> Ink:
     """About half of a digit."""
     digit, side = _PARTS[rng.integers(len(_PARTS))]
-    of_digit = np.flatnonzero(labels == digit)
-    trimmed = _trimmed(images[rng.choice(of_digit) if len(of_digit) else 0])
-    if not len(of_digit):  # a small data set: an arch
-        return draw([arc((0.5, 0.5), (0.4, 0.5), 180, 360)], rng)
+    trimmed = digits.trimmed(digit)
     height, width = trimmed.shape
     cut = rng.uniform(0.4, 0.5)
     down, across = round(height * cut), round(width * cut)
@@ -170,9 +184,9 @@ def _part_of_digit(images: Image28, labels: Labels, rng: np.random.Generator) ->
     return _ink(np.pad(parts[side], 3))
 
 
-def _digit_beside_part(images: Image28, rng: np.random.Generator) -> Ink:
+def _digit_beside_part(digits: _Digits, rng: np.random.Generator) -> Ink:
     """A digit with a large part of another attached."""
-    one, other = (_trimmed(image) for image in images[rng.integers(len(images), size=2)])
+    one, other = (digits.trimmed(*range(10)) for _ in range(2))
     part = max(3, round(other.shape[1] * rng.uniform(0.4, 0.7)))
     height = max(len(one), len(other))
 
@@ -187,13 +201,12 @@ def _digit_beside_part(images: Image28, rng: np.random.Generator) -> Ink:
     return _ink(np.pad(np.concatenate(row, axis=1), 3))
 
 
-def _digit_at_edge(images: Image28, labels: Labels, rng: np.random.Generator) -> Ink:
+def _digit_at_edge(digits: _Digits, rng: np.random.Generator) -> Ink:
     """A digit with a frame, or with a line or page edge beside it that is longer than the digit.
 
     Not a 1 or 7, which with a line are letters or a 1 with a foot.
     """
-    candidates = np.flatnonzero(~np.isin(labels, (1, 7)))
-    digit = _trimmed(images[rng.choice(candidates)])
+    digit = digits.trimmed(0, 2, 3, 4, 5, 6, 8, 9)
     height, width = digit.shape
     pen = int(rng.integers(1, 6))
     kind = rng.integers(4)
@@ -224,24 +237,23 @@ def _letter(rng: np.random.Generator) -> Ink:
     return _ink(np.asarray(canvas.rotate(rng.uniform(-15, 15), Image.Resampling.BILINEAR)))
 
 
-def _turned_digit(images: Image28, labels: Labels, rng: np.random.Generator) -> Ink:
+def _turned_digit(digits: _Digits, rng: np.random.Generator) -> Ink:
     """A digit on its side, or mirrored if its mirror image is no digit."""
     mirror = rng.random() < 0.4
-    i = rng.choice(np.flatnonzero(np.isin(labels, (3, 4, 7, 9) if mirror else (1, 2, 3, 4, 5, 7))))
-    digit = images[i]
+    digit = digits.one(*((3, 4, 7, 9) if mirror else (1, 2, 3, 4, 5, 7)))
     return _ink(np.flip(digit, axis=1) if mirror else np.rot90(digit, rng.choice((1, 3))))
 
 
-def _spliced_digits(images: Image28, labels: Labels, rng: np.random.Generator) -> Ink:
+def _spliced_digits(digits: _Digits) -> Ink:
     """The upper half of one digit above that of another; not of ones, which would make a one."""
-    one, other = images[rng.choice(np.flatnonzero(labels != 1), size=2)]
+    one, other = digits.one(*_NOT_ONE), digits.one(*_NOT_ONE)
     half = SIDE // 2
     return _ink(np.concatenate([one[:half], other[:half]]))
 
 
-def _crowded_digits(images: Image28, rng: np.random.Generator) -> Ink:
+def _crowded_digits(digits: _Digits, rng: np.random.Generator) -> Ink:
     """Two or three digits in a row, close enough to form one component."""
-    row = images[rng.integers(len(images), size=rng.integers(2, 4))]
+    row = [digits.one(*range(10)) for _ in range(rng.integers(2, 4))]
     trimmed = [digit[:, digit.any(axis=0)] for digit in row]
     return _ink(np.pad(np.concatenate(trimmed, axis=1), 6))
 
@@ -279,7 +291,7 @@ def _drawing(rng: np.random.Generator) -> Image28:
     return np.asarray(canvas)
 
 
-def _outline(rng: np.random.Generator) -> Image28:
+def _outline(rng: np.random.Generator) -> Ink:
     """A closed wavy or pointed outline, like a heart, star or cloud; or the same filled."""
     angle = np.linspace(0, 2 * np.pi, 120)
     radius = np.ones_like(angle)
@@ -295,7 +307,7 @@ def _outline(rng: np.random.Generator) -> Image28:
         draw.polygon(points, fill=255)
     else:
         draw.line(points, fill=255, width=int(rng.integers(3, 9)), joint="curve")
-    return np.asarray(canvas)
+    return _ink(np.asarray(canvas))
 
 
 def _blobs(rng: np.random.Generator) -> Image28:
