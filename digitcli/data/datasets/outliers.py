@@ -16,7 +16,7 @@ from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Box, Image28, Ink, bounding_box, pixels_of
 from digitcli.data.datasets.glyphs import TRAIN, as_gray, non_digit_glyphs
 from digitcli.data.datasets.hand_shapes import arrow, hand_shape, loops, word, zigzag
-from digitcli.data.datasets.strokes import Rng, Strokes, arc, draw, to_mnist_form
+from digitcli.data.datasets.strokes import Rng, Strokes, draw, to_mnist_form
 from digitcli.data.datasets.synthetic import SEGMENT_LETTERS, draw_segments, vary_glyph
 from digitcli.data.download.manifest import DIGITS
 from digitcli.data.preprocessing.components import find_components

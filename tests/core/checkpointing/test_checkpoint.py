@@ -87,6 +87,7 @@ def test_metadata_is_complete(checkpoint: Path) -> None:
         "deformation": {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0},
         "schedule": "constant",
         "outliers": 0,
+        "synthetic": 0,
         "temperature": 1,
     }
     assert metadata["epochs"] == 15
