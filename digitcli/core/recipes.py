@@ -168,7 +168,7 @@ BEST = Recipe(
     weight_decay=0.03,
     batch_norm=True,
     deformation=Deformation(rotation=8.0, scale=0.08, shear=0.08, shift=1.0, elastic=1.4),
-    outliers=0.3,
+    outliers=0.25,
     synthetic=0.25,
     temperature=0.99,
 )

@@ -68,7 +68,7 @@ FEW_WEIGHTS = "dotgothic16 doto jersey-10 pixelify-sans press-start-2p silkscree
 LEFT_OUT = {("Tiny5", "400"): "five pixels high"}
 """Faces left out, by family and style, with the reason."""
 
-LATIN = "ABCDEFGHKLMNPRTUVWXYacdefhkmnprtuvwxy"
+LATIN = "ABCDEFGHJKLMNPRTUVWXYacdefhjkmnprtuvwxy"
 """Letters that are not also ways to write a digit, such as O, I, l, S, Z, Q, b, g and q."""
 
 SIGNS = "&?#@%+*$=^<>€£¥←→↑↓"

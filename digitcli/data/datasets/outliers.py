@@ -27,7 +27,7 @@ Labels = npt.NDArray[np.int64]
 _LETTERS = "ACDEFGHKMNPRTUVWXYLacdefhkmnprtuvwxyj&?#@%+=*$"
 """Letters and signs, without those that are also ways to write a digit, such as O, I, S and b."""
 
-_COUNT = 8000  # enough variety for a run, since they are deformed differently in every epoch
+_COUNT = 7000  # enough variety for a run, since they are deformed differently in every epoch
 _CANVAS = 3 * SIDE  # side in pixels of the canvas that shapes are drawn on
 
 
@@ -45,7 +45,7 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
         seed: Seed of all random choices.
 
     Returns:
-        uint8 (8000, 28, 28).
+        uint8 (7000, 28, 28).
     """
     rng = np.random.default_rng(seed)
     digits = _Digits(images, labels, rng)

@@ -16,7 +16,7 @@ from digitcli.data.datasets.strokes import Rng, Strokes, arc, curve, draw, line,
 
 Labels = npt.NDArray[np.int64]
 
-_PER_DIGIT = 1000  # synthetic images of each digit
+_PER_DIGIT = 800  # synthetic images of each digit
 _GLYPHS, _STROKES = 0.5, 0.36  # fractions that are glyphs and strokes; the rest are segments
 
 
@@ -28,7 +28,7 @@ def make_synthetic(classes: tuple[str, ...], seed: int) -> tuple[Image28, Labels
         seed: Seed of all random choices.
 
     Returns:
-        uint8 (10,000, 28, 28), and labels, the indices of classes, int64 (10,000,).
+        uint8 (8000, 28, 28), and labels, the indices of classes, int64 (8000,).
     """
     rng = np.random.default_rng(seed)
     faces = digit_faces(TRAIN)
@@ -52,11 +52,21 @@ def make_synthetic(classes: tuple[str, ...], seed: int) -> tuple[Image28, Labels
 
 
 def vary_glyph(gray: Ink, rng: Rng) -> Ink:
-    """Changes a glyph as print does: bolder or finer, wider or narrower, blurred."""
+    """Changes a glyph as print and photos do: its weight, width, slant and sharpness."""
     image = Image.fromarray(np.rint(255 * gray).astype(np.uint8))
     side = 2 * image.width
     wide = round(side * rng.uniform(0.8, 1.2)) if rng.random() < 0.4 else side
     image = image.resize((wide, side), Image.Resampling.BICUBIC)
+    if rng.random() < 0.35:
+        turn, slant = np.radians(rng.uniform(-9, 9)), rng.uniform(0, 0.25)
+        right, down = np.cos(turn), np.sin(turn)
+        x, y = image.width / 2, image.height / 2
+        rows = (right, slant - down), (down, right)
+        corner = [middle - a * x - b * y for (a, b), middle in zip(rows, (x, y), strict=True)]
+        values = (*rows[0], corner[0], *rows[1], corner[1])
+        image = image.transform(
+            image.size, Image.Transform.AFFINE, values, Image.Resampling.BILINEAR
+        )
     weight = rng.random()
     if weight < 0.15:
         image = image.filter(ImageFilter.MaxFilter(3))

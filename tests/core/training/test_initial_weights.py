@@ -164,7 +164,7 @@ def test_recipes_with_batch_normalization_start_too(
     metadata = load_checkpoint(Path("new")).metadata
     assert metadata.recipe.batch_norm
     assert metadata.recipe.outliers == BEST.outliers
-    assert metadata.accuracies[-1].accuracy > before - 0.15
+    assert metadata.accuracies[-1].accuracy > before - 0.25
 
 
 def test_batch_normalization_begins_such_that_it_changes_nothing(start: InitialWeights) -> None:
