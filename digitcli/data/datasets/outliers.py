@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Box, Image28, Ink, bounding_box, pixels_of
-from digitcli.data.datasets.glyphs import TRAIN, as_gray, non_digit_glyphs
+from digitcli.data.datasets.glyphs import TRAIN, as_gray, digit_faces, non_digit_glyphs
 from digitcli.data.datasets.hand_shapes import arrow, hand_shape, loops, word, zigzag
 from digitcli.data.datasets.strokes import Rng, Strokes, draw, to_mnist_form
 from digitcli.data.datasets.synthetic import SEGMENT_LETTERS, draw_segments, vary_glyph
@@ -59,7 +59,7 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
     }
     by_hand = [partial(_drawn_strokes, rng, shape, options) for shape, options in strokes.items()]
     clean: tuple[Callable[[], Ink], ...] = (
-        *(partial(_glyph, glyphs, rng) for _ in range(5)),
+        *(partial(_glyph, glyphs, rng) for _ in range(7)),
         *(by_hand[0] for _ in range(7)),
         *(by_hand[1] for _ in range(2)),
         *by_hand[2:],
@@ -144,10 +144,15 @@ def _segment_letter(rng: np.random.Generator) -> Ink:
 def _inverted_digit(digits: _Digits, rng: np.random.Generator) -> Ink:
     """The background of a tightly cropped digit as ink: all of it, or its largest piece.
 
-    The pieces beside a 1 are slender and would resemble one.
+    The digit is written or printed, and often narrow. The pieces beside a 1 are slender and would
+    resemble one.
     """
     whole = rng.random() < 0.6
-    inverted = 255 - digits.trimmed(*_NOT_ONE)
+    digit = digits.trimmed(*_NOT_ONE) if rng.random() < 0.5 else _printed_digit(rng)
+    if rng.random() < 0.5:
+        width = max(4, round(digit.shape[1] * rng.uniform(0.5, 1)))
+        digit = np.asarray(Image.fromarray(digit).resize((width, len(digit))))
+    inverted = 255 - digit
     margin = int(rng.integers(0, 4)) if whole else 0
     ink = _ink(np.pad(inverted, margin, constant_values=255))
     if whole:
@@ -163,6 +168,13 @@ def _inverted_digit(digits: _Digits, rng: np.random.Generator) -> Ink:
     row, column = np.argwhere(mask[pixels_of(box)])[0]
     piece = components.labels == components.labels[box.top + row, box.left + column]
     return np.where(piece, ink, 0).astype(np.float32)
+
+
+def _printed_digit(rng: Rng) -> Image28:
+    """A digit of a font other than 1, cropped to its ink."""
+    faces = digit_faces(TRAIN)
+    cell = faces[rng.integers(len(faces))].cells[rng.choice(_NOT_ONE)]
+    return cell[pixels_of(bounding_box(cell > 25))]
 
 
 _PARTS = ((0, "top"), (0, "bottom"), (2, "bottom"), (8, "left"))

@@ -42,8 +42,9 @@ def make_synthetic(classes: tuple[str, ...], seed: int) -> tuple[Image28, Labels
                 ink = vary_glyph(as_gray(faces[order[i % len(faces)]].cells[digit]), rng)
             elif kind < _GLYPHS + _STROKES:
                 style = styles[rng.integers(len(styles))]
-                narrow = digit == 1
-                ink = draw(style(rng), rng, aspect=(0.75, 1.1) if narrow else (0.55, 1.1))
+                narrow = digit != 1 and rng.random() < 0.25
+                aspect = (0.3, 0.55) if narrow else (0.75, 1.1) if digit == 1 else (0.55, 1.1)
+                ink = draw(style(rng), rng, aspect=aspect)
             else:
                 ink = draw_segments(_SEGMENTS[digit][rng.integers(len(_SEGMENTS[digit]))], rng)
             images.append(to_mnist_form(ink))
@@ -55,7 +56,7 @@ def vary_glyph(gray: Ink, rng: Rng) -> Ink:
     """Changes a glyph as print and photos do: its weight, width, slant and sharpness."""
     image = Image.fromarray(np.rint(255 * gray).astype(np.uint8))
     side = 2 * image.width
-    wide = round(side * rng.uniform(0.8, 1.2)) if rng.random() < 0.4 else side
+    wide = round(side * rng.uniform(0.5, 1.2)) if rng.random() < 0.5 else side
     image = image.resize((wide, side), Image.Resampling.BICUBIC)
     if rng.random() < 0.35:
         turn, slant = np.radians(rng.uniform(-9, 9)), rng.uniform(0, 0.25)
@@ -140,6 +141,14 @@ def _open_four(rng: Rng) -> Strokes:
     out = _pick(rng, 0.9, 1.3)
     left = line((_pick(rng, 0.05, 0.3), _pick(rng, 0, 0.1)), (0, bar), (out, bar))
     return [left, line((stem, _pick(rng, 0, 0.3)), (stem + _pick(rng, -0.1, 0.03), 1))]
+
+
+def _short_stem_four(rng: Rng) -> Strokes:
+    """A slanting stroke from the top, a level bar, and a stem that only crosses the bar."""
+    stem, bar = _pick(rng, 0.55, 0.85), _pick(rng, 0.6, 0.78)
+    out = stem + _pick(rng, 0.1, 0.3)
+    slope = line((stem + _pick(rng, -0.2, 0.1), 0), (0, bar), (out, bar))
+    return [slope, line((stem, bar - _pick(rng, 0.1, 0.3)), (stem + _pick(rng, -0.05, 0.05), 1))]
 
 
 def _seven(rng: Rng) -> Strokes:
@@ -304,7 +313,7 @@ STYLES: tuple[tuple[Callable[[Rng], Strokes], ...], ...] = (
     (*(one_with_upstroke,) * 5, _one_with_foot),
     (_looped_two, _angular_two),
     (_flat_three, _angular_three),
-    (_closed_four, _closed_four, _open_four),
+    (_closed_four, _closed_four, _open_four, _short_stem_four, _short_stem_four),
     (_angular_five, _two_stroke_five),
     (_angular_six, _straight_six),
     (_seven,),
