@@ -41,6 +41,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from bars import Bar, Evaluated, bars_of
+from drawn_strokes import DRAWN_STYLES
+from held_out_fonts import MEDIA, faces, font_picture
 from not_digits import BLANKS, NON_DIGITS, fonts
 from PIL import Image, ImageDraw, ImageOps
 from rich.box import SIMPLE_HEAD
@@ -70,6 +72,8 @@ CAPTION = "in percent; sure: images; to eval: points"
 
 GENERATED: dict[str, list[str]] = {
     "mnist": list(MNIST_VARIANTS),
+    "fonts": list(MEDIA),
+    "drawn": list(DRAWN_STYLES),
     "conditions": [AS_IN_MNIST, *CONDITIONS],
     "non-digits": list(NON_DIGITS),
     "blanks": list(BLANKS),
@@ -267,6 +271,8 @@ class Bench:
 
     def rows(self, group: str) -> dict[str, int]:
         """Returns the number of images of each row."""
+        if group == "fonts" and not faces():
+            return {}
         if group in GENERATED:
             return dict.fromkeys(GENERATED[group], self.count)
         rows: dict[str, int] = {}
@@ -280,6 +286,12 @@ class Bench:
             found = [p for p in shared_pictures(self.shared, group) if p.row == row][index]
             return Picture(found.name, found.label, found.path, found.several, found.writer)
         rng = generator(row, self.seed, index)
+        if row in MEDIA:
+            face, label, content = font_picture(row, rng, index)
+            return Picture(f"{index} {face}", label, content)
+        if row in DRAWN_STYLES:
+            label, content = DRAWN_STYLES[row](rng, index)
+            return Picture(str(index), label, content)
         split = shuffled("test" if group == "mnist" else self.digits, self.seed)
         if scene := (NON_DIGITS | BLANKS).get(row):
             return Picture(str(index), None, scene(rng, split.images[:2000]))
@@ -383,7 +395,9 @@ def sums(group: str, cases: Sequence[Case]) -> dict[str, list[Case]]:
     if group == "conditions":
         return {"all": [case for case in cases if case.row != AS_IN_MNIST]}
     prefixes = {
-        "non-digits": ("noise", "drawing", "photo", "strip"),
+        "fonts": ("font",),
+        "drawn": ("one-upstroke",),
+        "non-digits": ("noise", "drawing", "hand", "photo", "strip"),
     }
     return {f"all {prefix}": beginning(prefix) for prefix in prefixes.get(group, ())}
 
@@ -521,7 +535,8 @@ def chosen(bench: Bench, only: Sequence[str]) -> dict[str, dict[str, int]]:
     for group in GROUPS:
         rows = bench.rows(group)
         if not rows and group in only:
-            print(f"{group} is left out: {bench.shared / group} is missing", file=sys.stderr)
+            missing = "digitcli.data.datasets.glyphs" if group == "fonts" else bench.shared / group
+            print(f"{group} is left out: {missing} is missing", file=sys.stderr)
         if group not in only:
             rows = {row: n for row, n in rows.items() if any(map(row.startswith, only))}
         if rows:
