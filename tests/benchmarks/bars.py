@@ -79,7 +79,7 @@ _RIGHT = [
     ("fonts held out, right", "font-", 99, False),
     ("ones with an upstroke, right", "one-upstroke-", 98, False),
 ]
-"""What, row (or its beginning, if the name ends in a hyphen), bar, and whether it is an aim."""
+"""Name, row (the beginning of rows' names if it ends in a hyphen), bar, True for an aim."""
 
 _CAUGHT = [
     ("wild2 non-digits, warned or refused", "wild2-notdigit"),
