@@ -68,6 +68,8 @@ BLOCK = 40
 WIDTH = 150
 """Columns of the table, more than those of most terminals."""
 HEADINGS = "count,right,95 % interval,mean p,warned,false,sure,refused,same,to eval,CPU s,ms each"
+_MIN_WIDTHS = {"count": 6, "right": 6, "95 % interval": 13, "mean p": 6, "false": 6, "same": 6}
+"""Widths of columns, which keep the tables of groups in line."""
 CAPTION = "in percent; sure: images; to eval: points"
 
 GENERATED: dict[str, list[str]] = {
@@ -432,35 +434,28 @@ def percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f}"
 
 
-def table_of(rows: Sequence[Row], title: str) -> Table:
-    table = Table(
-        box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, caption=CAPTION
-    )
-    table.add_column(no_wrap=True)
-    headings = (
-        "count,right,95 % interval,mean p,warned,false,sure,refused,same,to eval,CPU s,ms each"
-    )
-    for heading in headings.split(","):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for group, members in itertools.groupby(rows, key=lambda row: row.group):
-        table.add_section()
-        table.add_row(f"[bold]{group}")
-        for row in members:
-            table.add_row(
-                row.name,
-                f"{row.count:,}",
-                percent(row.right),
-                " to ".join(f"{100 * end:.1f}" for end in row.interval or ()),
-                percent(row.probability),
-                percent(row.warned),
-                percent(row.warned_though_right),
-                str(row.silently_wrong or ""),
-                percent(row.refused),
-                percent(row.identical),
-                "" if row.difference is None else f"{100 * row.difference:+.2f}",
-                "" if row.seconds is None else f"{row.seconds:.1f}",
-                "" if row.seconds is None else f"{1000 * row.seconds / row.count:.1f}",
-            )
+def table_of(rows: Sequence[Row]) -> Table:
+    """Draws the rows of a group."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column(rows[0].group, no_wrap=True, min_width=24)
+    for heading in HEADINGS.split(","):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=_MIN_WIDTHS.get(heading))
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.count:,}",
+            percent(row.right),
+            " to ".join(f"{100 * end:.1f}" for end in row.interval or ()),
+            percent(row.probability),
+            percent(row.warned),
+            percent(row.warned_though_right),
+            str(row.silently_wrong or ""),
+            percent(row.refused),
+            percent(row.identical),
+            "" if row.difference is None else f"{100 * row.difference:+.2f}",
+            "" if row.seconds is None else f"{row.seconds:.1f}",
+            "" if row.seconds is None else f"{1000 * row.seconds / row.count:.1f}",
+        )
     return table
 
 
@@ -531,28 +526,54 @@ def parsed() -> argparse.Namespace:
 
 def chosen(bench: Bench, only: Sequence[str]) -> dict[str, dict[str, int]]:
     """Returns the number of images of each row to measure, by group."""
-    found = {}
+    found, unknown = {}, set(only) - set(GROUPS)
     for group in GROUPS:
         rows = bench.rows(group)
         if not rows and group in only:
             missing = "digitcli.data.datasets.glyphs" if group == "fonts" else bench.shared / group
             print(f"{group} is left out: {missing} is missing", file=sys.stderr)
+        unknown -= {name for name in only if any(row.startswith(name) for row in rows)}
         if group not in only:
             rows = {row: n for row, n in rows.items() if any(map(row.startswith, only))}
         if rows:
             found[group] = rows
+    if unknown or not found:
+        raise SystemExit(f"no rows of {', '.join(unknown or only)}: groups are {', '.join(GROUPS)}")
     return found
+
+
+def save_examples(
+    bench: Bench, group: str, rows: Mapping[str, int], folder: Path, pool: Executor
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = pool.map(bench.sheet, [(group, row, count) for row, count in rows.items()])
+    for row, sheet in zip(rows, sheets, strict=True):
+        sheet.save(folder / f"{row}.png")
+
+
+def document_of(
+    bench: Bench, rows: Sequence[Row], bars: Sequence[Bar], wrong: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    return {
+        "checkpoint": bench.checkpoint,
+        "digits": bench.digits,
+        "seed": bench.seed,
+        "count": bench.count,
+        "fonts": [font.name for font in fonts()],
+        "rows": list(map(asdict, rows)),
+        "bars": [asdict(bar) | {"met": bar.met} for bar in bars],
+        "wrong": wrong,
+    }
 
 
 def main() -> None:
     arguments = parsed()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # each process uses one core
-    bench = Bench(
-        arguments.checkpoint, arguments.digits, arguments.seed, arguments.count, arguments.shared
-    )
+    path = str(loaded(arguments.checkpoint).path)
+    bench = Bench(path, arguments.digits, arguments.seed, arguments.count, arguments.shared)
     groups = chosen(bench, arguments.only)
-    if not groups:
-        raise SystemExit(f"no images: choose groups or rows with --only: {', '.join(GROUPS)}")
+    console = Console(width=max(Console().width, WIDTH))
+    console.print(f"{path}, {arguments.digits} images, seed {arguments.seed}\n{CAPTION}\n")
     rows: list[Row] = []
     cases: list[Case] = []
     evaluated = None
@@ -562,37 +583,20 @@ def main() -> None:
             if group == "mnist":
                 evaluated = pool.submit(bench.evaluated).result()
             found = measure(bench, group, members, pool)
-            rows += rows_of(group, found, evaluated)
+            found_rows = list(rows_of(group, found, evaluated))
+            console.print(table_of(found_rows))
+            rows += found_rows
             cases += found
+            bars, wrong = list(bars_of(cases, evaluated)), wrong_of(cases)
+            if arguments.json:  # after each group: a run that is stopped keeps its results
+                document = document_of(bench, rows, bars, wrong)
+                arguments.json.write_text(json.dumps(document, indent=1) + "\n")
             if arguments.save_examples:
-                arguments.save_examples.mkdir(parents=True, exist_ok=True)
-                jobs = [(group, row, count) for row, count in members.items()]
-                for row, sheet in zip(members, pool.map(bench.sheet, jobs), strict=True):
-                    sheet.save(arguments.save_examples / f"{row}.png")
-    minutes = (time.perf_counter() - started) / 60
-
-    path = loaded(arguments.checkpoint).path
-    title = f"{path.name}, {arguments.digits} images, seed {arguments.seed}, {minutes:.1f} minutes"
-    bars, wrong = list(bars_of(cases, evaluated)), wrong_of(cases)
-    console = Console()
-    console = Console(width=max(console.width, WIDTH))
-    console.print(table_of(rows, title))
+                save_examples(bench, group, members, arguments.save_examples, pool)
     console.print(bar_table(bars))
     if arguments.list_wrong:
         print_wrong(wrong)
-    if arguments.json:
-        document = {
-            "checkpoint": str(path),
-            "digits": arguments.digits,
-            "seed": arguments.seed,
-            "count": arguments.count,
-            "fonts": [font.name for font in fonts()],
-            "minutes": minutes,
-            "rows": list(map(asdict, rows)),
-            "bars": [asdict(bar) | {"met": bar.met} for bar in bars],
-            "wrong": wrong,
-        }
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
 
 
 if __name__ == "__main__":
