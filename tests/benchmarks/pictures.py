@@ -593,7 +593,8 @@ def main() -> None:
                 arguments.json.write_text(json.dumps(document, indent=1) + "\n")
             if arguments.save_examples:
                 save_examples(bench, group, members, arguments.save_examples, pool)
-    console.print(bar_table(bars))
+    if bars:
+        console.print(bar_table(bars))
     if arguments.list_wrong:
         print_wrong(wrong)
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
