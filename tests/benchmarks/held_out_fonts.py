@@ -30,8 +30,6 @@ Medium = Callable[[Rng, Field], bytes]
 
 _MARGIN = 8
 """Pixels around a glyph when it is enlarged."""
-_STEP = 7919
-"""A prime, so that each digit of each face comes once before any comes again."""
 _EDGE = 2.0
 """Width in pixels of the edge of an enlarged glyph."""
 
@@ -93,8 +91,9 @@ MEDIA: dict[str, Medium] = {
 
 
 def font_picture(name: str, rng: Rng, index: int) -> tuple[str, str, bytes]:
-    """Returns the face, the digit and the file; few images show many faces."""
-    number, digit = divmod(_STEP * index % (10 * len(faces())), 10)
+    """Returns the face, the digit and the file: a digit of each face, then another of each."""
+    turn, number = divmod(index, len(faces()))
     face, cells = faces()[number]
+    digit = (turn + number) % 10
     size = some_size(rng, 40, 900)
     return face, str(digit), MEDIA[name](rng, glyph(rng, cells[digit], size))
