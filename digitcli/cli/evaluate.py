@@ -56,6 +56,7 @@ def evaluate(
     (15 bins), the accuracy of each bin, and the coverage of predict --min-probability.
     The default data set is the one that the checkpoint was trained on.
     """
+    from digitcli.classifier import Classifier
     from digitcli.core.checkpointing.checkpoint import find_and_load
     from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
@@ -64,7 +65,8 @@ def evaluate(
 
         check_page(report)
     path, loaded = find_and_load(checkpoint)
-    chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes)
+    prepare = Classifier(loaded, path).prepare  # as predict prepares the images of a folder
+    chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes, prepare)
 
     # torch is imported here, after what can be wrong with the options
     from digitcli.console.download import DownloadDisplay

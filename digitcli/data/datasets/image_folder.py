@@ -21,7 +21,7 @@ from digitcli.data.images.discover import find_files
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource
-from digitcli.data.preprocessing.mnist_form import prepare
+from digitcli.data.preprocessing.mnist_form import Prepare, prepare
 
 PREFIX = "folder:"
 """Start of a data set's name, followed by the folder's path."""
@@ -113,8 +113,9 @@ class ImageFolder:
     one set, the one whose hash is nearest to the other set is moved there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, prepare: Prepare = prepare) -> None:
         self.path = path
+        self._prepare_image = prepare
         self.classes = find_classes(path)
 
     def read(self, split: str, on_left_out: Callable[[str], None]) -> Split:
@@ -156,7 +157,7 @@ class ImageFolder:
             elif is_wanted:
                 on_left_out(f"left out {file.path}: the same image as {file.original}")
         sources = (ImageSource(str(file.path), file.path) for file in files)
-        prepared = chain.from_iterable(prepare_all([sources], prepare))
+        prepared = chain.from_iterable(prepare_all([sources], self._prepare_image))
         for file, (_, digit) in zip(files, prepared, strict=True):
             yield file, digit if isinstance(digit, PictureError) else digit.image
 

@@ -22,6 +22,7 @@ from digitcli.data.datasets.split import Split
 from digitcli.data.download.downloader import download
 from digitcli.data.download.fetch import DownloadProgress
 from digitcli.data.download.manifest import DIGITS, MNIST_NORMALIZATION, PUBLISHED
+from digitcli.data.preprocessing.mnist_form import Prepare, prepare
 
 SPLITS = ("train", "test")
 
@@ -84,14 +85,21 @@ DATASETS = {
 }
 
 
-def find_dataset(name: str, classes: tuple[str, ...] | None = None) -> Dataset:
+def find_dataset(
+    name: str, classes: tuple[str, ...] | None = None, prepare: Prepare = prepare
+) -> Dataset:
     """Returns the data set that ``--dataset`` names; ``folder:PATH`` is a folder of images.
+
+    Args:
+        name: The data set.
+        classes: Names of a network's classes, which include the data set's.
+        prepare: Preparation of images in a folder.
 
     Raises:
         DatasetError: There is no such data set, or it has classes that are not in ``classes``.
     """
     if name.startswith(image_folder.PREFIX):
-        dataset = _folder_dataset(name)
+        dataset = _folder_dataset(name, prepare)
     elif name in DATASETS:
         dataset = DATASETS[name]
     else:
@@ -107,8 +115,8 @@ def find_dataset(name: str, classes: tuple[str, ...] | None = None) -> Dataset:
     return dataset
 
 
-def _folder_dataset(name: str) -> Dataset:
-    folder = image_folder.ImageFolder(image_folder.folder_path(name))
+def _folder_dataset(name: str, prepare: Prepare) -> Dataset:
+    folder = image_folder.ImageFolder(image_folder.folder_path(name), prepare)
 
     def read(split: str, location: DatasetLocation) -> Split:
         return folder.read(split, location.progress.on_message)

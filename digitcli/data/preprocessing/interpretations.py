@@ -2,8 +2,8 @@
 
 Preparation begins with decisions that the rest depends on: what the background is, whether ink is
 darker or lighter, whether a shape at the border is part of the digit. Most images leave no doubt.
-The others are changed in several ways, each of which undoes a wrong decision, and prepared again. The network was trained on non-digits, too, so its probability shows which result
-is a digit.
+The others are changed in several ways, each of which undoes a wrong decision, and prepared again.
+The network was trained on non-digits, too, so its probability shows which result is a digit.
 
 To add an interpretation, yield its name and the changed image in ``_without_other_ink``.
 """
@@ -64,26 +64,47 @@ def interpret(gray: Gray, classify: Classify, on_step: OnStep = ignore_step) -> 
     """
     if in_mnist_form(gray) is not None:
         return prepare(gray, on_step)
-    digit, best = prepare(gray), _Change("", gray)
-    score = _score(digit, classify)
-    if digit.box is not None and any(_touched(digit, best)) and not is_evenly_lit(gray):
-        score *= _CUT_WEIGHT
-    for changes in (_with_margins, _without_other_ink):
-        if score >= _SURE and (changes is _without_other_ink or not any(_touched(digit, best))):
-            break
-        for change in changes(gray):
+    choice = _Choice(gray, classify)
+    if choice.score < _SURE or choice.at_border:
+        choice.consider(_with_margins(gray))
+    if choice.score < _SURE:
+        choice.consider(_without_other_ink(gray))
+    digit, change = choice.digit, choice.change
+    if on_step is not ignore_step:
+        names = {"image": change.name}
+        prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
+    return replace(digit, warning=_STRIPE) if _is_stripe(digit, change) else digit
+
+
+class _Choice:
+    """The best interpretation so far; at first the image as it is.
+
+    Attributes:
+        digit: The prepared digit.
+        change: The change before the preparation.
+        score: See ``_score``.
+        at_border: True if the digit of the image as it is touches a border.
+    """
+
+    def __init__(self, gray: Gray, classify: Classify) -> None:
+        self._classify = classify
+        self.digit, self.change = prepare(gray), _Change("image", gray)
+        self.score = _score(self.digit, classify)
+        self.at_border = any(_touched(self.digit, self.change))
+        if self.at_border and not is_evenly_lit(gray):
+            self.score *= _CUT_WEIGHT
+
+    def consider(self, changes: Iterator[_Change]) -> None:
+        """Takes the best of some changes if it is better."""
+        for change in changes:
             try:
-                candidate = prepare(change.gray)
+                digit = prepare(change.gray)
             except BlankPictureError:
                 continue
-            new_score = _score(candidate, classify) if _is_possible(candidate, change) else 0.0
-            if new_score > max(_MIN_SCORE, score):
-                digit, best, score = candidate, change, new_score
-    if on_step is not ignore_step:
-        on_step("image", gray)
-        prepare(best.gray, on_step)
-    warning = _STRIPE if _is_stripe(digit, best) else None
-    return replace(digit, interpretation=best.name or None, warning=warning)
+            if _is_possible(digit, change):
+                score = _score(digit, self._classify)
+                if score > max(_MIN_SCORE, self.score):
+                    self.digit, self.change, self.score = digit, change, score
 
 
 def _score(digit: PreparedDigit, classify: Classify) -> float:
@@ -97,9 +118,10 @@ def _is_possible(digit: PreparedDigit, change: _Change) -> bool:
 
     With a margin, a digit fills the image from border to border. Without one, it touches none.
     """
-    touched, bar = sum(_touched(digit, change)), _is_bar(digit)
+    left, top, right, bottom = _touched(digit, change)
+    touched, bar = left + top + right + bottom, _is_bar(digit)
     if change.margin:
-        return touched >= (3 if bar else 2)
+        return touched >= 2 and (not bar or (left and right))
     return touched == 0 and (change.bars or not bar)
 
 

@@ -38,6 +38,8 @@ _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of the
 # Measured: of MNIST's training digits 5 % are below 1.65, half are below 2.36.
 _THIN, _USUAL = 1.7, 2.1
 
+_WHOLE = Box(0, 0, SIDE, SIDE)
+
 
 @dataclass(frozen=True)
 class PreparedDigit:
@@ -46,8 +48,7 @@ class PreparedDigit:
     image: Image28
     others: int = 0  # other shapes in the original that are as large as a digit
     coverage: float = 1.0  # fraction of the image's ink that is the digit's
-    box: Box | None = None  # of the digit in the image; None if that has MNIST form already
-    interpretation: str | None = None  # how the image was changed first; None if it was not
+    box: Box = _WHOLE  # of the digit in the image; all of one in MNIST form
     warning: str | None = None  # why the image may show no digit
 
 
@@ -70,20 +71,20 @@ def prepare(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDigit:
     Raises:
         BlankPictureError: There is no ink in the image.
     """
-    others, coverage, box = 0, 1.0, None
     if (image := in_mnist_form(gray)) is not None:
         on_step("image", gray)
+        found = PreparedDigit(image)
     else:
         inner = inner_image(gray)
         gray = gray[pixels_of(inner)]
         on_step("image", gray)
-        digit, others, coverage, found = _find_digit(gray, on_step)
-        box = Box(*np.add(found, 2 * inner[:2]).tolist())
+        digit, others, coverage, box = _find_digit(gray, on_step)
         strokes = thicken(digit)
         on_step("stroke width", strokes)
-        image = center_by_mass(fit(strokes))
-    on_step("MNIST form", image)
-    return PreparedDigit(image, others, coverage, box)
+        box = Box(*np.add(box, 2 * inner[:2]).tolist())
+        found = PreparedDigit(center_by_mass(fit(strokes)), others, coverage, box)
+    on_step("MNIST form", found.image)
+    return found
 
 
 def in_mnist_form(gray: Gray) -> Image28 | None:

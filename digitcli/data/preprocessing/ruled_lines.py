@@ -30,10 +30,8 @@ def remove_ruled_lines(ink: Ink, bands: int = 1) -> Ink:
         bands: Number of bands, in which a curved line is straight, or one interrupted by a shadow.
     """
     for _ in range(2):
-        ink = np.concatenate(
-            [_without_rows(band) for band in np.array_split(ink, bands, axis=1)], 1
-        )
-        ink = np.ascontiguousarray(ink.T)
+        parts = [_without_rows(part) for part in np.array_split(ink, bands, axis=1)]
+        ink = np.ascontiguousarray(np.concatenate(parts, axis=1).T)
     return ink
 
 
@@ -46,12 +44,8 @@ def _without_rows(ink: Ink) -> Ink:
         level = float(np.median(ink[rows, columns]))
         if len(lines) < _SEVERAL and level > _FAINT_LINE:
             continue
-        above, below = (
-            _widened(
-                ink[(rows + side * (reach + 1)).clip(0, len(ink) - 1), columns] > _CROSSING_INK
-            )
-            for side in (-1, 1)
-        )
+        beside = [(rows + side * (reach + 1)).clip(0, len(ink) - 1) for side in (-1, 1)]
+        above, below = (_widened(ink[side, columns] > _CROSSING_INK) for side in beside)
         crossing = above & below
         for offset in range(-reach, reach + 1):
             at = (rows + offset).clip(0, len(ink) - 1)
