@@ -4,13 +4,14 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.errors import BlankPictureError, PictureError
-from digitcli.data.arrays import Floats, Gray, Labels, Mask, pixels_of, sizes, union
-from digitcli.data.preprocessing.binarize import inner_image, separate_ink, stroke_mask
-from digitcli.data.preprocessing.components import stroke_width
+from digitcli.data.arrays import Floats, Gray, Ink, Labels, Mask, pixels_of, sizes, union
+from digitcli.data.preprocessing.binarize import inner_image, otsu, separate_ink, stroke_mask
+from digitcli.data.preprocessing.components import Components, stroke_width
 from digitcli.data.preprocessing.mnist_form import in_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 from digitcli.data.segmentation.form_boxes import components_without_frames
 from digitcli.data.segmentation.segments import Segments, Writing
+from digitcli.data.segmentation.surroundings import border_contact, find_surroundings
 from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 
 # Side of the closing's window, as a fraction of that of a square with the image's area; a strip is
@@ -18,6 +19,7 @@ from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 _WINDOW = 0.35
 _MAX_COMPONENTS = 1000  # maximum number without dust; a page of 200 digits has some hundreds
 _DUST_MASS = 0.02  # maximum mass of dust, as a fraction of a typical component's
+_EDGE = 3  # pixels around what surrounds the page that are cleared with it
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 
 
@@ -38,15 +40,8 @@ def oversegment(gray: Gray) -> Segments:
         ink = remove_ruled_lines(separate_ink(gray, window))
     else:
         ink = whole.astype(np.float32) / np.float32(255)
-    mask = stroke_mask(ink)
-    if not mask.any():
-        raise BlankPictureError
-    # The heaviest ones, and one more to tell if there are too many.
-    components = components_without_frames(mask, ink, _MAX_COMPONENTS + 1)
+    ink, mask, components, usable = _without_surroundings(ink)
     boxes, mass = components.boxes, components.mass
-    if not len(boxes):
-        raise BlankPictureError
-    usable = mass >= _DUST_MASS * _weighted_median(mass, mass)
     if usable.sum() > _MAX_COMPONENTS:
         raise PictureError(
             f"it has more than {_MAX_COMPONENTS:,} separate shapes", "split it into several images"
@@ -63,6 +58,54 @@ def oversegment(gray: Gray) -> Segments:
     rows, columns = find_rows(boxes, height), boxes[:, ::2].mean(axis=1)
     parts = np.stack([rows, np.full(len(boxes), np.nan), columns], axis=1)
     return Segments.in_reading_order(Writing(ink, height, width, origin, whole), labels, parts)
+
+
+def _without_surroundings(ink: Ink) -> tuple[Ink, Mask, Components, Mask]:
+    """Clears what surrounds the page.
+
+    Returns:
+        The ink, the mask of strokes, the components, and which of these are not dust.
+    """
+    while True:
+        mask = stroke_mask(ink)
+        if not mask.any():
+            raise BlankPictureError
+        # The heaviest ones, and one more to tell if there are too many.
+        components = components_without_frames(mask, ink, _MAX_COMPONENTS + 1)
+        if not len(components.boxes):
+            raise BlankPictureError
+        found, usable = _judged(components, ink)
+        if not found.any():
+            return ink, mask, components, usable
+        ink = _cleared(ink, np.isin(components.labels, np.flatnonzero(found) + 1))
+
+
+def _cleared(ink: Ink, surroundings: Mask) -> Ink:
+    """Clears what surrounds the page; the darkest ink of the rest becomes full ink."""
+    rest = np.where(dilated(surroundings, _EDGE), 0, ink)
+    strokes = rest[rest > otsu(rest)]
+    return np.clip(rest / max(float(np.median(strokes)) if strokes.size else 1, 1e-3), 0, 1)
+
+
+def _judged(components: Components, ink: Ink) -> tuple[Mask, Mask]:
+    """Returns the components that surround the page, and those that are not dust."""
+    boxes, mass = components.boxes, components.mass
+    apart = mass * (border_contact(components) == 0).all(axis=1)
+    weight = apart if apart.any() else mass
+    usable = mass >= _DUST_MASS * _weighted_median(mass, weight)
+    if not apart.any():
+        return np.zeros_like(usable), usable
+    height = _weighted_median(sizes(boxes)[:, 1], weight * usable)
+    found = find_surroundings(components, ink, usable, height)
+    return found, usable
+
+
+def dilated(mask: Mask, reach: int) -> Mask:
+    """Returns True for pixels in a square of side 2 * reach + 1 around those of a mask."""
+    for _ in range(2):
+        sums = np.cumsum(np.pad(mask, ((reach + 1, reach), (0, 0))), axis=0, dtype=np.int32)
+        mask = (sums[2 * reach + 1 :] > sums[: -2 * reach - 1]).T
+    return mask
 
 
 def _weighted_median(values: npt.NDArray[np.number], weights: Floats) -> float:
