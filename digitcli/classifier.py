@@ -20,8 +20,8 @@ from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource, PictureLike, as_source
 from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
 from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit, prepare
-from digitcli.data.segmentation.oversegment import oversegment
-from digitcli.data.segmentation.viterbi import SegmentedDigit, find_digits
+from digitcli.data.segmentation.interpret import read_digits
+from digitcli.data.segmentation.viterbi import SegmentedDigit
 from digitcli.predictions import PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
@@ -162,10 +162,10 @@ class Classifier:
 
     def _segment(self, gray: Gray) -> tuple[list[SegmentedDigit], tuple[int, ...]]:
         """Returns the digits, and the shape of the image that their boxes refer to."""
-        found = find_digits(oversegment(gray), self.probabilities, self.classes)
-        if not found:
+        found = read_digits(gray, self.probabilities, self.classes)
+        if not found.digits:
             raise BlankPictureError
-        return found, gray.shape
+        return found.digits, gray.shape
 
     def _placed(
         self, digit: SegmentedDigit, shape: tuple[int, ...], size: tuple[int, int]

@@ -1,12 +1,14 @@
 """Oversegmentation: the components of ink that digits are made of."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.errors import BlankPictureError, PictureError
-from digitcli.data.arrays import Floats, Gray, Ink, Labels, Mask, pixels_of, sizes, union
-from digitcli.data.preprocessing.binarize import inner_image, otsu, separate_ink, stroke_mask
-from digitcli.data.preprocessing.components import Components, stroke_width
+from digitcli.data.arrays import Boxes, Floats, Gray, Ink, Labels, Mask, pixels_of, sizes, union
+from digitcli.data.preprocessing.binarize import inner_image, local_background, otsu, separate_ink, stroke_mask
+from digitcli.data.preprocessing.components import Components, find_components, stroke_width
 from digitcli.data.preprocessing.mnist_form import in_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 from digitcli.data.segmentation.form_boxes import components_without_frames
@@ -23,7 +25,16 @@ _EDGE = 3  # pixels around what surrounds the page that are cleared with it
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 
 
-def oversegment(gray: Gray) -> Segments:
+@dataclass(frozen=True)
+class Way:
+    """An interpretation of an image of digits."""
+
+    darker: bool | None = None  # ink is darker than the page; None: what has more contrast
+    bridged: float = 0.0  # maximum gap within a digit, in stroke widths: seven segments have gaps
+    bordered: bool = False  # what lies along the border is writing
+
+
+def oversegment(gray: Gray, way: Way = Way()) -> Segments:
     """Finds the components of ink that digits are made of.
 
     Raises:
@@ -37,10 +48,12 @@ def oversegment(gray: Gray) -> Segments:
         origin = (inner.left, inner.top)
         gray = gray[pixels_of(inner)]
         window = _WINDOW * float(np.sqrt(gray.size)) / min(gray.shape)
+        if way.darker is not None:
+            gray = _flattened(gray if way.darker else 1 - gray, window)
         ink = remove_ruled_lines(separate_ink(gray, window))
     else:
         ink = whole.astype(np.float32) / np.float32(255)
-    ink, mask, components, usable = _without_surroundings(ink)
+    ink, mask, components, usable = _without_surroundings(ink, bordered=way.bordered)
     boxes, mass = components.boxes, components.mass
     if usable.sum() > _MAX_COMPONENTS:
         raise PictureError(
@@ -48,19 +61,31 @@ def oversegment(gray: Gray) -> Segments:
         )
     height = _weighted_median(sizes(boxes)[:, 1], mass * usable)
     kept = np.flatnonzero(usable)
-    stack = join_stacked(boxes[kept], height)
+    if way.bridged:
+        reach = way.bridged * stroke_width(ink * mask)
+        stack = _bridged(mask, components.labels, kept, reach)
+        around = _around(boxes[kept], stack)
+        height = _weighted_median(sizes(around)[:, 1], np.bincount(stack, mass[kept]))
+        stack = join_stacked(around, height)[stack]
+    else:
+        stack = join_stacked(boxes[kept], height)
     names = np.zeros(int(components.labels.max()) + 1, np.int32)
     names[kept + 1] = stack + 1
     labels = names[components.labels]
     width = stroke_width(ink * (labels > 0))
     labels = _with_soft_edges(labels, (ink > 0) & ~mask, max(2, round(_SOFT_EDGE * height)))
-    boxes = np.array([union(boxes[kept][stack == i]) for i in range(stack.max() + 1)])
+    boxes = _around(boxes[kept], stack)
     rows, columns = find_rows(boxes, height), boxes[:, ::2].mean(axis=1)
     parts = np.stack([rows, np.full(len(boxes), np.nan), columns], axis=1)
     return Segments.in_reading_order(Writing(ink, height, width, origin, whole), labels, parts)
 
 
-def _without_surroundings(ink: Ink) -> tuple[Ink, Mask, Components, Mask]:
+def _flattened(gray: Gray, window: float) -> Gray:
+    """Returns an image of what is darker than its surroundings, on white."""
+    return 1 - (local_background(gray, window) - gray)
+
+
+def _without_surroundings(ink: Ink, *, bordered: bool) -> tuple[Ink, Mask, Components, Mask]:
     """Clears what surrounds the page.
 
     Returns:
@@ -75,7 +100,7 @@ def _without_surroundings(ink: Ink) -> tuple[Ink, Mask, Components, Mask]:
         if not len(components.boxes):
             raise BlankPictureError
         found, usable = _judged(components, ink)
-        if not found.any():
+        if bordered or not found.any():
             return ink, mask, components, usable
         ink = _cleared(ink, np.isin(components.labels, np.flatnonzero(found) + 1))
 
@@ -98,6 +123,20 @@ def _judged(components: Components, ink: Ink) -> tuple[Mask, Mask]:
     height = _weighted_median(sizes(boxes)[:, 1], weight * usable)
     found = find_surroundings(components, ink, usable, height)
     return found, usable
+
+
+def _around(boxes: Boxes, groups: Boxes) -> Boxes:
+    """Returns the box around each group of boxes."""
+    return np.array([union(boxes[groups == i]) for i in range(groups.max() + 1)])
+
+
+def _bridged(mask: Mask, labels: Labels, kept: Boxes, reach: float) -> Boxes:
+    """Returns the group of each kept component; gaps in a group are shorter than ``reach``."""
+    wide = dilated(mask & np.isin(labels, kept + 1), max(1, round(reach / 2)))
+    groups = find_components(wide, wide.astype(np.float32)).labels
+    group_of = np.zeros(int(labels.max()) + 1, np.int32)
+    group_of[labels[mask]] = groups[mask]
+    return np.unique(group_of[kept + 1], return_inverse=True)[1]
 
 
 def dilated(mask: Mask, reach: int) -> Mask:

@@ -11,7 +11,8 @@ from digitcli.data.arrays import strictly_inside
 from digitcli.data.preprocessing.components import Components, stroke_width
 
 _NEAR = 0.01  # maximum distance from the border of what touches it, of the image's shorter side
-_CONTACT = 0.4  # minimum fraction of a component's side that touches the border it lies along
+_ALONG = 0.03  # the same of what lies along the border, which may be slanted
+_CONTACT = 0.4  # minimum fraction of a component's side that lies along the border
 # Lengths are fractions of a typical digit's height.
 _LONG, _LINE = 2.5, 0.5  # minimum length of what is not a digit, and maximum height of a line
 _THICK = 2.0  # minimum stroke width of what is not a digit, as a multiple of the others'
@@ -60,10 +61,10 @@ def border_contact(components: Components) -> Floats:
     """Returns the fraction of each side of the components' boxes at the border, (count, 4)."""
     labels, boxes = components.labels, components.boxes
     height, width = labels.shape
-    near = max(1, round(_NEAR * min(labels.shape)))
+    near, along = (max(1, round(part * min(labels.shape))) for part in (_NEAR, _ALONG))
     contact = np.zeros((len(boxes), 4))
     room = np.stack([*boxes[:, :2].T, width - boxes[:, 2], height - boxes[:, 3]], axis=1)
-    edges = labels[:, :near].T, labels[:near], labels[:, -near:].T, labels[-near:]
+    edges = labels[:, :along].T, labels[:along], labels[:, -along:].T, labels[-along:]
     for i, side in np.argwhere(room < near).tolist():
         length = sizes(boxes)[i, 1 - side % 2]
         contact[i, side] = (edges[side] == i + 1).any(axis=0).sum() / length
