@@ -6,7 +6,7 @@ import numpy as np
 
 from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Gray, sizes
-from digitcli.data.segmentation.oversegment import Way, oversegment
+from digitcli.data.segmentation.oversegment import Way, segment, separate
 from digitcli.data.segmentation.viterbi import Classify, Found, find_digits
 
 _SURE = 0.8  # minimum probability of each digit in a reading without doubt
@@ -31,21 +31,30 @@ def read_digits(gray: Gray, classify: Classify, classes: Sequence[str]) -> Found
         BlankPictureError: There is no ink in the image.
         PictureError: There are too many components.
     """
-    segments = oversegment(gray)
+    separated = {None: separate(gray, None)}
+    segments = segment(separated[None], Way())
     best = find_digits(segments, classify, classes)
     if segments.writing.whole is not None or len(segments) > _MAX_SEGMENTS or _is_sure(best):
         return best
     limit = best.cost - _GAIN
+    seen = [segments.boxes]
     for way in _WAYS:
+        if way.darker not in separated:
+            separated[way.darker] = separate(gray, way.darker)
         try:
-            segments = oversegment(gray, way)
+            segments = segment(separated[way.darker], way)
         except PictureError:
             continue
-        if len(segments) > _MAX_SEGMENTS:
+        if len(segments) > _MAX_SEGMENTS or any(
+            np.array_equal(segments.boxes, boxes) for boxes in seen
+        ):
             continue
+        seen.append(segments.boxes)
         found = find_digits(segments, classify, classes)
         if found.digits and found.cost < limit:
             best, limit = found, found.cost
+            if _is_sure(best):
+                break
     return best
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.errors import BlankPictureError, PictureError
-from digitcli.data.arrays import Boxes, Floats, Gray, Ink, Labels, Mask, pixels_of, sizes, union
+from digitcli.data.arrays import Boxes, Floats, Gray, Image28, Ink, Labels, Mask, pixels_of, sizes, union
 from digitcli.data.preprocessing.binarize import inner_image, local_background, otsu, separate_ink, stroke_mask
 from digitcli.data.preprocessing.components import Components, find_components, stroke_width
 from digitcli.data.preprocessing.mnist_form import in_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
+from digitcli.data.segmentation.faint_ink import strengthen_faint_digits
 from digitcli.data.segmentation.form_boxes import components_without_frames
 from digitcli.data.segmentation.segments import Segments, Writing
 from digitcli.data.segmentation.surroundings import border_contact, find_surroundings
@@ -41,19 +42,35 @@ def oversegment(gray: Gray, way: Way = Way()) -> Segments:
         BlankPictureError: There is no ink in the image.
         PictureError: There are too many components.
     """
-    whole = in_mnist_form(gray)
-    origin = (0, 0)
-    if whole is None:
-        inner = inner_image(gray)
-        origin = (inner.left, inner.top)
-        gray = gray[pixels_of(inner)]
-        window = _WINDOW * float(np.sqrt(gray.size)) / min(gray.shape)
-        if way.darker is not None:
-            gray = _flattened(gray if way.darker else 1 - gray, window)
-        ink = remove_ruled_lines(separate_ink(gray, window))
-    else:
-        ink = whole.astype(np.float32) / np.float32(255)
-    ink, mask, components, usable = _without_surroundings(ink, bordered=way.bordered)
+    return segment(separate(gray, way.darker), way)
+
+
+@dataclass(frozen=True)
+class Separated:
+    """Ink separated from the background."""
+
+    ink: Ink
+    origin: tuple[int, int]  # column and row of the image where the ink begins
+    whole: Image28 | None  # the image itself, if it is in MNIST form
+
+
+def separate(gray: Gray, darker: bool | None) -> Separated:
+    """Separates the ink of an image, darker or lighter than the page, or what is clearer."""
+    if (whole := in_mnist_form(gray)) is not None:
+        return Separated(whole.astype(np.float32) / np.float32(255), (0, 0), whole)
+    inner = inner_image(gray)
+    gray = gray[pixels_of(inner)]
+    window = _WINDOW * float(np.sqrt(gray.size)) / min(gray.shape)
+    if darker is not None:
+        gray = gray if darker else 1 - gray
+        gray = 1 - (local_background(gray, window) - gray)  # dark on white, in even light
+    ink = remove_ruled_lines(separate_ink(gray, window))
+    return Separated(ink, (inner.left, inner.top), None)
+
+
+def segment(separated: Separated, way: Way) -> Segments:
+    """Finds the components of ink that digits are made of; see ``oversegment``."""
+    ink, mask, components, usable = _without_surroundings(separated.ink, bordered=way.bordered)
     boxes, mass = components.boxes, components.mass
     if usable.sum() > _MAX_COMPONENTS:
         raise PictureError(
@@ -61,9 +78,9 @@ def oversegment(gray: Gray, way: Way = Way()) -> Segments:
         )
     height = _weighted_median(sizes(boxes)[:, 1], mass * usable)
     kept = np.flatnonzero(usable)
+    width = stroke_width(ink * np.isin(components.labels, kept + 1))
     if way.bridged:
-        reach = way.bridged * stroke_width(ink * mask)
-        stack = _bridged(mask, components.labels, kept, reach)
+        stack = _bridged(mask, components.labels, kept, way.bridged * width)
         around = _around(boxes[kept], stack)
         height = _weighted_median(sizes(around)[:, 1], np.bincount(stack, mass[kept]))
         stack = join_stacked(around, height)[stack]
@@ -71,18 +88,27 @@ def oversegment(gray: Gray, way: Way = Way()) -> Segments:
         stack = join_stacked(boxes[kept], height)
     names = np.zeros(int(components.labels.max()) + 1, np.int32)
     names[kept + 1] = stack + 1
-    labels = names[components.labels]
-    width = stroke_width(ink * (labels > 0))
-    labels = _with_soft_edges(labels, (ink > 0) & ~mask, max(2, round(_SOFT_EDGE * height)))
-    boxes = _around(boxes[kept], stack)
+    labels, boxes = names[components.labels], _around(boxes[kept], stack)
+    reach = max(2, round(_SOFT_EDGE * height))
+    labels = _with_soft_edges(labels, (ink > 0) & ~mask, reach)
+    ink, labels, boxes = _with_faint_digits(ink, labels, boxes, height, width)
     rows, columns = find_rows(boxes, height), boxes[:, ::2].mean(axis=1)
     parts = np.stack([rows, np.full(len(boxes), np.nan), columns], axis=1)
-    return Segments.in_reading_order(Writing(ink, height, width, origin, whole), labels, parts)
+    writing = Writing(ink, height, width, separated.origin, separated.whole)
+    return Segments.in_reading_order(writing, labels, parts)
 
 
-def _flattened(gray: Gray, window: float) -> Gray:
-    """Returns an image of what is darker than its surroundings, on white."""
-    return 1 - (local_background(gray, window) - gray)
+def _with_faint_digits(
+    ink: Ink, labels: Labels, boxes: Boxes, height: float, width: float
+) -> tuple[Ink, Labels, Boxes]:
+    """Adds faint shapes in a row with dark ones to the components."""
+    faint = strengthen_faint_digits(ink, labels > 0, boxes, height, width)
+    if faint is None:
+        return ink, labels, boxes
+    ink, mask = faint
+    found = find_components(mask, ink)
+    labels = np.where(mask, found.labels + len(boxes), labels).astype(np.int32)
+    return ink, labels, np.concatenate([boxes, found.boxes])
 
 
 def _without_surroundings(ink: Ink, *, bordered: bool) -> tuple[Ink, Mask, Components, Mask]:

@@ -1,0 +1,64 @@
+"""Faint ink beside dark ink: a digit in a lighter color or with less pressure."""
+
+import numpy as np
+
+from digitcli.data.arrays import Boxes, Ink, Mask, gaps, pixels_of, sizes
+from digitcli.data.preprocessing.components import find_components, stroke_width
+
+_LEVEL = 0.06  # minimum faint ink
+_MOST = 50  # maximum number of faint components
+# Lengths are fractions of a typical digit's height.
+_MIN_HEIGHT, _MAX_HEIGHT = 0.6, 1.6
+_BESIDE, _ALIGNED = 2.0, 0.6  # maximum gap to a neighbor in a row, minimum overlap of the heights
+_MIN_STROKE, _MAX_STROKE = 0.4, 2.0  # stroke width, as a multiple of that of dark ink
+_MAX_FILL = 0.6  # maximum fraction of its box that a digit wider than a 1 fills
+
+
+def strengthen_faint_digits(
+    ink: Ink, around: Mask, boxes: Boxes, height: float, width: float
+) -> tuple[Ink, Mask] | None:
+    """Makes faint shapes that stand in a row with dark ones as dark as these.
+
+    Args:
+        ink: Of the image.
+        around: The dark strokes with their soft edges.
+        boxes: int64 (count, 4), of the dark components that could be digits.
+        height: Height of a typical digit in pixels.
+        width: Width of the dark strokes in pixels.
+
+    Returns:
+        The ink and the mask of these shapes; None if there are none, as nearly always.
+    """
+    weak = (ink > _LEVEL) & ~around
+    if weak.sum() < _MIN_HEIGHT * height * _MIN_STROKE * width:
+        return None
+    faint = find_components(weak, ink, _MOST)
+    found = np.zeros_like(weak)
+    stronger = ink
+    for i, box in enumerate(faint.boxes):
+        across, down = sizes(faint.boxes)[i]
+        if not _MIN_HEIGHT * height <= down <= _MAX_HEIGHT * height or across > 1.5 * down:
+            continue
+        if not _is_aligned(boxes, box, height):
+            continue
+        place = pixels_of(box)
+        pixels = faint.labels[place] == i + 1
+        own = ink[place] * pixels
+        level = float(np.median(own[pixels]))
+        own = np.clip(own / level, 0, 1)
+        if not _MIN_STROKE * width <= stroke_width(own) <= _MAX_STROKE * width:
+            continue
+        if across > 2.5 * width and pixels.mean() > _MAX_FILL:
+            continue
+        if not found.any():
+            stronger = ink.copy()
+        stronger[place] = np.where(pixels, own, stronger[place])
+        found[place] |= pixels
+    return (stronger, found) if found.any() else None
+
+
+def _is_aligned(boxes: Boxes, box: Boxes, height: float) -> bool:
+    """Returns True if a box stands in a row with one of others."""
+    across, down = gaps(boxes, box).T
+    lower = np.minimum(sizes(boxes)[:, 1], box[3] - box[1])
+    return bool(((across <= _BESIDE * height) & (-down >= _ALIGNED * lower)).any())
