@@ -5,7 +5,10 @@ import numpy as np
 from digitcli.data.arrays import Boxes, Ink, Mask, gaps, pixels_of, sizes
 from digitcli.data.preprocessing.components import find_components, stroke_width
 
-_LEVEL = 0.06  # minimum faint ink
+_LEVEL = 0.06  # minimum ink of a faint pixel
+# Minimum median ink of a faint stroke, and maximum ink as a multiple of it: shadows are uneven.
+_MEDIAN, _UNEVEN = 0.12, 1.9
+_BORDER = 0.02  # minimum distance from the border, as a fraction of the image's shorter side
 _MOST = 50  # maximum number of faint components
 # Lengths are fractions of a typical digit's height.
 _MIN_HEIGHT, _MAX_HEIGHT = 0.6, 1.6
@@ -39,12 +42,14 @@ def strengthen_faint_digits(
         across, down = sizes(faint.boxes)[i]
         if not _MIN_HEIGHT * height <= down <= _MAX_HEIGHT * height or across > 1.5 * down:
             continue
-        if not _is_aligned(boxes, box, height):
+        if not _is_aligned(boxes, box, height) or _at_border(box, ink.shape):
             continue
         place = pixels_of(box)
         pixels = faint.labels[place] == i + 1
         own = ink[place] * pixels
         level = float(np.median(own[pixels]))
+        if level < _MEDIAN or own.max() > _UNEVEN * level:
+            continue
         own = np.clip(own / level, 0, 1)
         if not _MIN_STROKE * width <= stroke_width(own) <= _MAX_STROKE * width:
             continue
@@ -62,3 +67,9 @@ def _is_aligned(boxes: Boxes, box: Boxes, height: float) -> bool:
     across, down = gaps(boxes, box).T
     lower = np.minimum(sizes(boxes)[:, 1], box[3] - box[1])
     return bool(((across <= _BESIDE * height) & (-down >= _ALIGNED * lower)).any())
+
+
+def _at_border(box: Boxes, shape: tuple[int, ...]) -> bool:
+    """Returns True if a box is at the border of an image of a shape."""
+    margin = _BORDER * min(shape)
+    return bool(min(*box[:2], shape[1] - box[2], shape[0] - box[3]) < margin)
