@@ -21,7 +21,7 @@ from digitcli.data.images.source import ImageSource, PictureLike, as_source
 from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
 from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit, prepare
 from digitcli.data.segmentation.interpret import read_digits
-from digitcli.data.segmentation.viterbi import SegmentedDigit
+from digitcli.data.segmentation.viterbi import Found, SegmentedDigit
 from digitcli.predictions import PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
@@ -156,16 +156,16 @@ class Classifier:
                 if isinstance(found, PictureError):
                     yield source, found
                 else:
-                    digits, shape = found
-                    placed = (self._placed(digit, shape, source.size) for digit in digits)
-                    yield source, Reading(tuple(placed))
+                    read, shape = found
+                    placed = (self._placed(digit, shape, source.size) for digit in read.digits)
+                    yield source, Reading(tuple(placed), read.left_out)
 
-    def _segment(self, gray: Gray) -> tuple[list[SegmentedDigit], tuple[int, ...]]:
+    def _segment(self, gray: Gray) -> tuple[Found, tuple[int, ...]]:
         """Returns the digits, and the shape of the image that their boxes refer to."""
         found = read_digits(gray, self.probabilities, self.classes)
         if not found.digits:
             raise BlankPictureError
-        return found.digits, gray.shape
+        return found, gray.shape
 
     def _placed(
         self, digit: SegmentedDigit, shape: tuple[int, ...], size: tuple[int, int]

@@ -9,7 +9,7 @@ from digitcli.data.arrays import Gray, sizes
 from digitcli.data.segmentation.oversegment import Way, segment, separate
 from digitcli.data.segmentation.viterbi import Classify, Found, find_digits
 
-_SURE = 0.8  # minimum probability of each digit in a reading without doubt
+_SURE = 0.6  # minimum probability of each digit in a reading without doubt
 _LOW = 0.6  # minimum height of each digit in such a reading, as a fraction of the highest one's
 _MAX_SEGMENTS = 200  # maximum number of segments of an image that is read in several ways
 _GAIN = 0.3  # minimum difference in cost to the straight way

@@ -5,24 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from digitcli.core.errors import BlankPictureError, PictureError
+from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Boxes, Floats, Gray, Image28, Ink, Labels, Mask, pixels_of, sizes, union
-from digitcli.data.preprocessing.binarize import inner_image, local_background, otsu, separate_ink, stroke_mask
-from digitcli.data.preprocessing.components import Components, find_components, stroke_width
+from digitcli.data.preprocessing.binarize import inner_image, local_background, separate_ink
+from digitcli.data.preprocessing.components import find_components, stroke_width
 from digitcli.data.preprocessing.mnist_form import in_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 from digitcli.data.segmentation.faint_ink import strengthen_faint_digits
-from digitcli.data.segmentation.form_boxes import components_without_frames
 from digitcli.data.segmentation.segments import Segments, Writing
-from digitcli.data.segmentation.surroundings import border_contact, find_surroundings
+from digitcli.data.segmentation.surroundings import (
+    clear_surroundings,
+    dilated,
+    weighted_median,
+)
 from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 
 # Side of the closing's window, as a fraction of that of a square with the image's area; a strip is
 # not much higher than its strokes are wide.
 _WINDOW = 0.35
 _MAX_COMPONENTS = 1000  # maximum number without dust; a page of 200 digits has some hundreds
-_DUST_MASS = 0.02  # maximum mass of dust, as a fraction of a typical component's
-_EDGE = 3  # pixels around what surrounds the page that are cleared with it
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 
 
@@ -70,19 +71,21 @@ def separate(gray: Gray, darker: bool | None) -> Separated:
 
 def segment(separated: Separated, way: Way) -> Segments:
     """Finds the components of ink that digits are made of; see ``oversegment``."""
-    ink, mask, components, usable = _without_surroundings(separated.ink, bordered=way.bordered)
+    # The heaviest ones, and one more to tell if there are too many.
+    cleared = clear_surroundings(separated.ink, _MAX_COMPONENTS + 1, bordered=way.bordered)
+    ink, mask, components, usable = cleared.ink, cleared.mask, cleared.components, cleared.usable
     boxes, mass = components.boxes, components.mass
     if usable.sum() > _MAX_COMPONENTS:
         raise PictureError(
             f"it has more than {_MAX_COMPONENTS:,} separate shapes", "split it into several images"
         )
-    height = _weighted_median(sizes(boxes)[:, 1], mass * usable)
+    height = weighted_median(sizes(boxes)[:, 1], mass * usable)
     kept = np.flatnonzero(usable)
     width = stroke_width(ink * np.isin(components.labels, kept + 1))
     if way.bridged:
         stack = _bridged(mask, components.labels, kept, way.bridged * width)
         around = _around(boxes[kept], stack)
-        height = _weighted_median(sizes(around)[:, 1], np.bincount(stack, mass[kept]))
+        height = weighted_median(sizes(around)[:, 1], np.bincount(stack, mass[kept]))
         stack = join_stacked(around, height)[stack]
     else:
         stack = join_stacked(boxes[kept], height)
@@ -94,7 +97,8 @@ def segment(separated: Separated, way: Way) -> Segments:
     ink, labels, boxes = _with_faint_digits(ink, labels, boxes, height, width)
     rows, columns = find_rows(boxes, height), boxes[:, ::2].mean(axis=1)
     parts = np.stack([rows, np.full(len(boxes), np.nan), columns], axis=1)
-    writing = Writing(ink, height, width, separated.origin, separated.whole)
+    left_out = cleared.left_out
+    writing = Writing(ink, height, width, separated.origin, separated.whole, left_out)
     return Segments.in_reading_order(writing, labels, parts)
 
 
@@ -111,46 +115,6 @@ def _with_faint_digits(
     return ink, labels, np.concatenate([boxes, found.boxes])
 
 
-def _without_surroundings(ink: Ink, *, bordered: bool) -> tuple[Ink, Mask, Components, Mask]:
-    """Clears what surrounds the page.
-
-    Returns:
-        The ink, the mask of strokes, the components, and which of these are not dust.
-    """
-    while True:
-        mask = stroke_mask(ink)
-        if not mask.any():
-            raise BlankPictureError
-        # The heaviest ones, and one more to tell if there are too many.
-        components = components_without_frames(mask, ink, _MAX_COMPONENTS + 1)
-        if not len(components.boxes):
-            raise BlankPictureError
-        found, usable = _judged(components, ink)
-        if bordered or not found.any():
-            return ink, mask, components, usable
-        ink = _cleared(ink, np.isin(components.labels, np.flatnonzero(found) + 1))
-
-
-def _cleared(ink: Ink, surroundings: Mask) -> Ink:
-    """Clears what surrounds the page; the darkest ink of the rest becomes full ink."""
-    rest = np.where(dilated(surroundings, _EDGE), 0, ink)
-    strokes = rest[rest > otsu(rest)]
-    return np.clip(rest / max(float(np.median(strokes)) if strokes.size else 1, 1e-3), 0, 1)
-
-
-def _judged(components: Components, ink: Ink) -> tuple[Mask, Mask]:
-    """Returns the components that surround the page, and those that are not dust."""
-    boxes, mass = components.boxes, components.mass
-    apart = mass * (border_contact(components) == 0).all(axis=1)
-    weight = apart if apart.any() else mass
-    usable = mass >= _DUST_MASS * _weighted_median(mass, weight)
-    if not apart.any():
-        return np.zeros_like(usable), usable
-    height = _weighted_median(sizes(boxes)[:, 1], weight * usable)
-    found = find_surroundings(components, ink, usable, height)
-    return found, usable
-
-
 def _around(boxes: Boxes, groups: Boxes) -> Boxes:
     """Returns the box around each group of boxes."""
     return np.array([union(boxes[groups == i]) for i in range(groups.max() + 1)])
@@ -163,20 +127,6 @@ def _bridged(mask: Mask, labels: Labels, kept: Boxes, reach: float) -> Boxes:
     group_of = np.zeros(int(labels.max()) + 1, np.int32)
     group_of[labels[mask]] = groups[mask]
     return np.unique(group_of[kept + 1], return_inverse=True)[1]
-
-
-def dilated(mask: Mask, reach: int) -> Mask:
-    """Returns True for pixels in a square of side 2 * reach + 1 around those of a mask."""
-    for _ in range(2):
-        sums = np.cumsum(np.pad(mask, ((reach + 1, reach), (0, 0))), axis=0, dtype=np.int32)
-        mask = (sums[2 * reach + 1 :] > sums[: -2 * reach - 1]).T
-    return mask
-
-
-def _weighted_median(values: npt.NDArray[np.number], weights: Floats) -> float:
-    order = np.argsort(values)
-    sums = np.cumsum(weights[order])
-    return float(values[order[np.searchsorted(sums, sums[-1] / 2)]])
 
 
 def _with_soft_edges(labels: Labels, free: Mask, reach: int) -> Labels:

@@ -131,7 +131,7 @@ def find_digits(
         box = Box(left + x, top + y, right + x, bottom + y)
         image = segments.image(first, end)
         found.append(SegmentedDigit(image, scores[i], box, int(segments.rows[first])))
-    return Found(found, cost / max(1, len(path)))
+    return Found(found, cost / max(1, len(path)), segments.writing.left_out)
 
 
 def _segments_to_cut(segments: Segments, candidates: list[_Candidate], scores: Floats) -> set[int]:
