@@ -158,7 +158,7 @@ class Classifier:
                 else:
                     read, shape = found
                     placed = (self._placed(digit, shape, source.size) for digit in read.digits)
-                    yield source, Reading(tuple(placed), read.left_out)
+                    yield source, Reading(tuple(placed), read.left_out, read.turned)
 
     def _segment(self, gray: Gray) -> tuple[Found, tuple[int, ...]]:
         """Returns the digits, and the shape of the image that their boxes refer to."""

@@ -71,10 +71,12 @@ class Reading:
     Attributes:
         digits: The digits with their positions.
         left_out: Number of shapes that are not read, but could be digits.
+        turned: The image seems to be turned by a quarter.
     """
 
     digits: tuple[PlacedDigit, ...]
     left_out: int = 0
+    turned: bool = False
 
     @property
     def text(self) -> str:
@@ -90,9 +92,12 @@ class Reading:
     def warning(self) -> str | None:
         """A warning of shapes that may not be digits, and of those not read, or None."""
         parts = [self._doubt()]
+        if self.turned:
+            parts.append("it seems to be turned by a quarter")
         if self.left_out:
-            shapes = "a shape is" if self.left_out == 1 else f"{self.left_out} shapes are"
-            parts.append(f"{shapes} not read that could be {'a digit' if self.left_out == 1 else 'digits'}")
+            one = self.left_out == 1
+            shapes = "a shape is" if one else f"{self.left_out} shapes are"
+            parts.append(f"{shapes} not read that could be {'a digit' if one else 'digits'}")
         return "; ".join(part for part in parts if part) or None
 
     def _doubt(self) -> str | None:

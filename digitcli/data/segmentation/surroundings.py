@@ -32,13 +32,14 @@ _NEAR = 0.01  # maximum distance from the border of what touches it
 _ALONG = 0.03  # the same of what lies along the border, which may be slanted
 _LONE = 0.08  # the same of a line parallel to the border that is beside no digit
 _CONTACT = 0.4  # minimum fraction of a component's side that lies along the border
+_FLAT = 0.8  # maximum contact of what could be a digit that the border cuts
 _BAND = 0.2  # depth of the band along the border, as a fraction of the image's side
 _COVERED = 0.5  # minimum fraction of a component between the border and what lies along it
 # Lengths are fractions of a typical digit's height.
 _LONG, _LINE = 2.5, 0.5  # minimum length of what is not a digit, and maximum height of a line
 _BESIDE, _LEVEL = 1.0, 0.6  # maximum gap in a tight row, and minimum overlap of the heights
 _ROOM = 3.0  # maximum gap in a row, for a line near the border
-_DIGIT = (0.6, 1.6)  # range of the height of what could be a digit
+_DIGIT = (0.5, 2.0)  # range of the height and mass of what could be a digit
 _THICK = 2.0  # minimum stroke width of what is not a digit, as a multiple of the others'
 _SLENDER = 6.0  # minimum ratio of height and width of a line
 # Minimum height and mass of what a frame encloses, as fractions of the frame's.
@@ -83,8 +84,10 @@ def clear_surroundings(ink: Ink, most: int, *, bordered: bool = False) -> Cleare
             height = weighted_median(heights, weight * usable)
             found |= _are_surroundings(components, ink, usable, contact, height)
             found |= apart & _are_lone_lines(components, usable, height)
-            is_digit = (heights >= _DIGIT[0] * height) & (heights <= _DIGIT[1] * height)
-            left_out += int((usable & found & is_digit).sum())
+            usual = heights / height, mass / weighted_median(mass, weight)
+            is_digit = [(_DIGIT[0] <= part) & (part <= _DIGIT[1]) for part in usual]
+            is_cut = contact.max(axis=1) < _FLAT
+            left_out += int((found & is_digit[0] & is_digit[1] & is_cut).sum())
         if not found.any():
             return Cleared(ink, mask, components, usable, left_out)
         if found[usable].all():

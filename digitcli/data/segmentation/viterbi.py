@@ -82,11 +82,13 @@ class Found:
         digits: The digits.
         cost: Mean cost of a digit on the path through the segmentation graph.
         left_out: Number of shapes that are left out and could be digits.
+        turned: The image shows digits rather after a turn by a quarter.
     """
 
     digits: list[SegmentedDigit]
     cost: float
     left_out: int = 0
+    turned: bool = False
 
 
 @dataclass(frozen=True)
