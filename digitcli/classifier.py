@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -19,8 +20,9 @@ from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource, PictureLike, as_source
 from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
-from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit, prepare
-from digitcli.data.segmentation.interpret import read_digits
+from digitcli.data.preprocessing.interpretations import interpret
+from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit
+from digitcli.data.segmentation.readings import read_digits
 from digitcli.data.segmentation.viterbi import Found, SegmentedDigit
 from digitcli.predictions import PlacedDigit, Prediction, Reading
 
@@ -71,7 +73,9 @@ class Classifier:
     @property
     def prepare(self) -> Prepare:
         """The preparation that brings images to the form of the training images."""
-        return prepare_full_frame if self.metadata.dataset in FULL_FRAME_DATASETS else prepare
+        if self.metadata.dataset in FULL_FRAME_DATASETS:
+            return prepare_full_frame
+        return partial(interpret, classify=self.probabilities)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.load({str(self.path)!r})"

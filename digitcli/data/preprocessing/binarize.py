@@ -56,20 +56,25 @@ def separate_ink(gray: Gray, window: float = _WINDOW) -> Ink:
     Raises:
         BlankPictureError: Nothing stands out from the background.
     """
-    border = _border(gray)
-    background = np.median(border)
+    background = np.median(_border(gray))
     darkest, lightest = _extremes(gray)
-    contrast = float(max(background - darkest, lightest - background))
-    if contrast < _MIN_CONTRAST:
+    if max(background - darkest, lightest - background) < _MIN_CONTRAST:
         raise BlankPictureError
-    low, high = np.percentile(border, (10, 90))
-    if high - low <= _FLAT_BORDER * contrast:
+    if is_evenly_lit(gray):
         darker = background - darkest >= lightest - background
         ink = background - gray if darker else gray - background
     else:
         ink = _ink_in_uneven_light(_blurred(gray), window)
         ink -= np.median(ink)  # closing follows the lightest grain of the paper
     return _normalized(np.clip(ink, 0, None))
+
+
+def is_evenly_lit(gray: Gray) -> bool:
+    """Returns True if the border has one even color, which is then that of the background."""
+    border = _border(gray)
+    low, background, high = np.percentile(border, (10, 50, 90))
+    darkest, lightest = _extremes(gray)
+    return bool(high - low <= _FLAT_BORDER * max(background - darkest, lightest - background))
 
 
 def _ink_in_uneven_light(gray: Gray, window: float) -> Ink:

@@ -31,7 +31,7 @@ CENTER = SIDE // 2  # row and column that MNIST's centers of mass are rounded to
 OnStep = Callable[[str, npt.NDArray[Any]], None]
 """Called with the name and image of each step: float32 in 0..1 or uint8."""
 
-_WORKING_SIDE = 500  # pixels of the longer side at which the digit is searched for
+WORKING_SIDE = 500  # pixels of the longer side at which the digit is searched for
 _TINY = 80  # pixels of the longer side of a digit that is searched for again, closer
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of the longer side
 # Stroke widths in pixels of the 20x20 box: strokes below the first are widened to the second.
@@ -45,6 +45,9 @@ class PreparedDigit:
 
     image: Image28
     others: int = 0  # other shapes in the original that are as large as a digit
+    coverage: float = 1.0  # fraction of the image's ink that is the digit's
+    box: Box | None = None  # of the digit in the image; None if that has MNIST form already
+    interpretation: str | None = None  # how the image was changed first; None if it was not
 
 
 def ignore_step(name: str, image: npt.NDArray[Any]) -> None:
@@ -66,18 +69,20 @@ def prepare(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDigit:
     Raises:
         BlankPictureError: There is no ink in the image.
     """
-    others = 0
+    others, coverage, box = 0, 1.0, None
     if (image := in_mnist_form(gray)) is not None:
         on_step("image", gray)
     else:
-        gray = gray[pixels_of(inner_image(gray))]
+        inner = inner_image(gray)
+        gray = gray[pixels_of(inner)]
         on_step("image", gray)
-        digit, others = _find_digit(gray, on_step)
+        digit, others, coverage, found = _find_digit(gray, on_step)
+        box = Box(*np.add(found, 2 * inner[:2]).tolist())
         strokes = thicken(digit)
         on_step("stroke width", strokes)
         image = center_by_mass(fit(strokes))
     on_step("MNIST form", image)
-    return PreparedDigit(image, others)
+    return PreparedDigit(image, others, coverage, box)
 
 
 def in_mnist_form(gray: Gray) -> Image28 | None:
@@ -88,9 +93,9 @@ def in_mnist_form(gray: Gray) -> Image28 | None:
     return next(filter(is_mnist_form, (image, 255 - image)), None)
 
 
-def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int]:
-    """Returns the digit's ink, cropped, and the number of other shapes."""
-    small = _downscaled(gray, _WORKING_SIDE)
+def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int, float, Box]:
+    """Returns the digit's ink, cropped, the number of other shapes, coverage and box."""
+    small = downscale(gray)
     ink = separate_ink(small)
     on_step("ink", ink)
     ink = remove_ruled_lines(ink)
@@ -99,24 +104,32 @@ def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int]:
     if not mask.any():
         raise BlankPictureError
     digit_mask, others = find_digit(ink, mask)
+    coverage = float(ink[digit_mask].sum() / ink[mask].sum())
     box = bounding_box(digit_mask)
     side = longer_side(box)
+    (height, width), (down, across) = gray.shape, small.shape
+    left, top, right, bottom = box
+    in_gray = Box(
+        left * width // across,
+        top * height // down,
+        -(-right * width // across),
+        -(-bottom * height // down),
+    )
     if small.shape != gray.shape and side < _TINY:
-        (height, width), (down, across) = gray.shape, small.shape
         left, top, right, bottom = _with_margin(box, side, small.shape)
         closer = gray[
             top * height // down : bottom * height // down,
             left * width // across : right * width // across,
         ]
         on_step("closer", closer)
-        digit, _ = _find_digit(closer, on_step)
-        return digit, others
+        digit, *_ = _find_digit(closer, on_step)
+        return digit, others, coverage, in_gray
     # Other shapes are cleared; the soft edges of the digit's strokes stay.
     ink = np.where(mask & ~digit_mask, 0, ink)
     soft_edge = max(1, round(_SOFT_EDGE * side))
     digit = crop(ink[pixels_of(_with_margin(box, soft_edge, ink.shape))])
     on_step("digit", digit)
-    return digit, others
+    return digit, others, coverage, in_gray
 
 
 def _with_margin(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
@@ -126,7 +139,7 @@ def _with_margin(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     return Box(*wider.clip(0, (width, height, width, height)).tolist())
 
 
-def _downscaled(gray: Gray, side: int) -> Gray:
+def downscale(gray: Gray, side: int = WORKING_SIDE) -> Gray:
     """Returns an image whose longer side has at most so many pixels."""
     longest = max(gray.shape)
     if longest <= side:
@@ -144,7 +157,7 @@ def thicken(ink: Ink) -> Ink:
     width = stroke_width(ink) * BOX / max(ink.shape)
     if width >= _THIN or max(ink.shape) <= BOX:
         return ink
-    small = _downscaled(ink, 5 * BOX)
+    small = downscale(ink, 5 * BOX)
     scale = max(small.shape) / BOX
     radius = (_USUAL - width) * scale / 2
     reach = int(np.ceil(radius))

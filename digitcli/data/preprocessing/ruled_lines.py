@@ -10,6 +10,7 @@ from digitcli.data.arrays import Floats, Ink, Mask
 _LINE_INK = 0.15  # minimum ink of a line's pixels
 _LINE_COVER = 0.75  # minimum fraction of the image's width that a line covers
 _FAINT_LINE, _SEVERAL = 0.6, 3  # maximum ink of a line, unless there are at least so many lines
+_CROSSING_INK = 0.5  # minimum ink on either side of a line where a stroke crosses it
 _DARKER = 0.25  # minimum difference between a line and the ink that crosses it
 _MAX_THICKNESS = 0.04  # maximum thickness of a line, as a fraction of the image's height
 _MARGIN = 0.05  # along the border, where lines do not touch the digit; of the image's height
@@ -18,14 +19,20 @@ _MIN_SIDE = 64  # minimum pixels of the shorter side; below, lines are as thick 
 _MAX_SLOPE = math.tan(math.radians(5))
 
 
-def remove_ruled_lines(ink: Ink) -> Ink:
+def remove_ruled_lines(ink: Ink, bands: int = 1) -> Ink:
     """Removes the lines of ruled and squared paper.
 
     Such a line crosses the whole image, straight and thin, and is fainter than the digit or one of
-    several. Where strokes cross the line, their darker ink stays.
+    several. Where strokes cross the line, their darker ink stays, and what joins ink on both sides.
+
+    Args:
+        ink: Of the image.
+        bands: Number of bands, in which a curved line is straight, or one interrupted by a shadow.
     """
-    without_rows = _without_rows(ink)
-    return np.ascontiguousarray(_without_rows(without_rows.T).T)
+    for _ in range(2):
+        ink = np.concatenate([_without_rows(band) for band in np.array_split(ink, bands, axis=1)], 1)
+        ink = np.ascontiguousarray(ink.T)
+    return ink
 
 
 def _without_rows(ink: Ink) -> Ink:
@@ -37,11 +44,22 @@ def _without_rows(ink: Ink) -> Ink:
         level = float(np.median(ink[rows, columns]))
         if len(lines) < _SEVERAL and level > _FAINT_LINE:
             continue
+        above, below = (
+            _widened(ink[(rows + side * (reach + 1)).clip(0, len(ink) - 1), columns] > _CROSSING_INK)
+            for side in (-1, 1)
+        )
+        crossing = above & below
         for offset in range(-reach, reach + 1):
             at = (rows + offset).clip(0, len(ink) - 1)
             values = ink[at, columns]
-            cleared[at, columns] = np.where(values > level + _DARKER, values, 0)
+            keep = (values > level + _DARKER) | crossing
+            cleared[at, columns] = np.where(keep, values, 0)
     return cleared if cleared.sum() >= _MIN_REMAINING * ink.sum() else ink
+
+
+def _widened(inked: Mask) -> Mask:
+    """Returns True within two columns of inked ones: strokes are slanted."""
+    return np.convolve(inked, np.ones(5, dtype=int), "same") > 0
 
 
 def _find_lines(mask: Mask) -> list[tuple[npt.NDArray[np.int64], int]]:
