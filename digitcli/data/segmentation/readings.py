@@ -113,6 +113,6 @@ def _is_sure(found: Found) -> bool:
     for i, box in enumerate(boxes):
         across, down = gaps(boxes, box).T
         above = (-across >= _ABOVE * np.minimum(width, width[i])) & (np.arange(len(boxes)) != i)
-        if (above & (down <= _GAP * np.minimum(height, height[i]))).any():
+        if (above & (abs(down) <= _GAP * np.minimum(height, height[i]))).any():
             return False
     return True
