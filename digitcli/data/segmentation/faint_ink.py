@@ -3,7 +3,7 @@
 import numpy as np
 
 from digitcli.data.arrays import Boxes, Ink, Mask, gaps, pixels_of, sizes
-from digitcli.data.preprocessing.components import find_components, stroke_width
+from digitcli.data.preprocessing.components import find_components, stroke_widthfrom digitcli.data.segmentation.surroundings import dilated
 
 _LEVEL = 0.06  # minimum ink of a faint pixel
 # Minimum median ink of a faint stroke, and maximum ink as a multiple of it: shadows are uneven.
@@ -13,6 +13,7 @@ _MOST = 50  # maximum number of faint components
 # Lengths are fractions of a typical digit's height.
 _MIN_HEIGHT, _MAX_HEIGHT = 0.6, 1.6
 _BESIDE, _ALIGNED = 2.0, 0.6  # maximum gap to a neighbor in a row, minimum overlap of the heights
+_APART = 0.05  # minimum distance from dark ink: halos are nearer
 _MIN_STROKE, _MAX_STROKE = 0.4, 2.0  # stroke width, as a multiple of that of dark ink
 _MAX_FILL = 0.6  # maximum fraction of its box that a digit wider than a 1 fills
 
@@ -36,6 +37,7 @@ def strengthen_faint_digits(
     if weak.sum() < _MIN_HEIGHT * height * _MIN_STROKE * width:
         return None
     faint = find_components(weak, ink, _MOST)
+    halo = dilated(around, max(1, round(_APART * height)))
     found = np.zeros_like(weak)
     stronger = ink
     for i, box in enumerate(faint.boxes):
@@ -46,6 +48,8 @@ def strengthen_faint_digits(
             continue
         place = pixels_of(box)
         pixels = faint.labels[place] == i + 1
+        if (pixels & halo[place]).any():
+            continue
         own = ink[place] * pixels
         level = float(np.median(own[pixels]))
         if level < _MEDIAN or own.max() > _UNEVEN * level:
