@@ -3,7 +3,8 @@
 import numpy as np
 
 from digitcli.data.arrays import Boxes, Ink, Mask, gaps, pixels_of, sizes
-from digitcli.data.preprocessing.components import find_components, stroke_widthfrom digitcli.data.segmentation.surroundings import dilated
+from digitcli.data.preprocessing.components import find_components, stroke_width
+from digitcli.data.segmentation.surroundings import dilated
 
 _LEVEL = 0.06  # minimum ink of a faint pixel
 # Minimum median ink of a faint stroke, and maximum ink as a multiple of it: shadows are uneven.
