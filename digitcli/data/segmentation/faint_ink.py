@@ -14,7 +14,8 @@ _MOST = 50  # maximum number of faint components
 # Lengths are fractions of a typical digit's height.
 _MIN_HEIGHT, _MAX_HEIGHT = 0.6, 1.6
 _BESIDE, _ALIGNED = 2.0, 0.6  # maximum gap to a neighbor in a row, minimum overlap of the heights
-_APART = 0.05  # minimum distance from dark ink: halos are nearer
+_APART = 0.03  # minimum distance from dark ink: halos are nearer
+_OVERLAP = 0.3  # maximum overlap with dark ink, as a fraction of the width
 _MIN_STROKE, _MAX_STROKE = 0.4, 2.0  # stroke width, as a multiple of that of dark ink
 _MAX_FILL = 0.6  # maximum fraction of its box that a digit wider than a 1 fills
 
@@ -68,8 +69,10 @@ def strengthen_faint_digits(
 
 
 def _is_aligned(boxes: Boxes, box: Boxes, height: float) -> bool:
-    """Returns True if a box stands in a row with one of others."""
+    """Returns True if a box stands in a row with one of others, and does not overlap one."""
     across, down = gaps(boxes, box).T
+    if ((-across > _OVERLAP * (box[2] - box[0])) & (down < 0)).any():
+        return False
     lower = np.minimum(sizes(boxes)[:, 1], box[3] - box[1])
     return bool(((across <= _BESIDE * height) & (-down >= _ALIGNED * lower)).any())
 

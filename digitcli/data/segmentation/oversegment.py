@@ -3,10 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from digitcli.core.errors import PictureError
-from digitcli.data.arrays import Boxes, Floats, Gray, Image28, Ink, Labels, Mask, pixels_of, sizes, union
+from digitcli.data.arrays import (
+    Boxes,
+    Gray,
+    Image28,
+    Ink,
+    Labels,
+    Mask,
+    pixels_of,
+    sizes,
+    union,
+)
 from digitcli.data.preprocessing.binarize import inner_image, local_background, separate_ink
 from digitcli.data.preprocessing.components import find_components, stroke_width
 from digitcli.data.preprocessing.mnist_form import in_mnist_form
@@ -85,7 +94,9 @@ def segment(separated: Separated, way: Way) -> Segments:
     if way.bridged:
         stack = _bridged(mask, components.labels, kept, way.bridged * width)
         around = _around(boxes[kept], stack)
-        height = weighted_median(sizes(around)[:, 1], np.bincount(stack, mass[kept]))
+        height = weighted_median(
+            sizes(around)[:, 1], np.bincount(stack, mass[kept]).astype(np.float64)
+        )
         stack = join_stacked(around, height)[stack]
     else:
         stack = join_stacked(boxes[kept], height)

@@ -57,7 +57,7 @@ def _other_readings(
     gray: Gray, separated: Separated, boxes: Boxes, classify: Classify, classes: Sequence[str]
 ) -> Iterator[Found]:
     """Yields the readings of other ways whose segments differ from all before; ``boxes`` first."""
-    inks = {None: separated}
+    inks: dict[bool | None, Separated] = {None: separated}
     seen = [boxes]
     for way in _WAYS:
         try:

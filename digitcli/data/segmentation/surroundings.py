@@ -98,7 +98,7 @@ def clear_surroundings(ink: Ink, most: int, *, bordered: bool = False) -> Cleare
 def _are_frames(components: Components) -> Mask:
     """Returns True for components around others, bool (count,)."""
     boxes, mass = components.boxes, components.mass
-    width, height = sizes(boxes).T
+    height = sizes(boxes)[:, 1]
     found = np.zeros(len(boxes), dtype=bool)
     for i in np.flatnonzero(height > 2 * np.median(height)):
         tall = (height >= _FRAMED_HEIGHT * height[i]) & (mass >= _FRAMED_MASS * mass[i])

@@ -101,4 +101,5 @@ def _is_diagonal(one: Boxes, other: Boxes, height: float) -> bool:
     both = np.concatenate([left, right])
     x, y = both[:, ::2].mean(axis=1), both[:, 1::2].mean(axis=1)
     slope, start = np.polyfit(x, y, 1)
-    return bool(abs(slope) <= _MAX_SLOPE and np.abs(slope * x + start - y).max() <= _OFF_LINE * height)
+    off_line = np.abs(slope * x + start - y).max()
+    return bool(abs(slope) <= _MAX_SLOPE and off_line <= _OFF_LINE * height)

@@ -101,9 +101,7 @@ class _Candidate:
     cost: float
 
 
-def find_digits(
-    segments: Segments, classify: Classify, classes: Sequence[str]
-) -> Found:
+def find_digits(segments: Segments, classify: Classify, classes: Sequence[str]) -> Found:
     """Finds the digits among segments, in reading order.
 
     Unsure segments are cut, and all candidates are classified again. ``classes`` are the names of
