@@ -193,11 +193,12 @@ class Classifier:
 
     def _prediction(self, digit: PreparedDigit, row: list[float]) -> Prediction:
         probability = max(row)
+        warning = ood_warning(digit.image, digit.others, probability, self.classes)
         return Prediction(
             label=self.classes[row.index(probability)],
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
-            warning=ood_warning(digit.image, digit.others, probability, self.classes),
+            warning=digit.warning or warning,
             others=digit.others,
             picture=digit.image,
         )

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, and of NumPy's OpenBL
 import hypothesis
 import pytest
 from commands import Launch, Run, Start
-from drawn_digits import FEW_OUTLIERS, SmallMnist, drawn_data, write_small_mnist
+from drawn_digits import FEW_OUTLIERS, FEW_SYNTHETIC, SmallMnist, drawn_data, write_small_mnist
 from faulty_server import FaultyServer, serve
 from filelock import FileLock
 from paths import HELPERS
@@ -28,7 +28,7 @@ from typer.testing import CliRunner, Result
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.recipes import Recipe
-from digitcli.data.datasets import outliers
+from digitcli.data.datasets import outliers, synthetic
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.split import Split
 from digitcli.data.download import manifest
@@ -98,6 +98,7 @@ def run(small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch) -> Run:
     small = replace(manifest.PUBLISHED["mnist"], files=small_mnist.files)
     monkeypatch.setitem(manifest.PUBLISHED, "mnist", small)
     monkeypatch.setattr(outliers, "_COUNT", FEW_OUTLIERS)
+    monkeypatch.setattr(synthetic, "_PER_DIGIT", FEW_SYNTHETIC)
     monkeypatch.setattr("digitcli.data.datasets.registry.load_optdigits", optdigits)
     runner = CliRunner()
 

@@ -28,12 +28,16 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "weight_decay": (lambda decay: 0 <= decay < math.inf, "give 0 or more"),
     "frozen": (lambda layers: 0 <= layers <= _MAX_FROZEN, f"give 0 to {_MAX_FROZEN}"),
     "outliers": (lambda fraction: 0 <= fraction <= 1, "give 0 to 1"),
+    "synthetic": (lambda fraction: 0 <= fraction <= 1, "give 0 to 1"),
     "temperature": (
         lambda temperature: TEMPERATURES[0] <= temperature <= TEMPERATURES[1],
         "give {:g} to {:g}".format(*TEMPERATURES),
     ),
 }
 """Valid values of a recipe's fields: a test, and what to do about a value that fails it."""
+
+ADDED_FIELDS: dict[str, float] = {"synthetic": 0.0}
+"""Defaults for recipe fields added after version 1 of the checkpoint format."""
 
 _WARMUP = 0.3
 """Fraction of the steps of a one-cycle schedule in which the learning rate rises."""
@@ -79,6 +83,8 @@ class Recipe:
             2015). The saved network is plain, with the normalization folded into its weights.
         outliers: Non-digit images per batch, as a fraction of its size, for outlier exposure: the
             network learns a uniform distribution for them.
+        synthetic: Synthetic digits per batch, in styles that MNIST lacks, as a fraction of its
+            size; they come in addition to the data set's images.
         temperature: Divisor of the logits before softmax, within ``TEMPERATURES``; fitted on a
             validation split of a run of this recipe, or 1 if none was.
 
@@ -99,6 +105,7 @@ class Recipe:
     frozen: int = 0  # layers, from the first, that keep the weights the run starts from
     deformation: Deformation = Deformation()  # of training images, drawn again for every epoch
     outliers: float = 0.0
+    synthetic: float = 0.0
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
@@ -161,7 +168,8 @@ BEST = Recipe(
     weight_decay=0.03,
     batch_norm=True,
     deformation=Deformation(rotation=8.0, scale=0.08, shear=0.08, shift=1.0, elastic=1.4),
-    outliers=0.2,
+    outliers=0.25,
+    synthetic=0.25,
     temperature=0.99,
 )
 """For MNIST and for people's own images: the highest accuracy of this network in ten minutes.

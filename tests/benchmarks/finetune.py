@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the tests' own
 
 import numpy as np
 import torch
-from pictures import WILD
+from shared_pictures import SHARED
 from speed import data_dir
 from torch.nn import functional
 from training_runs import CPU, run_training
@@ -189,7 +189,7 @@ def choose() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="?", choices=["choose"])
-    parser.add_argument("--wild", type=Path, default=WILD, metavar="FOLDER")
+    parser.add_argument("--wild", type=Path, default=SHARED / "wild", metavar="FOLDER")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     if arguments.what == "choose":

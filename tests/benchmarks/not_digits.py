@@ -7,7 +7,7 @@ most ignore. The names of the functions are part of the seeds.
 import functools
 import math
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,14 +101,38 @@ def fonts() -> tuple[Path, ...]:
     return tuple(path for path in found if "Math" not in path.stem)
 
 
+NUMERALS = "٢٣٤٧٨۴۶߂߃߄߆߇߈२३५८৪৫๒๓๔๕๘二三四五六七八九ⅡⅢⅣⅥⅨ"
+"""Numerals of other scripts that do not look like digits."""
+
+
+@functools.cache
+def _numerals() -> tuple[tuple[Path, str], ...]:
+    """Returns the system's fonts that have numerals of other scripts, with these."""
+    found = []
+    for path in fonts():
+        font = ImageFont.truetype(path, 40)
+        missing = bytes(font.getmask("\U0010ffff"))
+        if shown := "".join(c for c in NUMERALS if bytes(font.getmask(c)) != missing):
+            found.append((path, shown))
+    if not found:
+        raise SystemExit("no numerals of other scripts found: install fonts that have them")
+    return tuple(found)
+
+
 def _letter(rng: Rng, letters: str) -> bytes:
+    return _typed(rng, [(path, letters) for path in fonts()])
+
+
+def _typed(rng: Rng, choices: Sequence[tuple[Path, str]]) -> bytes:
+    """Shows a character of one of the fonts, which come with their characters."""
     size = some_size(rng, 60, 800)
     points = min(size) * between(rng, 0.5, 0.8)
-    font = ImageFont.truetype(fonts()[rng.integers(len(fonts()))], points)
+    path, characters = choices[int(rng.integers(len(choices)))]
+    font = ImageFont.truetype(path, points)
     image = Image.new("L", size)
     ImageDraw.Draw(image).text(
         (size[0] / 2, size[1] / 2),
-        letters[rng.integers(len(letters))],
+        characters[rng.integers(len(characters))],
         255,
         font,
         anchor="mm",
@@ -126,6 +150,11 @@ def letters(rng: Rng, _: Digits) -> bytes:
 @_non_digit
 def letters_unlike_digits(rng: Rng, _: Digits) -> bytes:
     return _letter(rng, "".join(c for c in string.ascii_letters if c not in LIKE_DIGITS))
+
+
+@_non_digit
+def numerals_of_fonts(rng: Rng, _: Digits) -> bytes:
+    return _typed(rng, _numerals())
 
 
 class _Sketch:

@@ -98,6 +98,21 @@ def covered(paper: Paper, share: Field, color: Color) -> Paper:
     return paper + share[..., None] * (np.asarray(color, np.float32) - paper)
 
 
+def painted(rng: Rng, share: Field) -> Paper:
+    """Shows ink in white on a dark screen."""
+    level = between(rng, 0, 40)
+    dark = sheet((share.shape[1], share.shape[0]), (level, level, level))
+    return covered(dark, share, (255, 255, 255))
+
+
+def chalked(rng: Rng, share: Field) -> Paper:
+    """Shows ink as chalk on a board."""
+    board = [(38, 78, 60), (45, 90, 75), (34, 36, 38), (48, 50, 52)][rng.integers(4)]
+    level = between(rng, 205, 245)
+    page = grain(rng, sheet((share.shape[1], share.shape[0]), board), 3)
+    return covered(page, share, (level, level, level))
+
+
 def coordinates(size: Size) -> tuple[Field, Field]:
     """Returns x (1, width) and y (height, 1), each in -1..1."""
     x = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :]

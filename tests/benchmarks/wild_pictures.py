@@ -54,6 +54,9 @@ Condition = Callable[[Digit, Rng], bytes]
 CONDITIONS: dict[str, Condition] = {}
 MNIST_VARIANTS: dict[str, Condition] = {}
 
+CROP_LEVEL = 64
+"""Gray level, 0 to 255, above which a pixel of MNIST is ink when an image is cropped to it."""
+
 
 def _listed(names: dict[str, Condition]) -> Callable[[Condition], Condition]:
     def add(function: Condition) -> Condition:
@@ -496,3 +499,20 @@ def mnist_10x_nearest(digit: Digit, rng: Rng) -> bytes:  # noqa: ARG001
 @_listed(MNIST_VARIANTS)
 def mnist_10x_bicubic(digit: Digit, rng: Rng) -> bytes:  # noqa: ARG001
     return png(Image.fromarray(digit).resize((280, 280), Image.Resampling.BICUBIC))
+
+
+@_listed(MNIST_VARIANTS)
+def mnist_cropped(digit: Digit, rng: Rng) -> bytes:
+    return png(_enlarged_and_cropped(digit, rng))
+
+
+@_listed(MNIST_VARIANTS)
+def mnist_cropped_inverted(digit: Digit, rng: Rng) -> bytes:
+    return png(ImageOps.invert(_enlarged_and_cropped(digit, rng)))
+
+
+def _enlarged_and_cropped(digit: Digit, rng: Rng) -> Image.Image:
+    """Enlarges a digit 3 to 12 times and crops the image to the bounding box of the ink."""
+    side = round(28 * between(rng, 3, 12))
+    image = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
+    return image.crop(image.point(lambda level: 255 * (level > CROP_LEVEL)).getbbox())

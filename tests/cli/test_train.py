@@ -71,6 +71,7 @@ def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
             "frozen": 0,
             "deformation": {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic": 0},
             "outliers": 0,
+            "synthetic": 0,
             "temperature": 1,
         },
         "epochs": 2,

@@ -14,14 +14,18 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from digitcli.data.datasets import outliers as outliers_module
+from digitcli.data.datasets import synthetic as synthetic_module
 from digitcli.data.download.manifest import DataFile
 from digitcli.data.preprocessing.mnist_form import prepare
 
 if TYPE_CHECKING:
     from digitcli.core.training.data import TrainingData
 
-FEW_OUTLIERS = 110
-"""Non-digits in a training run of the tests, ten of each kind (making 3000 takes 13 seconds)."""
+FEW_OUTLIERS = 116
+"""Non-digits in a training run of the tests, four of each kind (all take ten seconds to make)."""
+
+FEW_SYNTHETIC = 12
+"""Synthetic images of each digit in a training run of the tests."""
 
 
 def draw_digit(
@@ -110,7 +114,7 @@ def _drawn(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np
 
 
 def drawn_data(
-    train: int = 100, scored: int = 50, *, seed: int = 1, outliers: int = 0
+    train: int = 100, scored: int = 50, *, seed: int = 1, outliers: int = 0, synthetic: int = 0
 ) -> "TrainingData":
     """What a run learns from: drawn digits that pass for MNIST's, and pictures of none."""
     from digitcli.core.training.data import TrainingData  # imports torch, which takes seconds
@@ -121,9 +125,14 @@ def drawn_data(
     if outliers:
         with mock.patch.object(outliers_module, "_COUNT", outliers):
             made = outliers_module.make_outliers(train_images, train_labels, seed=0)
+    classes = tuple("0123456789")
+    digits, labels = None, None
+    if synthetic:
+        with mock.patch.object(synthetic_module, "_PER_DIGIT", synthetic // 10):
+            digits, labels = synthetic_module.make_synthetic(classes, seed=0)
     return TrainingData(
         name="mnist",
-        classes=tuple("0123456789"),
+        classes=classes,
         mean=0.1307,
         std=0.3081,
         train_images=train_images,
@@ -131,6 +140,8 @@ def drawn_data(
         scored_images=scored_images,
         scored_labels=scored_labels,
         outliers=made,
+        synthetic_images=digits,
+        synthetic_labels=labels,
     )
 
 

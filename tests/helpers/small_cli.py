@@ -1,9 +1,9 @@
 """Runs digitcli as a program of its own, with small data in place of MNIST and short time-outs.
 
 ``python tests/helpers/small_cli.py FILES.json ARGUMENT...``: the JSON lists the fields of the four
-files. Outliers are few too, and nothing else differs from ``python -m digitcli``. With
-``LIMITS=real`` in the environment the time-outs do not either, and with ``LIMITS=none`` no machine
-is too slow for them.
+files. Outliers and synthetic digits are few too, and nothing else differs from ``python -m
+digitcli``. With ``LIMITS=real`` in the environment the time-outs do not either, and with
+``LIMITS=none`` no machine is too slow for them.
 """
 
 import json
@@ -12,15 +12,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from drawn_digits import FEW_OUTLIERS
+from drawn_digits import FEW_OUTLIERS, FEW_SYNTHETIC
 
 from digitcli.__main__ import main
-from digitcli.data.datasets import outliers
+from digitcli.data.datasets import outliers, synthetic
 from digitcli.data.download import fetch, manifest
 
 small = tuple(manifest.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
 manifest.PUBLISHED["mnist"] = replace(manifest.PUBLISHED["mnist"], files=small)
-outliers._COUNT = FEW_OUTLIERS
+outliers._COUNT, synthetic._PER_DIGIT = FEW_OUTLIERS, FEW_SYNTHETIC
 LIMITS = {"short": (1.0, 2.0, 1.0, 6.0), "none": (600.0, 600.0, 600.0, 600.0)}
 kind = os.environ.get("LIMITS", "short")
 if kind != "real":

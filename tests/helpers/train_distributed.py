@@ -17,7 +17,7 @@ from digitcli.core.recipes import BEST
 
 
 def main(output: Path) -> None:
-    data = drawn_data(101, outliers=50)  # so that the last batch is uneven
+    data = drawn_data(101, outliers=50, synthetic=40)  # so that the last batch is uneven
     recipe = replace(BEST, epochs=2, batch_size=32, optimizer="sgd", lr=0.05)
     with join(CPU) as group:
         result = run_training(data, recipe, seed=1, log_every=2, group=group)

@@ -41,6 +41,8 @@ def print_plan(
             )
     if initial is not None and settings.classes != initial.classes:
         print_note(f"{visible(initial.name)} has other classes, the output layer is new")
+    if settings.recipe.synthetic:
+        print_note("generating synthetic digits")
     if settings.recipe.outliers:
         print_note("generating non-digit images for outlier exposure")
 

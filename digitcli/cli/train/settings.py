@@ -59,9 +59,9 @@ def new_settings(
     else:
         recipe = default_recipe(dataset.name)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
-    # outliers are made of digits and must show none of the network's classes
+    # synthetic images are digits, and outliers must show none of the network's classes
     if not (supports_outliers(classes) and set(dataset.classes) == set(classes)):
-        chosen = replace(chosen, outliers=0.0)
+        chosen = replace(chosen, outliers=0.0, synthetic=0.0)
     if chosen != recipe:
         chosen = replace(chosen, temperature=1.0)  # the recipe's was fitted to another run
     return Settings(

@@ -78,7 +78,8 @@ class CapturedStep:
     Args:
         step: An ordinary step. It reads and changes tensors on the device in place, and decides
             nothing by their values.
-        size: Images of a full batch; the smaller last batch of an epoch takes the ordinary step.
+        size: Labelled images of a full batch; the smaller last batch of an epoch takes the
+            ordinary step.
         device: Device of the step.
         graphs: Captures the step.
         on_failure: Called with the reason if the step cannot be captured.

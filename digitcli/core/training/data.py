@@ -28,6 +28,8 @@ class TrainingData:
     scored_on: str = "test"  # or "validation", on which the temperature is fitted as well
     checksums: dict[str, str] = field(default_factory=dict)  # of the files that were read
     outliers: Images | None = None  # non-digit images for outlier exposure
+    synthetic_images: Images | None = None  # digits in styles that the data set lacks
+    synthetic_labels: Labels | None = None  # int64, indices of classes
 
     def batches_per_epoch(self, batch_size: int) -> int:
         """Returns the number of batches in an epoch; the last may be smaller."""
@@ -37,6 +39,10 @@ class TrainingData:
         """Returns the checksums of all images that a run of a recipe uses."""
         checksums = dict(self.checksums)
         if recipe.outliers and self.outliers is not None:
-            digest = hashlib.sha256(self.outliers.tobytes()).hexdigest()
-            checksums["outliers"] = f"sha256:{digest}"
+            digest = hashlib.sha256(self.outliers.tobytes())
+            checksums["outliers"] = f"sha256:{digest.hexdigest()}"
+        if recipe.synthetic and self.synthetic_images is not None:
+            digest = hashlib.sha256(self.synthetic_images.tobytes())
+            digest.update(np.asarray(self.synthetic_labels, dtype="<i8").tobytes())
+            checksums["synthetic"] = f"sha256:{digest.hexdigest()}"
         return checksums

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """This process's share of a batch."""
 
     images: Tensor  # normalized pixels, float32 (labels + outliers, 784), the outliers last
-    labels: Tensor  # of the images before the outliers, int64 (labels,)
+    labels: Tensor  # of the images before the outliers, synthetic digits included, int64 (labels,)
     share: float  # fraction of the batch's labelled images that is here; 1 in a single process
     outlier_share: float  # fraction of the batch's outliers that is here
 
@@ -48,16 +48,26 @@ class BatchLoader:
         self._group, self._device = group, device
         self.images = len(data.train_images)
         self.batches = data.batches_per_epoch(recipe.batch_size)
-        self._batch_size, self._outlier_fraction = recipe.batch_size, recipe.outliers
+        self._batch_size = recipe.batch_size
+        self._outlier_fraction, self._synthetic_fraction = recipe.outliers, recipe.synthetic
         self._x = normalize(data.train_images, data.mean, data.std, device)
         self._y = torch.from_numpy(data.train_labels).to(device)
         self._outliers: Tensor | None = None
         if data.outliers is not None and recipe.outliers:
             self._outliers = normalize(data.outliers, data.mean, data.std, device)
+        self._synthetic: tuple[Tensor, Tensor] | None = None
+        if data.synthetic_images is not None and recipe.synthetic:
+            synthetic = normalize(data.synthetic_images, data.mean, data.std, device)
+            self._synthetic = synthetic, torch.as_tensor(data.synthetic_labels, device=device)
         self._augment: Augmenter | None = None
         if recipe.deformation:
             background = -data.mean / data.std
             self._augment = Augmenter.on(device, recipe.deformation, background)
+
+    @property
+    def full_batch(self) -> int:
+        """Labelled images of a full batch in all processes, synthetic digits included."""
+        return self._batch_size + self._synthetic_count(self._batch_size)
 
     def draw_order(self) -> Tensor:
         """Draws the order of the images in an epoch: int64 (images,), on the CPU."""
@@ -74,7 +84,7 @@ class BatchLoader:
             yield self._batch(rows, self._group)
 
     def sample(self) -> Tensor:
-        """Draws augmented images and outliers to measure batch normalization on.
+        """Draws augmented images, synthetic digits and outliers to measure batch normalization on.
 
         Equal seeds give equal samples in every process; the run's own random numbers are not
         disturbed.
@@ -90,19 +100,31 @@ class BatchLoader:
 
     def _batch(self, rows: Tensor, group: ProcessGroup) -> Batch:
         """Makes a process's share of the batch of some images, by their indices."""
-        count, outliers = len(rows), 0
+        count, synthetic, outliers = len(rows), self._synthetic_count(len(rows)), 0
         mine = group.shard(count)
         images, labels = self._x[rows[mine]], self._y[rows[mine]]
+        if self._synthetic is not None:
+            x, y = self._synthetic
+            drawn = send(torch.randint(len(x), (synthetic,))[group.shard(synthetic)], self._device)
+            images, labels = torch.cat([images, x[drawn]]), torch.cat([labels, y[drawn]])
         if self._outliers is not None:
             outliers = max(1, round(self._outlier_fraction * count))
             drawn = torch.randint(len(self._outliers), (outliers,))[group.shard(outliers)]
             images = torch.cat([images, self._outliers[send(drawn, self._device)]])
         if self._augment is not None:
-            digits, others = torch.arange(count + outliers).split([count, outliers])
-            ours = torch.cat([digits[mine], others[group.shard(outliers)]])
-            images = self._augment(images, self._augment.draw(count + outliers).of(ours))
+            sizes = [count, synthetic, outliers]
+            parts = torch.arange(sum(sizes)).split(sizes)
+            ours = torch.cat([part[group.shard(len(part))] for part in parts])
+            images = self._augment(images, self._augment.draw(sum(sizes)).of(ours))
         here = len(images) - len(labels)
-        return Batch(images, labels, len(labels) / count, here / outliers if outliers else 0.0)
+        share = len(labels) / (count + synthetic)
+        return Batch(images, labels, share, here / outliers if outliers else 0.0)
+
+    def _synthetic_count(self, images: int) -> int:
+        """Returns the number of synthetic digits beside a number of the data set's images."""
+        if self._synthetic is None:
+            return 0
+        return max(1, round(self._synthetic_fraction * images))
 
 
 def check_batches(data: TrainingData, recipe: Recipe, rank: Rank) -> None:
@@ -110,8 +132,13 @@ def check_batches(data: TrainingData, recipe: Recipe, rank: Rank) -> None:
 
     Raises:
         DigitcliError: The batch size does not fit the data or the number of processes, or the
-            recipe needs outliers and the data lacks them.
+            recipe needs outliers or synthetic digits and the data lacks them.
     """
+    if recipe.synthetic and data.synthetic_images is None:
+        raise DigitcliError(
+            f"the recipe {recipe.name} needs synthetic digits, and the data lacks them",
+            "make some with digitcli.data.datasets.synthetic",
+        )
     if recipe.outliers and data.outliers is None:
         raise DigitcliError(
             f"the recipe {recipe.name} needs outliers, and the data lacks them",
@@ -151,4 +178,5 @@ def fitting_batch_size(images: int, recipe: Recipe, rank: Rank) -> int | None:
 
 def _smallest_batch(recipe: Recipe, rank: Rank) -> int:
     """Returns the smallest batch that all processes can share, and that can be normalized."""
-    return max(rank.size, 2 if recipe.batch_norm and not recipe.outliers else 1)
+    alone = not (recipe.outliers or recipe.synthetic)
+    return max(rank.size, 2 if recipe.batch_norm and alone else 1)

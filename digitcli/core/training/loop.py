@@ -42,9 +42,9 @@ def train(
 ) -> EpochResult:
     """Trains the lesson's network, from random or given weights, or resumes a run.
 
-    The seed decides the initial weights, the order of the images, their deformations and the
-    outliers. All are drawn on the CPU, so every device sees the same. On one machine equal seeds
-    give equal weights to the last bit, interrupted or not.
+    The seed decides the initial weights, the order of the images, their deformations, the
+    synthetic digits and the outliers. All are drawn on the CPU, so every device sees the same. On
+    one machine equal seeds give equal weights to the last bit, interrupted or not.
 
     Args:
         data: Images to learn from and to score on.
@@ -82,7 +82,7 @@ def train(
         optimizer.step(lr)
         return loss.detach()
 
-    take_step = capture_step(step, recipe.batch_size, device, callbacks, group)
+    take_step = capture_step(step, loader.full_batch, device, callbacks, group)
     checksums = data.checksums_for(recipe)
     run = TrainingRun(
         model, optimizer, loader, settings, checksums=checksums, command=command, group=group

@@ -10,6 +10,7 @@ from digitcli.core.training.data import TrainingData
 from digitcli.data.datasets.outliers import make_outliers
 from digitcli.data.datasets.registry import Dataset, DatasetLocation
 from digitcli.data.datasets.split import hold_out
+from digitcli.data.datasets.synthetic import make_synthetic
 
 _CHUNK = 2**20
 """Pixels counted at a time; counting one takes eight bytes."""
@@ -24,7 +25,8 @@ def load_training_data(
         dataset: The data set.
         location: Where its files are, and where to fetch them.
         settings: Classes of the network; number of images to hold out and to score on in place of
-            the test set, which is then not read; seed of that split and of the outliers.
+            the test set, which is then not read; seed of that split, of the outliers and
+            of the synthetic digits.
 
     Raises:
         DatasetError: The files cannot be read or fetched, or too few images are left.
@@ -37,6 +39,7 @@ def load_training_data(
     else:
         train, scored = hold_out(train, settings.validation, seed)
     outliers = make_outliers(train.images, train.labels, seed) if settings.recipe.outliers else None
+    synthetic = make_synthetic(classes, seed) if settings.recipe.synthetic else (None, None)
     return TrainingData(
         name=dataset.name,
         classes=classes,
@@ -49,6 +52,8 @@ def load_training_data(
         scored_on="test" if settings.validation is None else "validation",
         checksums=train.checksums | scored.checksums,
         outliers=outliers,
+        synthetic_images=synthetic[0],
+        synthetic_labels=synthetic[1],
     )
 
 

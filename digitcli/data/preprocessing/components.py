@@ -64,14 +64,14 @@ def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:
     shapes = _shapes(boxes, usable, stroke_width(ink * mask))
 
     def weight(shape: list[int]) -> float:
-        return float(mass[shape].sum()) * _BORDER_WEIGHTS[touched_borders(union(boxes[shape]), mask.shape)]
+        return float(mass[shape].sum()) * _BORDER_WEIGHTS[_borders(union(boxes[shape]), mask)]
 
     shapes.sort(key=weight, reverse=True)
     digit = [i for i in shapes[0] if mass[i] >= _DUST_MASS * mass[shapes[0]].max()]
     total, side = mass[digit].sum(), longer_side(union(boxes[digit]))
     others = sum(
         bool(
-            not touched_borders(union(boxes[shape]), mask.shape)  # cut off: a neighbor's
+            not _borders(union(boxes[shape]), mask)  # cut off: a neighbor's
             and mass[shape].sum() >= _DIGIT_MASS * total
             and longer_side(union(boxes[shape])) >= _DIGIT_SIDE * side
         )
@@ -191,8 +191,8 @@ def _shapes(boxes: Boxes, usable: list[int], width: float) -> list[list[int]]:
     return shapes
 
 
-def touched_borders(box: Box, shape: tuple[int, ...], tolerance: float = 0.01) -> int:
-    """Returns the number of image borders that a box touches, to within a fraction of its side."""
-    (height, width), near = shape, int(tolerance * min(shape))
+def _borders(box: Box, mask: Mask) -> int:
+    """Returns the number of image borders that a box touches, to within 1 %."""
+    (height, width), near = mask.shape, min(mask.shape) // 100
     starts, ends = (box.left, box.top), (width - box.right, height - box.bottom)
     return sum(distance <= near for distance in (*starts, *ends))

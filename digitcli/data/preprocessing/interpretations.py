@@ -5,18 +5,19 @@ darker or lighter, whether a shape at the border is part of the digit. Most imag
 The others are changed in several ways, each of which undoes a wrong decision, and prepared again. The network was trained on non-digits, too, so its probability shows which result
 is a digit.
 
-To add an interpretation, yield its name and the changed image in ``_changes``.
+To add an interpretation, yield its name and the changed image in ``_without_other_ink``.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Box, Floats, Gray, Image28, Ink, sizes
+from digitcli.data.arrays import Floats, Gray, Image28, Ink, Mask, bounding_box, sizes
 from digitcli.data.preprocessing.binarize import is_evenly_lit, separate_ink
-from digitcli.data.preprocessing.components import find_components, touched_borders
+from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
     VISIBLE,
     OnStep,
@@ -31,16 +32,28 @@ from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 Classify = Callable[[Image28], Floats]
 """Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
 
-_SURE = 0.97  # minimum probability at which an image is not interpreted further
+_SURE = 0.97  # minimum score at which no further interpretation is tried
 _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first
 _UNEXPLAINED = 0.3  # cost in probability of a digit that has none of the image's ink
+_CUT_WEIGHT = 0.9  # weight of a digit at the border of an image without an even background
+_NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
+_STRIPE = "it is a stripe from border to border"
+_BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
-_MIN_SIDE = 64  # minimum pixels of the shorter side of an image to search for other shapes
-_NEAR = 0.05  # maximum distance of a digit from a border that it touches, as a fraction of its side
-_CUT_WEIGHT = 0.9  # weight of a digit that touches a border of many gray levels
-_BANDS = 4  # vertical and horizontal bands in which curved ruled lines are straight
+_MIN_SIDE = 64  # minimum pixels of the shorter side of an image with lines
+_BANDS = 4  # bands across the image in which curved or interrupted ruled lines are straight
 _FLAT = 0.02  # maximum height of what remains of a ruled line, as a fraction of the image's height
+_CLOSER = (0.06, 0.15)  # widths of the borders cut off for a closer look, fractions of the side
+
+
+class _Change(NamedTuple):
+    """An image changed to be prepared again."""
+
+    name: str
+    gray: Gray
+    margin: int = 0  # width of the margin that was added
+    bars: bool = True  # False if the change makes bars, which are then no digits
 
 
 def interpret(gray: Gray, classify: Classify, on_step: OnStep = ignore_step) -> PreparedDigit:
@@ -51,27 +64,26 @@ def interpret(gray: Gray, classify: Classify, on_step: OnStep = ignore_step) -> 
     """
     if in_mnist_form(gray) is not None:
         return prepare(gray, on_step)
-    digit, best = prepare(gray), gray
+    digit, best = prepare(gray), _Change("", gray)
     score = _score(digit, classify)
-    touched = _touched_borders(digit, gray, 0)
-    if score < _SURE or touched:
-        if touched and not is_evenly_lit(gray):
-            score *= _CUT_WEIGHT
-        for name, changed, margin in _changes(gray):
+    if digit.box is not None and any(_touched(digit, best)) and not is_evenly_lit(gray):
+        score *= _CUT_WEIGHT
+    for changes in (_with_margins, _without_other_ink):
+        if score >= _SURE and (changes is _without_other_ink or not any(_touched(digit, best))):
+            break
+        for change in changes(gray):
             try:
-                candidate = prepare(changed)
+                candidate = prepare(change.gray)
             except BlankPictureError:
                 continue
-            if margin and _touched_borders(candidate, changed, margin) < 2:
-                continue
-            candidate_score = _score(candidate, classify)
-            if candidate_score > max(_MIN_SCORE, score):
-                digit, best = replace(candidate, interpretation=name), changed
-                score = candidate_score
+            new_score = _score(candidate, classify) if _is_possible(candidate, change) else 0.0
+            if new_score > max(_MIN_SCORE, score):
+                digit, best, score = candidate, change, new_score
     if on_step is not ignore_step:
         on_step("image", gray)
-        prepare(best, on_step)
-    return digit
+        prepare(best.gray, on_step)
+    warning = _STRIPE if _is_stripe(digit, best) else None
+    return replace(digit, interpretation=best.name or None, warning=warning)
 
 
 def _score(digit: PreparedDigit, classify: Classify) -> float:
@@ -80,41 +92,82 @@ def _score(digit: PreparedDigit, classify: Classify) -> float:
     return probability * (1 - _UNEXPLAINED * (1 - digit.coverage))
 
 
-def _touched_borders(digit: PreparedDigit, gray: Gray, margin: int) -> int:
-    """Returns the number of borders that a digit touches, of an image without its margin."""
-    if digit.box is None:
-        return 0
-    height, width = (side - 2 * margin for side in gray.shape)
-    return touched_borders(Box(*np.subtract(digit.box, margin).tolist()), (height, width), _NEAR)
+def _is_possible(digit: PreparedDigit, change: _Change) -> bool:
+    """Returns True if an interpretation is meant for such a digit.
+
+    With a margin, a digit fills the image from border to border. Without one, it touches none.
+    """
+    touched, bar = sum(_touched(digit, change)), _is_bar(digit)
+    if change.margin:
+        return touched >= (3 if bar else 2)
+    return touched == 0 and (change.bars or not bar)
 
 
-def _changes(gray: Gray) -> Iterator[tuple[str, Gray, int]]:
-    """Yields other interpretations: a name, the changed image, and the width of its margin."""
+def _touched(digit: PreparedDigit, change: _Change) -> tuple[bool, bool, bool, bool]:
+    """Returns True for each border that a digit touches, left, top, right and bottom."""
+    left, top, right, bottom = digit.box
+    height, width = change.gray.shape
+    near = int(_NEAR * (min(height, width) - 2 * change.margin)) + change.margin
+    return left <= near, top <= near, right >= width - near, bottom >= height - near
+
+
+def _is_bar(digit: PreparedDigit) -> bool:
+    left, top, right, bottom = bounding_box(digit.image)
+    return right - left < _BAR * (bottom - top)
+
+
+def _is_stripe(digit: PreparedDigit, change: _Change) -> bool:
+    """Returns True for a bar between opposite borders that has room on both sides."""
+    left, top, right, bottom = _touched(digit, change)
+    return _is_bar(digit) and top and bottom and not (left and right)
+
+
+def _with_margins(gray: Gray) -> Iterator[_Change]:
+    """Yields a cropped image on a dark and on a light background."""
     margin = max(4, round(_MARGIN * max(gray.shape)))
     for name, percentile in _MARGINS.items():
         level = np.float32(np.percentile(gray, percentile))
-        yield name, np.pad(gray, margin, constant_values=level), margin
+        yield _Change(name, np.pad(gray, margin, constant_values=level), margin)
+
+
+def _without_other_ink(gray: Gray) -> Iterator[_Change]:
+    """Yields an image without what is not the digit: neighbors, edges, ruled lines, frames."""
+    small = downscale(gray)
+    for change in _with_margins(small):
+        ink = _without_border_shapes(separate_ink(change.gray), change.margin)
+        yield _Change(f"{change.name}, neighbors removed", 1 - ink, change.margin)
+    for width in _CLOSER:
+        cut = max(1, round(width * min(small.shape)))
+        yield _Change("closer look", small[cut:-cut, cut:-cut])
     if min(gray.shape) < _MIN_SIDE:
         return
-    ink = separate_ink(downscale(gray))
-    without = remove_ruled_lines(ink, _BANDS)
-    for name, changed, borders in (
-        ("shapes at the border removed", ink, True),
-        ("all lines removed", without, False),
-        ("lines and shapes at the border removed", without, True),
-    ):
-        yield name, 1 - _cleared(changed, borders=borders), 0
+    ink = separate_ink(small)
+    yield _Change("shapes at the border removed", 1 - _without_border_shapes(ink))
+    ink = _without_remains(remove_ruled_lines(ink, _BANDS))
+    yield _Change("all lines removed", 1 - ink, bars=False)
+    ink = _without_border_shapes(ink)
+    yield _Change("lines and shapes at the border removed", 1 - ink, bars=False)
 
 
-def _cleared(ink: Ink, *, borders: bool) -> Ink:
-    """Removes what remains of lines, or with ``borders`` what touches the image's border."""
+def _without_border_shapes(ink: Ink, margin: int = 0) -> Ink:
+    """Clears what touches the image's border; within a margin not the heaviest, the digit."""
     components = find_components(ink > VISIBLE, ink)
+    near = max(1, min(ink.shape) // 100) + margin
     boxes, (height, width) = components.boxes, ink.shape
-    across, down = sizes(boxes).T
-    drop = (down <= max(2, _FLAT * height)) & (across >= 3 * down)
-    if borders:
-        near = max(1, min(ink.shape) // 100)
-        drop |= (boxes[:, :2] <= near).any(axis=1)
-        drop |= (boxes[:, 2] >= width - near) | (boxes[:, 3] >= height - near)
-    removed = np.isin(components.labels, np.flatnonzero(drop) + 1)
-    return np.where(removed, np.float32(0), ink)
+    at_border = (boxes[:, :2] <= near).any(axis=1)
+    at_border |= (boxes[:, 2] >= width - near) | (boxes[:, 3] >= height - near)
+    if margin:
+        at_border[:1] = False
+    return _without(components, ink, at_border)
+
+
+def _without_remains(ink: Ink) -> Ink:
+    """Clears thin flat shapes, which remain of ruled lines."""
+    components = find_components(ink > VISIBLE, ink)
+    across, down = sizes(components.boxes).T
+    return _without(components, ink, (down <= max(2, _FLAT * len(ink))) & (across >= 3 * down))
+
+
+def _without(components: Components, ink: Ink, removed: Mask) -> Ink:
+    numbers = np.flatnonzero(removed) + 1
+    return np.where(np.isin(components.labels, numbers), np.float32(0), ink)

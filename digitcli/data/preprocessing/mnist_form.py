@@ -48,6 +48,7 @@ class PreparedDigit:
     coverage: float = 1.0  # fraction of the image's ink that is the digit's
     box: Box | None = None  # of the digit in the image; None if that has MNIST form already
     interpretation: str | None = None  # how the image was changed first; None if it was not
+    warning: str | None = None  # why the image may show no digit
 
 
 def ignore_step(name: str, image: npt.NDArray[Any]) -> None:

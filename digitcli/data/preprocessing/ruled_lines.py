@@ -30,7 +30,9 @@ def remove_ruled_lines(ink: Ink, bands: int = 1) -> Ink:
         bands: Number of bands, in which a curved line is straight, or one interrupted by a shadow.
     """
     for _ in range(2):
-        ink = np.concatenate([_without_rows(band) for band in np.array_split(ink, bands, axis=1)], 1)
+        ink = np.concatenate(
+            [_without_rows(band) for band in np.array_split(ink, bands, axis=1)], 1
+        )
         ink = np.ascontiguousarray(ink.T)
     return ink
 
@@ -45,7 +47,9 @@ def _without_rows(ink: Ink) -> Ink:
         if len(lines) < _SEVERAL and level > _FAINT_LINE:
             continue
         above, below = (
-            _widened(ink[(rows + side * (reach + 1)).clip(0, len(ink) - 1), columns] > _CROSSING_INK)
+            _widened(
+                ink[(rows + side * (reach + 1)).clip(0, len(ink) - 1), columns] > _CROSSING_INK
+            )
             for side in (-1, 1)
         )
         crossing = above & below

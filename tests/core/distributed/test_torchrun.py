@@ -59,7 +59,7 @@ def test_two_processes_train_the_weights_of_one(
 
 
 @pytest.mark.slow
-def test_batch_norm_deformations_and_outliers_are_of_the_whole_batch() -> None:
+def test_batch_norm_deformations_and_added_images_are_of_the_whole_batch() -> None:
     train_distributed.main(Path("alone"))
     two = together(train_distributed.__file__, "two")
     assert two.returncode == 0, two.stderr

@@ -65,7 +65,7 @@ class Listener(Callback):
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    return drawn_data(outliers=50)
+    return drawn_data(outliers=50, synthetic=40)
 
 
 def trained(

@@ -164,7 +164,7 @@ def test_recipes_with_batch_normalization_start_too(
     metadata = load_checkpoint(Path("new")).metadata
     assert metadata.recipe.batch_norm
     assert metadata.recipe.outliers == BEST.outliers
-    assert metadata.accuracies[-1].accuracy > before - 0.15
+    assert metadata.accuracies[-1].accuracy > before - 0.25
 
 
 def test_batch_normalization_begins_such_that_it_changes_nothing(start: InitialWeights) -> None:
@@ -176,15 +176,17 @@ def test_batch_normalization_begins_such_that_it_changes_nothing(start: InitialW
 
 
 @pytest.mark.parametrize(
-    ("known", "expected"), [("0123456789", BEST.outliers), ("0123456789A", 0), ("A", BEST.outliers)]
+    ("known", "digits"), [("0123456789", True), ("0123456789A", False), ("A", True)]
 )
-def test_no_class_of_the_network_is_among_the_outliers(
-    trained: Checkpoint, known: str, expected: float
+def test_images_are_added_for_the_ten_digits_alone(
+    trained: Checkpoint, known: str, digits: bool
 ) -> None:
     metadata = replace(trained.metadata, classes=tuple(known), layer_sizes=layer_sizes(len(known)))
     start = InitialWeights(Checkpoint(trained.weights, metadata), "sha256:", "known")
     given = {"dataset": "optdigits", "recipe": "best"}
-    assert new_settings(given, find_dataset("optdigits"), start).recipe.outliers == expected
+    recipe = new_settings(given, find_dataset("optdigits"), start).recipe
+    expected = (BEST.outliers, BEST.synthetic) if digits else (0, 0)
+    assert (recipe.outliers, recipe.synthetic) == expected
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from training_runs import CPU, run_training
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint, layer_sizes
 from digitcli.core.device import choose_device
+from digitcli.core.distributed.process_group import ProcessGroup
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DigitcliError
 from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES, calibration, fit_temperature
@@ -38,7 +39,7 @@ from digitcli.core.recipes import (
 from digitcli.core.softmax import softmax
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.data import TrainingData
-from digitcli.core.training.loader import BatchLoader, check_batches, fitting_batch_size
+from digitcli.core.training.loader import Batch, BatchLoader, check_batches, fitting_batch_size
 from digitcli.core.training.optimizers import make_optimizer
 
 
@@ -224,16 +225,24 @@ def test_what_is_folded_away_is_of_the_weights_as_they_are(data: TrainingData) -
     assert [point.accuracy > 0.5 for point in points] == [True] * 4  # after one step
 
 
+def with_added_images(data: TrainingData) -> TrainingData:
+    return replace(
+        data,
+        outliers=data.scored_images,
+        synthetic_images=data.scored_images,
+        synthetic_labels=data.scored_labels,
+    )
+
+
 def test_a_sample_disturbs_no_draw_and_is_the_same_each_time(data: TrainingData) -> None:
     torch.manual_seed(5)
-    batches = BatchLoader(
-        replace(data, outliers=data.scored_images), replace(BEST, batch_size=20), CPU
-    )
+    recipe = replace(BEST, batch_size=20, outliers=0.2, synthetic=0.25)
+    batches = BatchLoader(with_added_images(data), recipe, CPU)
     before = torch.get_rng_state()
     samples = [batches.sample() for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(*samples)
-    assert samples[0].shape == (len(data.train_images) * 6 // 5, 784)
+    assert samples[0].shape == (len(data.train_images) * 29 // 20, 784)
 
 
 def test_scoring_between_epochs_draws_nothing() -> None:
@@ -284,6 +293,68 @@ def test_outliers_teach_the_network_to_have_no_answer(data: TrainingData) -> Non
 def test_a_recipe_with_outliers_needs_some(data: TrainingData) -> None:
     with pytest.raises(DigitcliError, match="the recipe small needs outliers"):
         run_training(data, replace(SMALL, outliers=0.5))
+
+
+def test_a_recipe_with_synthetic_digits_needs_some(data: TrainingData) -> None:
+    with pytest.raises(DigitcliError, match="the recipe small needs synthetic digits"):
+        run_training(data, replace(SMALL, synthetic=0.5))
+
+
+def test_synthetic_digits_are_learned_beside_the_data_set(data: TrainingData) -> None:
+    rng = np.random.default_rng(0)
+    shapes = rng.integers(0, 256, (10, 28, 28), dtype=np.uint8)  # of no digit in the data set
+    labels = np.arange(10)
+    data = replace(data, synthetic_images=shapes, synthetic_labels=labels)
+    accuracies = {}
+    for fraction in (0.0, 0.5):
+        trained = run_training(data, replace(SMALL, epochs=10, synthetic=fraction)).checkpoint
+        accuracies[fraction] = (probabilities(trained, shapes).argmax(axis=1) == labels).mean()
+        known = probabilities(trained, data.train_images).argmax(axis=1)
+        assert (known == data.train_labels).mean() > 0.9
+    assert accuracies[0.0] < 0.6
+    assert accuracies[0.5] == 1
+
+
+def test_an_unused_field_changes_nothing(data: TrainingData) -> None:
+    plain = run_training(data, SMALL).checkpoint
+    added = run_training(with_added_images(data), SMALL).checkpoint
+    for name, weight in plain.weights.items():
+        assert np.array_equal(weight, added.weights[name])
+    assert plain.metadata.data_checksums == added.metadata.data_checksums
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_share_synthetic_digits_and_outliers(data: TrainingData, size: int) -> None:
+    recipe = replace(BEST, batch_size=30, outliers=0.3, synthetic=0.25)
+    data = with_added_images(data)
+
+    def batches(group: ProcessGroup) -> list[Batch]:
+        torch.manual_seed(2)
+        loader = BatchLoader(data, recipe, CPU, group)
+        assert loader.full_batch == 38
+        return list(loader.epoch(loader.draw_order()))
+
+    whole = batches(ProcessGroup(0, 1))
+    parts = [batches(ProcessGroup(rank, size)) for rank in range(size)]
+    for full, *shares in zip(whole, *parts, strict=True):
+        assert sum(part.share for part in shares) == pytest.approx(1)
+        assert sum(part.outlier_share for part in shares) == pytest.approx(1)
+        rows = torch.cat([part.images for part in shares])
+        assert len(rows) == len(full.images)
+        order = [np.lexsort(images.numpy().T) for images in (rows, full.images)]
+        assert torch.allclose(rows[order[0]], full.images[order[1]], atol=1e-6)
+        labels = torch.cat([part.labels for part in shares])
+        assert torch.equal(labels.sort().values, full.labels.sort().values)
+
+
+def test_checksums_cover_the_added_images_that_a_recipe_uses(data: TrainingData) -> None:
+    full = with_added_images(data)
+    both = full.checksums_for(replace(SMALL, outliers=0.2, synthetic=0.2))
+    assert both.keys() == {"outliers", "synthetic"}
+    changed = replace(full, synthetic_labels=9 - data.scored_labels)
+    other = changed.checksums_for(replace(SMALL, outliers=0.2, synthetic=0.2))
+    assert other["outliers"] == both["outliers"]
+    assert other["synthetic"] != both["synthetic"]
 
 
 @pytest.mark.parametrize(("batch_size", "better"), [(1, 2), (9, 8), (99, 98)])
@@ -392,6 +463,9 @@ def test_a_batch_larger_than_the_data(data: TrainingData) -> None:
         {"outliers": -0.1},
         {"outliers": 1.1},
         {"outliers": float("nan")},
+        {"synthetic": -0.1},
+        {"synthetic": 1.1},
+        {"synthetic": float("nan")},
         {"weight_decay": -0.1},
         {"weight_decay": float("nan")},
         {"weight_decay": float("inf")},

@@ -37,7 +37,7 @@ STATE = state_path(LATEST)
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    return replace(drawn_data(outliers=50), checksums={"a": "md5:b"})
+    return replace(drawn_data(outliers=50, synthetic=40), checksums={"a": "md5:b"})
 
 
 RECIPES = {

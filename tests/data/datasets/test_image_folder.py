@@ -287,10 +287,11 @@ def test_nothing_is_downloaded_for_a_folder(run: Run, tmp_path: Path) -> None:
     assert result.stdout == f"folder:{root} is on this machine; there is nothing to download\n"
 
 
-def test_outliers_are_generated_for_digits_only(run: Run, tmp_path: Path) -> None:
+def test_images_are_generated_for_digits_only(run: Run, tmp_path: Path) -> None:
     root = fill(tmp_path / "mine", {"A": 4, "B": 8})
     flags = ("--recipe", "best", "--epochs", 1, "--batch-size", 8)
     result = run("train", "--dataset", f"folder:{root}", *flags)
     assert result.exit_code == 0, result.stderr
-    assert "no digit" not in result.stderr
-    assert load_checkpoint(LATEST).metadata.recipe.outliers == 0
+    assert "generating" not in result.stderr
+    recipe = load_checkpoint(LATEST).metadata.recipe
+    assert (recipe.outliers, recipe.synthetic) == (0, 0)
