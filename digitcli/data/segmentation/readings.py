@@ -11,7 +11,7 @@ from digitcli.data.segmentation.oversegment import Separated, Way, segment, sepa
 from digitcli.data.segmentation.viterbi import Classify, Found, find_digits
 
 _SURE = 0.6  # minimum probability of each digit in a reading without doubt
-# Minimum overlap in width of digits above each other, and maximum gap between parts of one digit, as
+# Minimum overlap in width of digits above each other, and maximum gap between parts of a digit, as
 # fractions of the narrower and of the lower one: the upper and the lower bar of a 1.
 _ABOVE, _GAP = 0.3, 0.3
 _MAX_PART = 3.0  # maximum ratio of the longer sides of a digit and of a part that was read as one
