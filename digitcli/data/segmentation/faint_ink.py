@@ -33,7 +33,7 @@ def strengthen_faint_digits(
         width: Width of the dark strokes in pixels.
 
     Returns:
-        The ink and the mask of these shapes; None if there are none, as nearly always.
+        The ink and the mask of these shapes; None without such shapes, as nearly always.
     """
     weak = (ink > _LEVEL) & ~around
     if weak.sum() < _MIN_HEIGHT * height * _MIN_STROKE * width:

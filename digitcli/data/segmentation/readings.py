@@ -41,21 +41,22 @@ def read_digits(gray: Gray, classify: Classify, classes: Sequence[str]) -> Found
     if separated.whole is not None or len(segments) > _MAX_SEGMENTS or _is_sure(straight):
         return straight
     best = straight
-    for found in _other_readings(gray, separated, segments.boxes, classify, classes):
+    is_bridged = False
+    for way, found in _other_readings(gray, separated, segments.boxes, classify, classes):
         if found.cost < best.cost - (_GAIN if best is straight else 0):
-            best = found
+            best, is_bridged = found, way.bridged > 0
             if _is_sure(best):
                 break
     return replace(
         best,
-        left_out=best.left_out + _count_missing(straight, best),
+        left_out=best.left_out + (0 if is_bridged else _count_missing(straight, best)),
         turned=len(best.digits) > 1 and _is_turned(separated, best, classify, classes),
     )
 
 
 def _other_readings(
     gray: Gray, separated: Separated, boxes: Boxes, classify: Classify, classes: Sequence[str]
-) -> Iterator[Found]:
+) -> Iterator[tuple[Way, Found]]:
     """Yields the readings of other ways whose segments differ from all before; ``boxes`` first."""
     inks: dict[bool | None, Separated] = {None: separated}
     seen = [boxes]
@@ -72,7 +73,7 @@ def _other_readings(
         if len(segments) <= _MAX_SEGMENTS:
             found = find_digits(segments, classify, classes)
             if found.digits:
-                yield found
+                yield way, found
 
 
 def _count_missing(straight: Found, best: Found) -> int:

@@ -37,13 +37,14 @@ _BAND = 0.2  # depth of the band along the border, as a fraction of the image's 
 _COVERED = 0.5  # minimum fraction of a component between the border and what lies along it
 # Lengths are fractions of a typical digit's height.
 _LONG, _LINE = 2.5, 0.5  # minimum length of what is not a digit, and maximum height of a line
-_BESIDE, _LEVEL = 1.0, 0.6  # maximum gap in a tight row, and minimum overlap of the heights
+_BESIDE, _LEVEL = 1.5, 0.6  # maximum gap in a tight row, and minimum overlap of the heights
 _ROOM = 3.0  # maximum gap in a row, for a line near the border
 _DIGIT = (0.5, 2.0)  # range of the height and mass of what could be a digit
 _THICK = 2.0  # minimum stroke width of what is not a digit, as a multiple of the others'
 _SLENDER = 6.0  # minimum ratio of height and width of a line
 # Minimum height and mass of what a frame encloses, as fractions of the frame's.
-_FRAMED_HEIGHT, _FRAMED_MASS = 0.2, 0.05
+_FRAMED_HEIGHT, _FRAMED_MASS = 0.1, 0.05
+_MAX_FILL = 0.12  # maximum fraction of its box that a frame fills
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,9 @@ def _are_frames(components: Components) -> Mask:
     """Returns True for components around others, bool (count,)."""
     boxes, mass = components.boxes, components.mass
     height = sizes(boxes)[:, 1]
+    thin = mass <= _MAX_FILL * sizes(boxes).prod(axis=1)
     found = np.zeros(len(boxes), dtype=bool)
-    for i in np.flatnonzero(height > 2 * np.median(height)):
+    for i in np.flatnonzero(thin):
         tall = (height >= _FRAMED_HEIGHT * height[i]) & (mass >= _FRAMED_MASS * mass[i])
         found[i] = (tall & strictly_inside(boxes, boxes[i])).any()
     return found

@@ -14,7 +14,7 @@ _MAX_GAP, _MAX_HEIGHT = 0.2, 1.7  # maximum gap of stacked components, and their
 _SAME_ROW = 0.5  # minimum overlap of neighbors in a row, as a fraction of the lower one's height
 # Maximum gap and overlap between the parts of a diagonal row, distance of a digit from its line,
 # and slope of the line.
-_NEXT, _OVERLAP, _OFF_LINE, _MAX_SLOPE = 1.0, 0.2, 0.4, 1.3
+_NEXT, _OVERLAP, _OFF_LINE, _MAX_SLOPE = 1.5, 0.2, 0.4, 1.3
 _MAX_PARTS = 30  # maximum number of rows that could be parts of diagonal ones
 
 
@@ -79,27 +79,26 @@ def find_rows(boxes: Boxes, height: float) -> Boxes:
 def _join_diagonals(boxes: Boxes, row: Boxes, height: float) -> Boxes:
     """Joins rows that continue each other on a slanted line; returns each box's row."""
     row = row.copy()
-    joined = 1 < len(np.unique(row)) <= _MAX_PARTS
-    while joined:
-        joined = False
-        names = np.unique(row)
-        for first, second in itertools.combinations(names, 2):
-            if _is_diagonal(boxes[row == first], boxes[row == second], height):
-                row[row == second] = first
-                joined = True
-                break
+    while 1 < len(names := np.unique(row)) <= _MAX_PARTS:
+        pairs = itertools.combinations([boxes[row == name] for name in names], 2)
+        gap, first, second = min(
+            (_diagonal_gap(one, other, height), *pair)
+            for pair, (one, other) in zip(itertools.combinations(names, 2), pairs, strict=True)
+        )
+        if gap > _NEXT * height:
+            break
+        row[row == second] = first
     return row
 
 
-def _is_diagonal(one: Boxes, other: Boxes, height: float) -> bool:
-    """Returns True if two rows are side by side, near each other, and on one line."""
+def _diagonal_gap(one: Boxes, other: Boxes, height: float) -> float:
+    """Returns the gap between rows that are side by side on one line; infinite for others."""
     left, right = (one, other) if one[:, 0].min() < other[:, 0].min() else (other, one)
     if left[:, 2].max() - right[:, 0].min() > _OVERLAP * height:
-        return False
-    if min(distances(left, box).min() for box in right) > _NEXT * height:
-        return False
+        return np.inf
     both = np.concatenate([left, right])
     x, y = both[:, ::2].mean(axis=1), both[:, 1::2].mean(axis=1)
     slope, start = np.polyfit(x, y, 1)
-    off_line = np.abs(slope * x + start - y).max()
-    return bool(abs(slope) <= _MAX_SLOPE and off_line <= _OFF_LINE * height)
+    if abs(slope) > _MAX_SLOPE or np.abs(slope * x + start - y).max() > _OFF_LINE * height:
+        return np.inf
+    return float(min(distances(left, box).min() for box in right))
