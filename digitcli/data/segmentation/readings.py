@@ -100,7 +100,7 @@ def _is_turned(
             continue
         if len(segments) <= _MAX_SEGMENTS:
             found = find_digits(segments, classify, classes)
-            if len(found.digits) > 1 and found.cost < best.cost - _GAIN:
+            if len(found.digits) > 1 and found.cost < best.cost - _GAIN and _is_sure(found):
                 return True
     return False
 

@@ -37,7 +37,7 @@ _BAND = 0.2  # depth of the band along the border, as a fraction of the image's 
 _COVERED = 0.5  # minimum fraction of a component between the border and what lies along it
 # Lengths are fractions of a typical digit's height.
 _LONG, _LINE = 2.5, 0.5  # minimum length of what is not a digit, and maximum height of a line
-_BESIDE, _LEVEL = 1.5, 0.6  # maximum gap in a tight row, and minimum overlap of the heights
+_BESIDE, _LEVEL = 1.1, 0.6  # maximum gap in a tight row, and minimum overlap of the heights
 _ROOM = 3.0  # maximum gap in a row, for a line near the border
 _DIGIT = (0.5, 2.0)  # range of the height and mass of what could be a digit
 _THICK = 2.0  # minimum stroke width of what is not a digit, as a multiple of the others'
