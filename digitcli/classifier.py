@@ -22,8 +22,8 @@ from digitcli.data.images.source import ImageSource, PictureLike, as_source
 from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
 from digitcli.data.preprocessing.interpretations import interpret
 from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit
-from digitcli.data.segmentation.oversegment import oversegment
-from digitcli.data.segmentation.viterbi import SegmentedDigit, find_digits
+from digitcli.data.segmentation.readings import read_digits
+from digitcli.data.segmentation.viterbi import Found, SegmentedDigit
 from digitcli.predictions import PlacedDigit, Prediction, Reading
 
 __all__ = ["Box", "Classifier", "PlacedDigit", "Prediction", "Reading"]
@@ -160,14 +160,14 @@ class Classifier:
                 if isinstance(found, PictureError):
                     yield source, found
                 else:
-                    digits, shape = found
-                    placed = (self._placed(digit, shape, source.size) for digit in digits)
-                    yield source, Reading(tuple(placed))
+                    read, shape = found
+                    placed = (self._placed(digit, shape, source.size) for digit in read.digits)
+                    yield source, Reading(tuple(placed), read.left_out, read.turned)
 
-    def _segment(self, gray: Gray) -> tuple[list[SegmentedDigit], tuple[int, ...]]:
+    def _segment(self, gray: Gray) -> tuple[Found, tuple[int, ...]]:
         """Returns the digits, and the shape of the image that their boxes refer to."""
-        found = find_digits(oversegment(gray), self.probabilities, self.classes)
-        if not found:
+        found = read_digits(gray, self.probabilities, self.classes)
+        if not found.digits:
             raise BlankPictureError
         return found, gray.shape
 

@@ -66,9 +66,17 @@ class PlacedDigit:
 
 @dataclass(frozen=True)
 class Reading:
-    """All digits of an image, in reading order: row by row, each from left to right."""
+    """All digits of an image, in reading order: row by row, each from left to right.
+
+    Attributes:
+        digits: The digits with their positions.
+        left_out: Number of shapes that are not read, but could be digits.
+        turned: The image seems to be turned by a quarter.
+    """
 
     digits: tuple[PlacedDigit, ...]
+    left_out: int = 0
+    turned: bool = False
 
     @property
     def text(self) -> str:
@@ -82,7 +90,18 @@ class Reading:
 
     @property
     def warning(self) -> str | None:
-        """A warning that names the shapes that may not be digits, or None."""
+        """A warning of shapes that may not be digits, and of those not read, or None."""
+        parts = [self._doubt()]
+        if self.turned:
+            parts.append("it seems to be turned by a quarter")
+        if self.left_out:
+            one = self.left_out == 1
+            shapes = "a shape is" if one else f"{self.left_out} shapes are"
+            parts.append(f"{shapes} not read that could be {'a digit' if one else 'digits'}")
+        return "; ".join(part for part in parts if part) or None
+
+    def _doubt(self) -> str | None:
+        """Returns a warning that names the shapes that may not be digits, or None."""
         reasons = [digit.prediction.warning for digit in self.digits]
         doubtful = [number for number, why in enumerate(reasons, start=1) if why is not None]
         if not doubtful or len(reasons) == 1:

@@ -1,74 +1,143 @@
 """Oversegmentation: the components of ink that digits are made of."""
 
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass
 
-from digitcli.core.errors import BlankPictureError, PictureError
-from digitcli.data.arrays import Floats, Gray, Labels, Mask, pixels_of, sizes, union
-from digitcli.data.preprocessing.binarize import inner_image, separate_ink, stroke_mask
-from digitcli.data.preprocessing.components import stroke_width
+import numpy as np
+
+from digitcli.core.errors import PictureError
+from digitcli.data.arrays import (
+    Boxes,
+    Gray,
+    Image28,
+    Ink,
+    Labels,
+    Mask,
+    pixels_of,
+    sizes,
+    union,
+)
+from digitcli.data.preprocessing.binarize import inner_image, local_background, separate_ink
+from digitcli.data.preprocessing.components import find_components, stroke_width
 from digitcli.data.preprocessing.mnist_form import in_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
-from digitcli.data.segmentation.form_boxes import components_without_frames
+from digitcli.data.segmentation.faint_ink import strengthen_faint_digits
 from digitcli.data.segmentation.segments import Segments, Writing
+from digitcli.data.segmentation.surroundings import (
+    clear_surroundings,
+    dilated,
+    weighted_median,
+)
 from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 
 # Side of the closing's window, as a fraction of that of a square with the image's area; a strip is
 # not much higher than its strokes are wide.
 _WINDOW = 0.35
 _MAX_COMPONENTS = 1000  # maximum number without dust; a page of 200 digits has some hundreds
-_DUST_MASS = 0.02  # maximum mass of dust, as a fraction of a typical component's
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 
 
-def oversegment(gray: Gray) -> Segments:
+@dataclass(frozen=True)
+class Way:
+    """An interpretation of an image of digits."""
+
+    darker: bool | None = None  # ink is darker than the page; None: what has more contrast
+    bridged: float = 0.0  # maximum gap within a digit, in stroke widths: seven segments have gaps
+    bordered: bool = False  # what lies along the border is writing
+
+
+def oversegment(gray: Gray, way: Way = Way()) -> Segments:
     """Finds the components of ink that digits are made of.
 
     Raises:
         BlankPictureError: There is no ink in the image.
         PictureError: There are too many components.
     """
-    whole = in_mnist_form(gray)
-    origin = (0, 0)
-    if whole is None:
-        inner = inner_image(gray)
-        origin = (inner.left, inner.top)
-        gray = gray[pixels_of(inner)]
-        window = _WINDOW * float(np.sqrt(gray.size)) / min(gray.shape)
-        ink = remove_ruled_lines(separate_ink(gray, window))
-    else:
-        ink = whole.astype(np.float32) / np.float32(255)
-    mask = stroke_mask(ink)
-    if not mask.any():
-        raise BlankPictureError
+    return segment(separate(gray, way.darker), way)
+
+
+@dataclass(frozen=True)
+class Separated:
+    """Ink separated from the background."""
+
+    ink: Ink
+    origin: tuple[int, int]  # column and row of the image where the ink begins
+    whole: Image28 | None  # the image itself, if it is in MNIST form
+
+
+def separate(gray: Gray, darker: bool | None) -> Separated:
+    """Separates the ink of an image, darker or lighter than the page, or what is clearer."""
+    if (whole := in_mnist_form(gray)) is not None:
+        return Separated(whole.astype(np.float32) / np.float32(255), (0, 0), whole)
+    inner = inner_image(gray)
+    gray = gray[pixels_of(inner)]
+    window = _WINDOW * float(np.sqrt(gray.size)) / min(gray.shape)
+    if darker is not None:
+        gray = gray if darker else 1 - gray
+        gray = 1 - (local_background(gray, window) - gray)  # dark on white, in even light
+    ink = remove_ruled_lines(separate_ink(gray, window))
+    return Separated(ink, (inner.left, inner.top), None)
+
+
+def segment(separated: Separated, way: Way) -> Segments:
+    """Finds the components of ink that digits are made of; see ``oversegment``."""
     # The heaviest ones, and one more to tell if there are too many.
-    components = components_without_frames(mask, ink, _MAX_COMPONENTS + 1)
+    cleared = clear_surroundings(separated.ink, _MAX_COMPONENTS + 1, bordered=way.bordered)
+    ink, mask, components, usable = cleared.ink, cleared.mask, cleared.components, cleared.usable
     boxes, mass = components.boxes, components.mass
-    if not len(boxes):
-        raise BlankPictureError
-    usable = mass >= _DUST_MASS * _weighted_median(mass, mass)
     if usable.sum() > _MAX_COMPONENTS:
         raise PictureError(
             f"it has more than {_MAX_COMPONENTS:,} separate shapes", "split it into several images"
         )
-    height = _weighted_median(sizes(boxes)[:, 1], mass * usable)
+    height = weighted_median(sizes(boxes)[:, 1], mass * usable)
     kept = np.flatnonzero(usable)
-    stack = join_stacked(boxes[kept], height)
+    width = stroke_width(ink * np.isin(components.labels, kept + 1))
+    if way.bridged:
+        stack = _bridged(mask, components.labels, kept, way.bridged * width)
+        around = _around(boxes[kept], stack)
+        height = weighted_median(
+            sizes(around)[:, 1], np.bincount(stack, mass[kept]).astype(np.float64)
+        )
+        stack = join_stacked(around, height)[stack]
+    else:
+        stack = join_stacked(boxes[kept], height)
     names = np.zeros(int(components.labels.max()) + 1, np.int32)
     names[kept + 1] = stack + 1
-    labels = names[components.labels]
-    width = stroke_width(ink * (labels > 0))
-    labels = _with_soft_edges(labels, (ink > 0) & ~mask, max(2, round(_SOFT_EDGE * height)))
-    boxes = np.array([union(boxes[kept][stack == i]) for i in range(stack.max() + 1)])
+    labels, boxes = names[components.labels], _around(boxes[kept], stack)
+    reach = max(2, round(_SOFT_EDGE * height))
+    labels = _with_soft_edges(labels, (ink > 0) & ~mask, reach)
+    ink, labels, boxes = _with_faint_digits(ink, labels, boxes, height, width)
     rows, columns = find_rows(boxes, height), boxes[:, ::2].mean(axis=1)
     parts = np.stack([rows, np.full(len(boxes), np.nan), columns], axis=1)
-    return Segments.in_reading_order(Writing(ink, height, width, origin, whole), labels, parts)
+    left_out = cleared.left_out
+    writing = Writing(ink, height, width, separated.origin, separated.whole, left_out)
+    return Segments.in_reading_order(writing, labels, parts)
 
 
-def _weighted_median(values: npt.NDArray[np.number], weights: Floats) -> float:
-    order = np.argsort(values)
-    sums = np.cumsum(weights[order])
-    return float(values[order[np.searchsorted(sums, sums[-1] / 2)]])
+def _with_faint_digits(
+    ink: Ink, labels: Labels, boxes: Boxes, height: float, width: float
+) -> tuple[Ink, Labels, Boxes]:
+    """Adds faint shapes in a row with dark ones to the components."""
+    faint = strengthen_faint_digits(ink, labels > 0, boxes, height, width)
+    if faint is None:
+        return ink, labels, boxes
+    ink, mask = faint
+    found = find_components(mask, ink)
+    labels = np.where(mask, found.labels + len(boxes), labels).astype(np.int32)
+    return ink, labels, np.concatenate([boxes, found.boxes])
+
+
+def _around(boxes: Boxes, groups: Boxes) -> Boxes:
+    """Returns the box around each group of boxes."""
+    return np.array([union(boxes[groups == i]) for i in range(groups.max() + 1)])
+
+
+def _bridged(mask: Mask, labels: Labels, kept: Boxes, reach: float) -> Boxes:
+    """Returns the group of each kept component; gaps in a group are shorter than ``reach``."""
+    wide = dilated(mask & np.isin(labels, kept + 1), max(1, round(reach / 2)))
+    groups = find_components(wide, wide.astype(np.float32)).labels
+    group_of = np.zeros(int(labels.max()) + 1, np.int32)
+    group_of[labels[mask]] = groups[mask]
+    return np.unique(group_of[kept + 1], return_inverse=True)[1]
 
 
 def _with_soft_edges(labels: Labels, free: Mask, reach: int) -> Labels:

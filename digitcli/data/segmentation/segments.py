@@ -19,6 +19,7 @@ class Writing:
     stroke_width: float  # in pixels
     origin: tuple[int, int] = (0, 0)  # column and row of the image where the ink begins
     whole: Image28 | None = None  # the image itself, if it is in MNIST form
+    left_out: int = 0  # number of shapes that were cleared and could be digits
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,23 @@ class SegmentedDigit:
 
 
 @dataclass(frozen=True)
+class Found:
+    """The digits found in an image, in reading order.
+
+    Attributes:
+        digits: The digits.
+        cost: Mean cost of a digit on the path through the segmentation graph.
+        left_out: Number of shapes that are left out and could be digits.
+        turned: The image shows digits rather after a turn by a quarter.
+    """
+
+    digits: list[SegmentedDigit]
+    cost: float
+    left_out: int = 0
+    turned: bool = False
+
+
+@dataclass(frozen=True)
 class _Candidate:
     """Segments from ``first`` up to ``end`` as one digit, with the aspect ratio and a cost."""
 
@@ -84,9 +101,7 @@ class _Candidate:
     cost: float
 
 
-def find_digits(
-    segments: Segments, classify: Classify, classes: Sequence[str]
-) -> list[SegmentedDigit]:
+def find_digits(segments: Segments, classify: Classify, classes: Sequence[str]) -> Found:
     """Finds the digits among segments, in reading order.
 
     Unsure segments are cut, and all candidates are classified again. ``classes`` are the names of
@@ -95,7 +110,8 @@ def find_digits(
     if (whole := segments.writing.whole) is not None:
         probabilities = classify(whole[None])[0]
         if probabilities.max() >= _ONE_DIGIT:
-            return [SegmentedDigit(whole, probabilities, segments.box(0, len(segments)), 0)]
+            box = segments.box(0, len(segments))
+            return Found([SegmentedDigit(whole, probabilities, box, 0)], cost=0)
     candidates, scores = _classified(segments, classify)
     if chosen := _segments_to_cut(segments, candidates, scores):
         cut = segments.cut(chosen)
@@ -108,13 +124,14 @@ def find_digits(
     ]
     found = []
     x, y = segments.writing.origin
-    for i in _viterbi_path(segments, candidates, costs):
+    path, cost = _viterbi_path(segments, candidates, costs)
+    for i in path:
         first, end = candidates[i].first, candidates[i].end
         left, top, right, bottom = segments.box(first, end)
         box = Box(left + x, top + y, right + x, bottom + y)
         image = segments.image(first, end)
         found.append(SegmentedDigit(image, scores[i], box, int(segments.rows[first])))
-    return found
+    return Found(found, cost / max(1, len(path)), segments.writing.left_out)
 
 
 def _segments_to_cut(segments: Segments, candidates: list[_Candidate], scores: Floats) -> set[int]:
@@ -194,8 +211,11 @@ def _class_cost(probabilities: Floats, classes: Sequence[str], aspect: float) ->
 
 def _viterbi_path(
     segments: Segments, candidates: list[_Candidate], costs: list[float]
-) -> list[int]:
-    """Returns the candidates of least total cost that cover the image, but for small segments."""
+) -> tuple[list[int], float]:
+    """Returns the candidates of least total cost that cover the image, but for small segments.
+
+    The total cost is the second value.
+    """
     edges: list[tuple[int, int, float, int | None]] = [
         (c.first, c.end, cost, i) for i, (c, cost) in enumerate(zip(candidates, costs, strict=True))
     ]
@@ -212,4 +232,4 @@ def _viterbi_path(
         end, chosen = previous[end]
         if chosen is not None:
             path.append(chosen)
-    return path[::-1]
+    return path[::-1], total[-1]
