@@ -159,7 +159,7 @@ Chosen on a validation split of the training images: ``tests/benchmarks/choose_r
 
 BEST = Recipe(
     name="best",
-    epochs=200,
+    epochs=300,
     batch_size=512,
     lr=0.004,
     momentum=0.9,

@@ -36,11 +36,7 @@ _EDGE = 2.0
 
 @functools.cache
 def faces() -> tuple[tuple[str, npt.NDArray[np.uint8]], ...]:
-    """Returns the name of each face and its digits, light on black; none if there is no file."""
-    if importlib.util.find_spec("digitcli.data.datasets.glyphs") is None:
-        return ()
-    from digitcli.data.datasets.glyphs import VALIDATION, digit_faces
-
+    """Returns the name of each face and its digits, light on black."""
     return tuple((f"{face.family} {face.style}", face.cells) for face in digit_faces(VALIDATION))
 
 

@@ -38,7 +38,6 @@ def test_an_image_has_contrast(name: str) -> None:
     assert grey.max() - grey.min() > 0.1
 
 
-@pytest.mark.skipif(not faces(), reason="there are no glyphs of fonts")
 @pytest.mark.parametrize("name", MEDIA)
 def test_a_printed_digit_has_contrast(name: str) -> None:
     test_an_image_has_contrast(name)

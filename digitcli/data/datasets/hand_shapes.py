@@ -164,6 +164,20 @@ def loops(rng: Rng) -> Strokes:
     return [stroke[:, ::-1] if rng.random() < 0.3 else stroke]
 
 
+def heart(rng: Rng) -> Strokes:
+    """Returns the outline of a heart, or of a flower with four to seven petals."""
+    angle = np.linspace(0, 2 * np.pi, 100)
+    if rng.random() < 0.7:
+        notch, point = rng.uniform(4.5, 8), rng.uniform(0.9, 1.3)
+        x = 16 * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** rng.uniform(2.4, 3.4)
+        y = 13 * point * np.cos(angle) - notch * np.cos(2 * angle) - 2 * np.cos(3 * angle)
+        return [np.stack([x, -y], axis=1) / 32]
+    petals, depth = rng.integers(4, 8), rng.uniform(0.15, 0.4)
+    radius = 0.4 * (1 + depth * np.cos(petals * angle + rng.uniform(0, 6)))
+    outline = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return [outline, outline[::3] * rng.uniform(0.15, 0.4)] if rng.random() < 0.6 else [outline]
+
+
 def zigzag(rng: Rng) -> Strokes:
     """Returns a line with four to seven sharp turns, level or upright."""
     count = int(rng.integers(5, 9))

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Box, Image28, Ink, bounding_box, pixels_of
 from digitcli.data.datasets.glyphs import TRAIN, as_gray, digit_faces, non_digit_glyphs
-from digitcli.data.datasets.hand_shapes import arrow, hand_shape, loops, word, zigzag
+from digitcli.data.datasets.hand_shapes import arrow, hand_shape, heart, loops, word, zigzag
 from digitcli.data.datasets.strokes import Rng, Strokes, draw, to_mnist_form
 from digitcli.data.datasets.synthetic import SEGMENT_LETTERS, draw_segments, vary_glyph
 from digitcli.data.download.manifest import DIGITS
@@ -54,6 +54,7 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
         hand_shape: {"slant": (-0.15, 0.3), "aspect": (0.7, 1.2)},
         arrow: {"slant": (0.0, 0.0), "aspect": (1.0, 1.0), "pen": (0.04, 0.14)},
         word: {"aspect": (0.7, 1.2), "pen": (0.03, 0.09)},
+        heart: {"slant": (-0.1, 0.1), "aspect": (0.7, 1.2), "pen": (0.04, 0.14)},
         loops: {"aspect": (1.0, 1.0), "pen": (0.04, 0.12)},
         zigzag: {"aspect": (1.0, 1.0), "pen": (0.04, 0.14)},
     }
@@ -63,6 +64,7 @@ def make_outliers(images: Image28, labels: Labels, seed: int) -> Image28:
         *(by_hand[0] for _ in range(7)),
         *(by_hand[1] for _ in range(2)),
         *by_hand[2:],
+        by_hand[3],  # hearts, which resemble a 0
         partial(_letter, rng),
         partial(_segment_letter, rng),
         partial(_turned_digit, digits, rng),

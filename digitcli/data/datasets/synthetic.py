@@ -16,7 +16,7 @@ from digitcli.data.datasets.strokes import Rng, Strokes, arc, curve, draw, line,
 
 Labels = npt.NDArray[np.int64]
 
-_PER_DIGIT = 800  # synthetic images of each digit
+_PER_DIGIT = 900  # synthetic images of each digit
 _GLYPHS, _STROKES = 0.5, 0.36  # fractions that are glyphs and strokes; the rest are segments
 
 
@@ -28,19 +28,20 @@ def make_synthetic(classes: tuple[str, ...], seed: int) -> tuple[Image28, Labels
         seed: Seed of all random choices.
 
     Returns:
-        uint8 (8000, 28, 28), and labels, the indices of classes, int64 (8000,).
+        uint8 (9000, 28, 28), and labels, the indices of classes, int64 (9000,).
     """
     rng = np.random.default_rng(seed)
     faces = digit_faces(TRAIN)
     images, labels = [], []
     for digit in range(10):
-        styles = STYLES[digit]
+        styles, share = STYLES[digit], 0.6 if digit == 1 else _STROKES  # a 1 varies the most
+        glyphs = 0.3 if digit == 1 else _GLYPHS
         order = rng.permutation(len(faces))
         for i in range(_PER_DIGIT):
             kind = rng.random()
-            if kind < _GLYPHS:
+            if kind < glyphs:
                 ink = vary_glyph(as_gray(faces[order[i % len(faces)]].cells[digit]), rng)
-            elif kind < _GLYPHS + _STROKES:
+            elif kind < glyphs + share:
                 style = styles[rng.integers(len(styles))]
                 narrow = digit != 1 and rng.random() < 0.25
                 aspect = (0.3, 0.55) if narrow else (0.75, 1.1) if digit == 1 else (0.55, 1.1)

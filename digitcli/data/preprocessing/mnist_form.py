@@ -124,8 +124,8 @@ def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int, float, Box]:
             left * width // across : right * width // across,
         ]
         on_step("closer", closer)
-        digit, *_ = _find_digit(closer, on_step)
-        return digit, others, coverage, in_gray
+        digit, closer_others, *_ = _find_digit(closer, on_step)
+        return digit, max(others, closer_others), coverage, in_gray
     # Other shapes are cleared; the soft edges of the digit's strokes stay.
     ink = np.where(mask & ~digit_mask, 0, ink)
     soft_edge = max(1, round(_SOFT_EDGE * side))
