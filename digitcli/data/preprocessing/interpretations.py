@@ -129,7 +129,7 @@ def _touched(digit: PreparedDigit, change: _Change) -> tuple[bool, bool, bool, b
     """Returns True for each border that a digit touches, left, top, right and bottom."""
     left, top, right, bottom = digit.box
     height, width = change.gray.shape
-    near = int(_NEAR * (min(height, width) - 2 * change.margin)) + change.margin
+    near = max(2, round(_NEAR * (min(height, width) - 2 * change.margin))) + change.margin
     return left <= near, top <= near, right >= width - near, bottom >= height - near
 
 
