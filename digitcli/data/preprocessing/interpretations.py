@@ -34,10 +34,14 @@ Classify = Callable[[Image28], Floats]
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
 _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first
+_MIN_CUT_SCORE = 0.6  # the same of one for digits that fill the image
 _UNEXPLAINED = 0.3  # cost in probability of a digit that has none of the image's ink
 _CUT_WEIGHT = 0.9  # weight of a digit at the border of an image without an even background
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
+_CERTAIN = 0.9  # minimum score of an interpretation other than the first without a warning
+_AS_IT_IS = "image"
 _STRIPE = "it is a stripe from border to border"
+_UNSURE = "it does not look like one digit"
 _BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
@@ -53,6 +57,7 @@ class _Change(NamedTuple):
     name: str
     gray: Gray
     margin: int = 0  # width of the margin that was added
+    inner: bool = True  # False if a digit that touches no border is no reason for the change
     bars: bool = True  # False if the change makes bars, which are then no digits
 
 
@@ -73,7 +78,11 @@ def interpret(gray: Gray, classify: Classify, on_step: OnStep = ignore_step) -> 
     if on_step is not ignore_step:
         names = {"image": change.name}
         prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
-    return replace(digit, warning=_STRIPE) if _is_stripe(digit, change) else digit
+    if _is_stripe(digit, change):
+        return replace(digit, warning=_STRIPE)
+    if choice.is_changed and choice.score < _CERTAIN:
+        return replace(digit, warning=_UNSURE)
+    return digit
 
 
 class _Choice:
@@ -88,11 +97,16 @@ class _Choice:
 
     def __init__(self, gray: Gray, classify: Classify) -> None:
         self._classify = classify
-        self.digit, self.change = prepare(gray), _Change("image", gray)
+        self.digit, self.change = prepare(gray), _Change(_AS_IT_IS, gray)
         self.score = _score(self.digit, classify)
         self.at_border = any(_touched(self.digit, self.change))
         if self.at_border and not is_evenly_lit(gray):
             self.score *= _CUT_WEIGHT
+
+    @property
+    def is_changed(self) -> bool:
+        """True unless the image as it is is the best."""
+        return self.change.name != _AS_IT_IS
 
     def consider(self, changes: Iterator[_Change]) -> None:
         """Takes the best of some changes if it is better."""
@@ -103,7 +117,7 @@ class _Choice:
                 continue
             if _is_possible(digit, change):
                 score = _score(digit, self._classify)
-                if score > max(_MIN_SCORE, self.score):
+                if score > max(self.score, _MIN_SCORE if change.inner else _MIN_CUT_SCORE):
                     self.digit, self.change, self.score = digit, change, score
 
 
@@ -116,13 +130,13 @@ def _score(digit: PreparedDigit, classify: Classify) -> float:
 def _is_possible(digit: PreparedDigit, change: _Change) -> bool:
     """Returns True if an interpretation is meant for such a digit.
 
-    With a margin, a digit fills the image from border to border. Without one, it touches none.
+    With a margin, a digit fills the image from border to border. Otherwise it touches none.
     """
     left, top, right, bottom = _touched(digit, change)
     touched, bar = left + top + right + bottom, _is_bar(digit)
-    if change.margin:
-        return touched >= 2 and (not bar or (left and right))
-    return touched == 0 and (change.bars or not bar)
+    if change.margin and touched >= 2:
+        return not bar or (left and right)
+    return touched == 0 and change.inner and (change.bars or not bar)
 
 
 def _touched(digit: PreparedDigit, change: _Change) -> tuple[bool, bool, bool, bool]:
@@ -149,7 +163,7 @@ def _with_margins(gray: Gray) -> Iterator[_Change]:
     margin = max(4, round(_MARGIN * max(gray.shape)))
     for name, percentile in _MARGINS.items():
         level = np.float32(np.percentile(gray, percentile))
-        yield _Change(name, np.pad(gray, margin, constant_values=level), margin)
+        yield _Change(name, np.pad(gray, margin, constant_values=level), margin, inner=False)
 
 
 def _without_other_ink(gray: Gray) -> Iterator[_Change]:
@@ -157,14 +171,15 @@ def _without_other_ink(gray: Gray) -> Iterator[_Change]:
     small = downscale(gray)
     for change in _with_margins(small):
         ink = _without_border_shapes(separate_ink(change.gray), change.margin)
-        yield _Change(f"{change.name}, neighbors removed", 1 - ink, change.margin)
+        name = f"{change.name}, neighbors removed"
+        yield _Change(name, 1 - ink, change.margin, bars=False)
     for width in _CLOSER:
         cut = max(1, round(width * min(small.shape)))
         yield _Change("closer look", small[cut:-cut, cut:-cut])
     if min(gray.shape) < _MIN_SIDE:
         return
     ink = separate_ink(small)
-    yield _Change("shapes at the border removed", 1 - _without_border_shapes(ink))
+    yield _Change("shapes at the border removed", 1 - _without_border_shapes(ink), bars=False)
     ink = _without_remains(remove_ruled_lines(ink, _BANDS))
     yield _Change("all lines removed", 1 - ink, bars=False)
     ink = _without_border_shapes(ink)
