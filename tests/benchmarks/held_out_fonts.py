@@ -1,7 +1,6 @@
 """Printed digits of the font families that training leaves out."""
 
 import functools
-import importlib.util
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +24,8 @@ from scenery import (
     white_paper,
 )
 from traced_digits import Field, Size
+
+from digitcli.data.datasets.glyphs import VALIDATION, digit_faces
 
 Medium = Callable[[Rng, Field], bytes]
 

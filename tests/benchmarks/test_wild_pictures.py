@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drawn_digits import drawn_pictures
 from drawn_strokes import DRAWN_STYLES
-from held_out_fonts import MEDIA, faces, font_picture
+from held_out_fonts import MEDIA, font_picture
 from not_digits import BLANKS, NON_DIGITS
 from scenery import generator
 from traced_digits import Place, drawn, penned, trace
