@@ -19,6 +19,7 @@ from digitcli.data.arrays import Floats, Gray, Image28, Ink, Mask, bounding_box,
 from digitcli.data.preprocessing.binarize import is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
+    SIDE,
     VISIBLE,
     OnStep,
     PreparedDigit,
@@ -39,13 +40,13 @@ _UNEXPLAINED = 0.3  # cost in probability of a digit that has none of the image'
 _CUT_WEIGHT = 0.9  # weight of a digit at the border of an image without an even background
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
 _CERTAIN = 0.9  # minimum score of an interpretation other than the first without a warning
-_AS_IT_IS = "image"
+_AS_IT_IS = "image"  # name of the first interpretation
 _STRIPE = "it is a stripe from border to border"
 _UNSURE = "it does not look like one digit"
 _BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
-_MIN_SIDE = 64  # minimum pixels of the shorter side of an image with lines
+_MIN_SIDE = 64  # minimum pixels of the shorter side of an image with lines or a table
 _BANDS = 4  # bands across the image in which curved or interrupted ruled lines are straight
 _FLAT = 0.02  # maximum height of what remains of a ruled line, as a fraction of the image's height
 _CLOSER = (0.06, 0.15)  # widths of the borders cut off for a closer look, fractions of the side
@@ -61,7 +62,7 @@ class _Change(NamedTuple):
     bars: bool = True  # False if the change makes bars, which are then no digits
 
 
-def interpret(gray: Gray, classify: Classify, on_step: OnStep = ignore_step) -> PreparedDigit:
+def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) -> PreparedDigit:
     """Prepares an image in the way in which the network recognizes it best.
 
     Raises:
@@ -69,11 +70,16 @@ def interpret(gray: Gray, classify: Classify, on_step: OnStep = ignore_step) -> 
     """
     if in_mnist_form(gray) is not None:
         return prepare(gray, on_step)
-    choice = _Choice(gray, classify)
+    try:
+        choice = _Choice(gray, classify)
+    except BlankPictureError:
+        prepare(gray, on_step)  # shows the steps up to the error
+        raise
+    small = downscale(gray)
     if choice.score < _SURE or choice.at_border:
-        choice.consider(_with_margins(gray))
+        choice.consider(_with_margins(small))
     if choice.score < _SURE:
-        choice.consider(_without_other_ink(gray))
+        choice.consider(_without_other_ink(small))
     digit, change = choice.digit, choice.change
     if on_step is not ignore_step:
         names = {"image": change.name}
@@ -168,17 +174,18 @@ def _with_margins(gray: Gray) -> Iterator[_Change]:
 
 def _without_other_ink(gray: Gray) -> Iterator[_Change]:
     """Yields an image without what is not the digit: neighbors, edges, ruled lines, frames."""
-    small = downscale(gray)
-    for change in _with_margins(small):
-        ink = _without_border_shapes(separate_ink(change.gray), change.margin)
+    for change in _with_margins(gray):
+        ink = _without_border_shapes(_ink(change.gray), change.margin)
         name = f"{change.name}, neighbors removed"
         yield _Change(name, 1 - ink, change.margin, bars=False)
+    if min(gray.shape) < SIDE:
+        return
     for width in _CLOSER:
-        cut = max(1, round(width * min(small.shape)))
-        yield _Change("closer look", small[cut:-cut, cut:-cut])
+        cut = max(1, round(width * min(gray.shape)))
+        yield _Change("closer look", gray[cut:-cut, cut:-cut])
     if min(gray.shape) < _MIN_SIDE:
         return
-    ink = separate_ink(small)
+    ink = _ink(gray)
     yield _Change("shapes at the border removed", 1 - _without_border_shapes(ink), bars=False)
     ink = _without_remains(remove_ruled_lines(ink, _BANDS))
     yield _Change("all lines removed", 1 - ink, bars=False)
@@ -186,8 +193,16 @@ def _without_other_ink(gray: Gray) -> Iterator[_Change]:
     yield _Change("lines and shapes at the border removed", 1 - ink, bars=False)
 
 
+def _ink(gray: Gray) -> Ink:
+    """Separates ink from the background; a blank image has none."""
+    try:
+        return separate_ink(gray)
+    except BlankPictureError:
+        return np.zeros_like(gray)
+
+
 def _without_border_shapes(ink: Ink, margin: int = 0) -> Ink:
-    """Clears what touches the image's border; within a margin not the heaviest, the digit."""
+    """Clears what touches the image's border; within a margin all but the heaviest, the digit."""
     components = find_components(ink > VISIBLE, ink)
     near = max(1, min(ink.shape) // 100) + margin
     boxes, (height, width) = components.boxes, ink.shape

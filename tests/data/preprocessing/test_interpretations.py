@@ -11,6 +11,7 @@ from paths import BUNDLED
 from PIL import Image, ImageDraw, ImageOps
 
 from digitcli import Classifier
+from digitcli.core.errors import BlankPictureError
 from digitcli.data.preprocessing.interpretations import interpret
 from digitcli.data.preprocessing.mnist_form import prepare
 
@@ -22,13 +23,15 @@ WEIGHTS = Classifier.load(BUNDLED)
 def cropped(digit: int, *, ink: int, paper: int, slack: int = 0) -> Gray:
     """A digit cut to its ink, but for some pixels on the right and below."""
     image = draw_digit(digit, size=200, ink=ink, paper=paper)
-    left, top, right, bottom = ImageOps.invert(draw_digit(digit, size=200)).getbbox() or ()
+    box = ImageOps.invert(draw_digit(digit, size=200)).getbbox()
+    assert box is not None
+    left, top, right, bottom = box
     return as_grey(image.crop((left, top, right + slack, bottom + slack)))
 
 
 def steps_of(gray: Gray) -> list[str]:
     names: list[str] = []
-    interpret(gray, WEIGHTS.probabilities, lambda name, _: names.append(name))
+    interpret(gray, lambda name, _: names.append(name), classify=WEIGHTS.probabilities)
     return names
 
 
@@ -54,7 +57,7 @@ def test_a_sure_image_is_prepared_once() -> None:
         return WEIGHTS.probabilities(images)
 
     gray = as_grey(draw_digit(5, size=200, scale=0.5))
-    assert (interpret(gray, classify).image == prepare(gray).image).all()
+    assert (interpret(gray, classify=classify).image == prepare(gray).image).all()
     assert judged == [1]
 
 
@@ -66,7 +69,7 @@ def test_the_steps_name_the_interpretation() -> None:
 def test_the_steps_are_those_of_the_answer() -> None:
     gray = cropped(3, ink=255, paper=0)
     shown: list[tuple[str, npt.NDArray[np.generic]]] = []
-    digit = interpret(gray, WEIGHTS.probabilities, lambda name, image: shown.append((name, image)))
+    digit = WEIGHTS.prepare(gray, lambda name, image: shown.append((name, image)))
     assert shown[-1][0] == "MNIST form"
     assert (shown[-1][1] == digit.image).all()
 
@@ -116,4 +119,17 @@ def test_a_thin_stroke_across_ruled_lines_stays_whole() -> None:
 def test_an_image_in_mnist_form_is_not_interpreted() -> None:
     digit = prepare(as_grey(draw_digit(7))).image
     never = partial(pytest.fail, "the network was asked")
-    assert (interpret(as_grey(Image.fromarray(digit)), never).image == digit).all()
+    assert (interpret(as_grey(Image.fromarray(digit)), classify=never).image == digit).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 2), (3, 500), (27, 28), (40, 33), (70, 200)])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_of_any_size_is_prepared_or_blank(shape: tuple[int, int], seed: int) -> None:
+    gray = np.random.default_rng(seed).random(shape, dtype=np.float32)
+    try:
+        first = prepare(gray)
+    except BlankPictureError:
+        with pytest.raises(BlankPictureError):
+            WEIGHTS.prepare(gray)
+    else:
+        assert WEIGHTS.prepare(gray).image.shape == first.image.shape
