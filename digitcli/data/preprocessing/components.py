@@ -45,7 +45,7 @@ class Components:
     mass: Floats  # (count,), sum of each component's ink
 
 
-def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:
+def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int, float]:
     """Finds the shape that is the digit: the heaviest one.
 
     Components near each other make a shape. A shape at the image's border, such as a neighbor's
@@ -56,7 +56,8 @@ def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:
         mask: The pixels of strokes, at least one.
 
     Returns:
-        The pixels of the digit, and the number of other whole shapes as large as a digit.
+        The pixels of the digit, the number of other whole shapes as large as a digit, and the
+        digit's fraction of all ink but frames.
     """
     components = find_components(mask, ink)
     boxes, mass = components.boxes, components.mass
@@ -77,7 +78,11 @@ def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int]:
         )
         for shape in shapes[1:]
     )
-    return np.isin(components.labels, np.array(digit) + 1), others
+    return (
+        np.isin(components.labels, np.array(digit) + 1),
+        others,
+        float(total / mass[usable].sum()),
+    )
 
 
 def stroke_width(ink: Ink) -> float:

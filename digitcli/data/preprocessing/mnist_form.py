@@ -47,7 +47,7 @@ class PreparedDigit:
 
     image: Image28
     others: int = 0  # other shapes in the original that are as large as a digit
-    coverage: float = 1.0  # fraction of the image's ink that is the digit's
+    coverage: float = 1.0  # fraction of the image's ink but frames that is the digit's
     box: Box = _WHOLE  # of the digit in the image; all of one in MNIST form
     warning: str | None = None  # why the image may show no digit
 
@@ -105,8 +105,7 @@ def _find_digit(gray: Gray, on_step: OnStep) -> tuple[Ink, int, float, Box]:
     mask = stroke_mask(ink)
     if not mask.any():
         raise BlankPictureError
-    digit_mask, others = find_digit(ink, mask)
-    coverage = float(ink[digit_mask].sum() / ink[mask].sum())
+    digit_mask, others, coverage = find_digit(ink, mask)
     box = bounding_box(digit_mask)
     side = longer_side(box)
     (height, width), (down, across) = gray.shape, small.shape

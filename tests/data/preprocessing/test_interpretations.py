@@ -116,6 +116,14 @@ def test_a_thin_stroke_across_ruled_lines_stays_whole() -> None:
     assert (answer.label, answer.warning) == ("1", None)
 
 
+@pytest.mark.parametrize("digit", [0, 2, 5, 6])
+def test_a_digit_in_a_frame_is_read_without_a_warning(digit: int) -> None:
+    page = draw_digit(digit, size=200, scale=0.5)
+    ImageDraw.Draw(page).rectangle((30, 25, 170, 175), outline=0, width=4)
+    answer = WEIGHTS.predict(page)
+    assert (answer.label, answer.warning) == (str(digit), None)
+
+
 def test_an_image_in_mnist_form_is_not_interpreted() -> None:
     digit = prepare(as_grey(draw_digit(7))).image
     never = partial(pytest.fail, "the network was asked")
