@@ -172,7 +172,7 @@ BEST = Recipe(
     synthetic=0.25,
     temperature=0.99,
 )
-"""For MNIST and for people's own images: the highest accuracy of this network in ten minutes.
+"""For MNIST and for people's own images: the highest accuracy of this network.
 
 Chosen on a validation split of the training images: ``tests/benchmarks/choose_recipe.py best``.
 The temperature is the one that ``digitcli train --recipe best --validation 10000`` fits.

@@ -7,8 +7,9 @@ import numpy as np
 
 from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Boxes, Gray, gaps, longer_side, sizes
+from digitcli.data.preprocessing.interpretations import Classify
 from digitcli.data.segmentation.oversegment import Separated, Way, segment, separate
-from digitcli.data.segmentation.viterbi import Classify, Found, find_digits
+from digitcli.data.segmentation.viterbi import Found, find_digits
 
 _SURE = 0.6  # minimum probability of each digit in a reading without doubt
 # Minimum overlap in width of digits above each other, and maximum gap between parts of a digit, as

@@ -10,17 +10,14 @@ halves. The costs below are natural logarithms of odds, chosen with tests/benchm
 strips of MNIST's training images.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from digitcli.data.arrays import Box, Floats, Image28, Mask, distances, sizes
+from digitcli.data.preprocessing.interpretations import Classify
 from digitcli.data.segmentation.segments import Segments
-
-Classify = Callable[[npt.NDArray[np.uint8]], Floats]
-"""Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
 
 _ONE_DIGIT = 0.5  # minimum probability of an image in MNIST form that is read as one digit
 
