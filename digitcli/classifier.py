@@ -193,12 +193,19 @@ class Classifier:
 
     def _prediction(self, digit: PreparedDigit, row: list[float]) -> Prediction:
         probability = max(row)
-        warning = ood_warning(digit.image, digit.others, probability, self.classes)
+        warning = ood_warning(
+            digit.image,
+            digit.others,
+            probability,
+            self.classes,
+            doubtful=digit.doubtful,
+            stripe=digit.stripe,
+        )
         return Prediction(
             label=self.classes[row.index(probability)],
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
-            warning=digit.warning or warning,
+            warning=warning,
             others=digit.others,
             picture=digit.image,
         )

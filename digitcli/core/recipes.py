@@ -36,9 +36,6 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 """Valid values of a recipe's fields: a test, and what to do about a value that fails it."""
 
-ADDED_FIELDS: dict[str, float] = {"synthetic": 0.0}
-"""Defaults for recipe fields added after version 1 of the checkpoint format."""
-
 _WARMUP = 0.3
 """Fraction of the steps of a one-cycle schedule in which the learning rate rises."""
 

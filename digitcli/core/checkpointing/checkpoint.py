@@ -19,7 +19,6 @@ from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_checkpoi
 from digitcli.core.checkpointing.metadata import FORMAT_VERSION, Metadata, metadata_problems
 from digitcli.core.errors import CheckpointError
 from digitcli.core.files.schema import describe, parse_record
-from digitcli.core.recipes import ADDED_FIELDS
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
@@ -81,18 +80,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
         yield from metadata_problems(path, metadata)
         yield from _header_problems(path, header, _shapes(metadata))
 
-    metadata, tensors = read_container(path, _CHECKPOINT, _parse_metadata, problems)
+    def parse(values: Any) -> Metadata:
+        return parse_record(values, Metadata, "the document")
+
+    metadata, tensors = read_container(path, _CHECKPOINT, parse, problems)
     weights = {name: tensors[name] for name in _shapes(metadata)}
     for problem in _weight_problems(path, weights, metadata):
         raise _CHECKPOINT.invalid(problem)
     return Checkpoint(weights, metadata)
-
-
-def _parse_metadata(values: Any) -> Metadata:
-    """Parses the metadata, completed with what older files lack."""
-    if isinstance(values, dict) and isinstance(recipe := values.get("recipe"), dict):
-        values = {**values, "recipe": ADDED_FIELDS | recipe}
-    return parse_record(values, Metadata, "the document")
 
 
 def _shapes(metadata: Metadata) -> dict[str, list[int]]:

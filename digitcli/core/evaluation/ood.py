@@ -37,6 +37,9 @@ def ood_warning(
     others: int,
     probability: float,
     classes: Iterable[str] = DIGITS,
+    *,
+    doubtful: bool = False,
+    stripe: bool = False,
 ) -> str | None:
     """Returns a warning if an image may not show exactly one digit.
 
@@ -48,14 +51,26 @@ def ood_warning(
         others: Number of further components in the picture that are as large as a digit.
         probability: Probability of the answer, in 0..1.
         classes: Names of the network's classes.
+        doubtful: True if it is unsure which part of the picture is the digit.
+        stripe: True for a bar from border to border of the picture.
     """
+    doubtful |= probability < _MIN_PROBABILITY
     if others:
         return f"there are {others + 1} separate shapes, and one of them is read"
     if not set(classes) <= DIGITS:
-        return "the answer is unsure" if probability < _MIN_PROBABILITY else None
+        return "the answer is unsure" if doubtful else None
+    return _digit_warning(image, probability, doubtful=doubtful, stripe=stripe)
+
+
+def _digit_warning(
+    image: npt.NDArray[np.uint8], probability: float, *, doubtful: bool, stripe: bool
+) -> str | None:
+    """Returns a warning if an image may show no digit."""
+    if stripe:
+        return "it is a stripe from border to border"
     if float(image.sum()) / 255 > _MAX_INK_SHARE * _BOX_AREA:
         return "it is too full of ink for a digit"
-    if probability < _MIN_PROBABILITY:
+    if doubtful:
         return "it does not look like one digit"
     if probability < _SURE and _is_filled(image):
         return "it is a filled shape rather than strokes"

@@ -16,41 +16,53 @@ from digitcli.data.datasets.strokes import Rng, Strokes, arc, curve, draw, line,
 
 Labels = npt.NDArray[np.int64]
 
-_PER_DIGIT = 900  # synthetic images of each digit
-_GLYPHS, _STROKES = 0.5, 0.36  # fractions that are glyphs and strokes; the rest are segments
+_COUNTS = (1200, 2400, 1200, 1200, 1800, 1200, 1200, 1200, 1200, 1200)
+"""Synthetic images of each digit; people write a 1 and a 4 in more ways than MNIST has."""
+
+_GLYPHS, _STROKES = 0.5, 0.38  # fractions that are glyphs and strokes; the rest are segments
+_NARROW = 0.35  # fraction of the strokes that are narrow, as on license plates
+_LOOPED = (0, 6, 8, 9)  # digits whose loops a broad pen would fill
 
 
 def make_synthetic(classes: tuple[str, ...], seed: int) -> tuple[Image28, Labels]:
-    """Generates digits in MNIST form, equally many of each and equal ones for equal seeds.
+    """Generates digits in MNIST form, equal ones for equal seeds.
 
     Args:
         classes: Names of the classes, the ten digits in any order.
         seed: Seed of all random choices.
 
     Returns:
-        uint8 (9000, 28, 28), and labels, the indices of classes, int64 (9000,).
+        uint8 (13800, 28, 28), and labels, the indices of classes, int64 (13800,).
     """
     rng = np.random.default_rng(seed)
     faces = digit_faces(TRAIN)
     images, labels = [], []
     for digit in range(10):
-        styles, share = STYLES[digit], 0.6 if digit == 1 else _STROKES  # a 1 varies the most
-        glyphs = 0.3 if digit == 1 else _GLYPHS
+        styles, share = STYLES[digit], 0.55 if digit == 1 else _STROKES  # a 1 varies the most
+        glyphs = 0.4 if digit == 1 else _GLYPHS
         order = rng.permutation(len(faces))
-        for i in range(_PER_DIGIT):
+        for i in range(_COUNTS[digit]):
             kind = rng.random()
             if kind < glyphs:
                 ink = vary_glyph(as_gray(faces[order[i % len(faces)]].cells[digit]), rng)
             elif kind < glyphs + share:
                 style = styles[rng.integers(len(styles))]
-                narrow = digit != 1 and rng.random() < 0.25
-                aspect = (0.3, 0.55) if narrow else (0.75, 1.1) if digit == 1 else (0.55, 1.1)
-                ink = draw(style(rng), rng, aspect=aspect)
+                ink = _draw_digit(style(rng), digit, rng)
             else:
                 ink = draw_segments(_SEGMENTS[digit][rng.integers(len(_SEGMENTS[digit]))], rng)
             images.append(to_mnist_form(ink))
             labels.append(classes.index(str(digit)))
     return np.stack(images), np.array(labels, dtype=np.int64)
+
+
+def _draw_digit(strokes: Strokes, digit: int, rng: Rng) -> Ink:
+    """Draws a digit, narrow or not."""
+    if digit == 1:
+        return draw(strokes, rng, aspect=(0.75, 1.1))
+    narrow = rng.random() < _NARROW
+    if digit in _LOOPED:
+        return draw(strokes, rng, aspect=(0.45, 0.6) if narrow else (0.6, 1.1), pen=(0.05, 0.15))
+    return draw(strokes, rng, aspect=(0.3, 0.55) if narrow else (0.55, 1.1))
 
 
 def vary_glyph(gray: Ink, rng: Rng) -> Ink:
@@ -103,12 +115,37 @@ def one_with_upstroke(rng: Rng) -> Strokes:
 
 
 def _foot(rng: Rng) -> Strokes:
-    left, right = _pick(rng, 0.15, 0.4), _pick(rng, 0.15, 0.4)
+    longest = 0.4 if rng.random() < 0.6 else 0.7
+    left, right = _pick(rng, 0.15, longest), _pick(rng, 0.15, longest)
     return [line((-left, 1 + _pick(rng, -0.03, 0.03)), (right, 1 + _pick(rng, -0.03, 0.03)))]
 
 
 def _one_with_foot(rng: Rng) -> Strokes:
-    return [line((0, 0), (_pick(rng, -0.03, 0.03), 1)), *_foot(rng)]
+    """A foot and an upstroke, or a foot alone."""
+    stem = line((0, 0), (_pick(rng, -0.03, 0.03), 1))
+    flag = [line((-_pick(rng, 0.1, 0.45), _pick(rng, 0.1, 0.4)), (0, 0))]
+    return [stem, *_foot(rng), *(flag if rng.random() < 0.6 else [])]
+
+
+def _one_with_hook(rng: Rng) -> Strokes:
+    """A stem whose top bends to the left and a little downwards, as on license plates."""
+    out, low = _pick(rng, 0.08, 0.25), _pick(rng, 0.0, 0.12)
+    bend = curve((-out, low + 0.05), (-out / 2, _pick(rng, 0, 0.04)), (0, _pick(rng, 0, 0.06)))
+    hook = bend if rng.random() < 0.6 else line((-out, low), (0, 0))
+    return [hook, line((0, 0), (_pick(rng, -0.04, 0.04), 1))]
+
+
+def _arched_one(rng: Rng) -> Strokes:
+    """An upstroke nearly as long as the stem that turns into the stem without a corner."""
+    out, low = _pick(rng, 0.25, 0.5), _pick(rng, 0.3, 0.65)
+    right = _pick(rng, 0.02, 0.12)
+    foot = (right + _pick(rng, -0.1, 0.05), 1.0)
+    return [curve((-out, low), (-out / 3, 0.07), (0, 0), (right, 0.12), (right, 0.5), foot)]
+
+
+def _bar(rng: Rng) -> Strokes:
+    """A plain 1."""
+    return [line((0, 0), (_pick(rng, -0.05, 0.05), 1))]
 
 
 def _angular_six(rng: Rng) -> Strokes:
@@ -129,12 +166,32 @@ def _straight_six(rng: Rng) -> Strokes:
     return [line((_pick(rng, 0.3, 0.85), 0), (float(loop[0, 0]), float(loop[0, 1]))), loop]
 
 
+def _crossing_six(rng: Rng) -> Strokes:
+    """A loop that ends beyond the stem, to the left."""
+    rx, ry = _pick(rng, 0.25, 0.36), _pick(rng, 0.2, 0.28)
+    center = (0.4, 1 - ry)
+    top = (_pick(rng, 0.45, 0.9), _pick(rng, 0, 0.1))
+    stem = curve(top, (0.4, 0.12), (0.4 - rx, 0.5), (0.4 - rx, 1 - ry))
+    loop = arc(center, (rx, ry), 180, -75)
+    end = (0.4 - rx - _pick(rng, 0.0, 0.2), 1 - 2 * ry + _pick(rng, 0.02, 0.12))
+    return [np.vstack([stem, loop]), line((float(loop[-1, 0]), float(loop[-1, 1])), end)]
+
+
 def _closed_four(rng: Rng) -> Strokes:
     """A triangle and a stem; the crossing stroke short or long."""
     stem, bar = _pick(rng, 0.55, 0.8), _pick(rng, 0.55, 0.75)
     out = _pick(rng, 0.85, 1.0) if rng.random() < 0.6 else _pick(rng, 1.0, 1.35)
     foot = stem + _pick(rng, -0.08, 0.05)
     return [line((stem, 0), (0, bar), (out, bar)), line((stem, 0), (foot, 1))]
+
+
+def _round_four(rng: Rng) -> Strokes:
+    """A closed 4 whose left corner is round, drawn in one stroke that ends beyond the stem."""
+    stem, bar = _pick(rng, 0.55, 0.75), _pick(rng, 0.45, 0.62)
+    out = stem + _pick(rng, 0.08, 0.3)
+    left = (_pick(rng, 0.0, 0.1), bar - _pick(rng, 0.05, 0.12))
+    loop = curve((stem, 0), (0.3, bar * 0.5), left, (0.2, bar), (stem, bar), (out, bar))
+    return [loop, line((stem, 0), (stem + _pick(rng, -0.1, 0.05), 1))]
 
 
 def _open_four(rng: Rng) -> Strokes:
@@ -154,7 +211,7 @@ def _short_stem_four(rng: Rng) -> Strokes:
 
 def _seven(rng: Rng) -> Strokes:
     """A level bar and a slanting stem; often a crossing stroke, a serif, or both."""
-    width, rise = _pick(rng, 0.5, 0.8), _pick(rng, -0.06, 0.1)
+    width, rise = _pick(rng, 0.55, 0.85), _pick(rng, -0.06, 0.1)
     foot = width - _pick(rng, 0.2, 0.55)
     bend = _pick(rng, -0.1, 0.05)
     middle = ((width + foot) / 2 + bend, 0.5)
@@ -193,6 +250,21 @@ def _hooked_nine(rng: Rng) -> Strokes:
         (right, ry), (right, 0.65), (right - 0.1, 0.92), (0.4, 1), (_pick(rng, 0, 0.2), 0.88)
     )
     return [arc((0.4, ry), (rx, ry), 0, -360), tail]
+
+
+def _cut_nine(rng: Rng) -> Strokes:
+    """A hooked 9 whose loop is cut off at the top, as where a crop is too tight."""
+    rx, right = _pick(rng, 0.25, 0.36), 0.8
+    left, waist = right - 2 * rx, _pick(rng, 0.38, 0.5)
+    bowl = curve((left, 0), (left, waist - 0.15), (right - rx, waist), (right, waist - 0.12))
+    tail = curve(
+        (right, 0),
+        (right, 0.65),
+        (right - 0.08, 0.92),
+        (right - rx, 1),
+        (left, _pick(rng, 0.8, 0.92)),
+    )
+    return [bowl, tail]
 
 
 def _looped_two(rng: Rng) -> Strokes:
@@ -272,6 +344,20 @@ def _two_stroke_five(rng: Rng) -> Strokes:
     return [bar, line((left, 0), (left - 0.03, waist)), belly]
 
 
+def _cut_five(rng: Rng) -> Strokes:
+    """A 5 without its upper bar, as where a crop is too tight."""
+    waist, left = _pick(rng, 0.3, 0.42), _pick(rng, 0.05, 0.15)
+    right = _pick(rng, 0.75, 0.9)
+    belly = curve(
+        (left, waist + 0.04),
+        (0.5, waist - 0.05),
+        (right, 0.62),
+        (0.5, 0.98),
+        (0, _pick(rng, 0.8, 0.92)),
+    )
+    return [line((left, 0), (left, waist + 0.04)), belly]
+
+
 def _slashed_zero(rng: Rng) -> Strokes:
     rx = _pick(rng, 0.28, 0.42)
     reach = _pick(rng, 0.55, 1.15)
@@ -292,6 +378,23 @@ def _square_zero(rng: Rng) -> Strokes:
     return [line(*corners, (cut, 1.0), (0.0, 1 - cut), (0.0, cut), (cut, 0.0))]
 
 
+def _cut_zero(rng: Rng) -> Strokes:
+    """A 0 that is cut off at the top or at the bottom, as where a crop is too tight."""
+    half = _pick(rng, 15, 35)
+    start = -90 if rng.random() < 0.5 else 90
+    return [arc((0.5, 0.5), (_pick(rng, 0.25, 0.4), 0.5), start + half, start + 360 - half)]
+
+
+def _cut_eight(rng: Rng) -> Strokes:
+    """Two circles, the upper one cut off at the top, as where a crop is too tight."""
+    upper, half = _pick(rng, 0.2, 0.26), _pick(rng, 20, 50)
+    lower = 0.5 - upper
+    return [
+        arc((0.4, upper), (_pick(rng, 0.2, 0.32), upper), half - 90, 270 - half),
+        arc((0.4, 1 - lower), (_pick(rng, 0.26, 0.38), lower), -90, 270),
+    ]
+
+
 def _two_circle_eight(rng: Rng) -> Strokes:
     upper = _pick(rng, 0.2, 0.26)
     lower = 0.5 - upper
@@ -302,24 +405,24 @@ def _two_circle_eight(rng: Rng) -> Strokes:
 
 
 def _crossed_eight(rng: Rng) -> Strokes:
-    """One line that crosses itself, its corners rounded or not."""
+    """One line that crosses itself and may end beside its beginning, its corners round or not."""
     right = _pick(rng, 0.55, 0.8)
     points = [(right, 0.12), (0.35, 0.0), (0.05, 0.15), (right, 0.8), (0.4, 1.0), (0.02, 0.82)]
-    points += [(right, 0.12)]
+    points += [(right + _pick(rng, -0.15, 0.15), 0.12 + _pick(rng, -0.15, 0.1))]
     return [curve(*points)] if rng.random() < 0.6 else [line(*points)]
 
 
 STYLES: tuple[tuple[Callable[[Rng], Strokes], ...], ...] = (
-    (_slashed_zero, _zero, _square_zero),
-    (*(one_with_upstroke,) * 5, _one_with_foot),
+    (_slashed_zero, _zero, _zero, _square_zero, _square_zero, _cut_zero),
+    (*(one_with_upstroke,) * 4, _arched_one, _one_with_hook, _one_with_foot, _bar),
     (_looped_two, _angular_two),
     (_flat_three, _angular_three),
-    (_closed_four, _closed_four, _open_four, _short_stem_four, _short_stem_four),
-    (_angular_five, _two_stroke_five),
-    (_angular_six, _straight_six),
+    (*(_closed_four, _round_four, _short_stem_four) * 2, _open_four),
+    (_angular_five, _angular_five, _two_stroke_five, _two_stroke_five, _cut_five),
+    (_angular_six, _straight_six, _crossing_six),
     (_seven,),
-    (_two_circle_eight, _crossed_eight),
-    (_straight_nine, _angular_nine, _hooked_nine),
+    (_two_circle_eight, _two_circle_eight, _crossed_eight, _crossed_eight, _cut_eight),
+    (_straight_nine, _angular_nine, _hooked_nine, _cut_nine),
 )
 """Ways to draw each digit with strokes."""
 

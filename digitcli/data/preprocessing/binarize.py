@@ -71,10 +71,18 @@ def separate_ink(gray: Gray, window: float = _WINDOW) -> Ink:
 
 def is_evenly_lit(gray: Gray) -> bool:
     """Returns True if the border has one even color, which is then that of the background."""
-    border = _border(gray)
-    low, background, high = np.percentile(border, (10, 50, 90))
+    return border_spread(gray) <= _FLAT_BORDER
+
+
+def border_spread(gray: Gray) -> float:
+    """Returns the spread of the gray levels along the border as a fraction of the contrast.
+
+    The spread is between the 10th and the 90th percentile; 0 for a blank image.
+    """
+    low, background, high = np.percentile(_border(gray), (10, 50, 90))
     darkest, lightest = _extremes(gray)
-    return bool(high - low <= _FLAT_BORDER * max(background - darkest, lightest - background))
+    contrast = max(background - darkest, lightest - background)
+    return float((high - low) / contrast) if contrast else 0.0
 
 
 def _ink_in_uneven_light(gray: Gray, window: float) -> Ink:

@@ -16,7 +16,7 @@ import numpy as np
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Floats, Gray, Image28, Ink, Mask, bounding_box, sizes
-from digitcli.data.preprocessing.binarize import is_evenly_lit, separate_ink
+from digitcli.data.preprocessing.binarize import border_spread, is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
     SIDE,
@@ -35,14 +35,16 @@ Classify = Callable[[Image28], Floats]
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
 _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first
-_MIN_CUT_SCORE = 0.6  # the same of one for digits that fill the image
+_MIN_CUT_SCORE = 0.45  # the same of one for digits that fill the image
 _UNEXPLAINED = 0.3  # cost in probability of a digit that has none of the image's ink
 _CUT_WEIGHT = 0.9  # weight of a digit at the border of an image without an even background
+_TIGHT_WEIGHTS = {2: 0.9, 3: 0.95}  # weights of a digit that touches some borders but not all
+_ENCLOSED_WEIGHT = 0.8  # weight of a digit that touches none though the border shows other ink
+_MIXED_BORDER = 0.6  # minimum spread of a border that ink and background share
+_WHOLE = 0.98  # minimum coverage of a digit that is all of an image's ink
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
-_CERTAIN = 0.9  # minimum score of an interpretation other than the first without a warning
+_CERTAIN = 0.9  # minimum score of an interpretation other than the first that is not doubtful
 _AS_IT_IS = "image"  # name of the first interpretation
-_STRIPE = "it is a stripe from border to border"
-_UNSURE = "it does not look like one digit"
 _BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
@@ -78,17 +80,14 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     small = downscale(gray)
     if choice.score < _SURE or choice.at_border:
         choice.consider(_with_margins(small))
-    if choice.score < _SURE:
+    if choice.score < _SURE and not choice.is_tight:
         choice.consider(_without_other_ink(small))
     digit, change = choice.digit, choice.change
     if on_step is not ignore_step:
         names = {"image": change.name}
         prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
-    if _is_stripe(digit, change):
-        return replace(digit, warning=_STRIPE)
-    if choice.is_changed and choice.score < _CERTAIN:
-        return replace(digit, warning=_UNSURE)
-    return digit
+    doubtful = choice.is_changed and choice.certainty < _CERTAIN
+    return replace(digit, doubtful=doubtful, stripe=_is_stripe(digit, change))
 
 
 class _Choice:
@@ -97,22 +96,37 @@ class _Choice:
     Attributes:
         digit: The prepared digit.
         change: The change before the preparation.
-        score: See ``_score``.
-        at_border: True if the digit of the image as it is touches a border.
+        certainty: See ``_score``.
+        score: The certainty times a weight: a digit in a tight crop touches all borders, while
+            pieces of its background touch some.
+        at_border: True if the image as it is may be cropped: its digit touches a border, or the
+            border shows both ink and background.
     """
 
     def __init__(self, gray: Gray, classify: Classify) -> None:
         self._classify = classify
         self.digit, self.change = prepare(gray), _Change(_AS_IT_IS, gray)
-        self.score = _score(self.digit, classify)
-        self.at_border = any(_touched(self.digit, self.change))
-        if self.at_border and not is_evenly_lit(gray):
+        self.certainty = _score(self.digit, classify)
+        touched = sum(_touched(self.digit, self.change))
+        mixed = border_spread(gray) > _MIXED_BORDER
+        self.score = self.certainty * _weight(self.digit, self.change)
+        self.at_border = touched > 0 or mixed
+        if mixed and not touched:
+            self.score *= _ENCLOSED_WEIGHT
+        elif touched and not is_evenly_lit(gray):
             self.score *= _CUT_WEIGHT
 
     @property
     def is_changed(self) -> bool:
         """True unless the image as it is is the best."""
         return self.change.name != _AS_IT_IS
+
+    @property
+    def is_tight(self) -> bool:
+        """True if a plausible digit is all of the image's ink and touches all borders."""
+        plausible = self.score >= _MIN_CUT_SCORE and not self.digit.others
+        whole = self.digit.coverage >= _WHOLE
+        return plausible and whole and all(_touched(self.digit, self.change))
 
     def consider(self, changes: Iterator[_Change]) -> None:
         """Takes the best of some changes if it is better."""
@@ -122,15 +136,25 @@ class _Choice:
             except BlankPictureError:
                 continue
             if _is_possible(digit, change):
-                score = _score(digit, self._classify)
+                certainty = _score(digit, self._classify)
+                score = certainty * _weight(digit, change)
                 if score > max(self.score, _MIN_SCORE if change.inner else _MIN_CUT_SCORE):
-                    self.digit, self.change, self.score = digit, change, score
+                    self.digit, self.change = digit, change
+                    self.score, self.certainty = score, certainty
 
 
 def _score(digit: PreparedDigit, classify: Classify) -> float:
     """Returns the probability of a digit, less if it leaves much ink aside."""
     probability = float(classify(digit.image[None]).max()) / (1 + digit.others)
     return probability * (1 - _UNEXPLAINED * (1 - digit.coverage))
+
+
+def _weight(digit: PreparedDigit, change: _Change) -> float:
+    """Returns the weight of an interpretation by the number of borders that its digit touches."""
+    touched = sum(_touched(digit, change))
+    if change.margin and not touched:
+        return _ENCLOSED_WEIGHT
+    return _TIGHT_WEIGHTS.get(touched, 1.0)
 
 
 def _is_possible(digit: PreparedDigit, change: _Change) -> bool:

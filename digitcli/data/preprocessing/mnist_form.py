@@ -49,7 +49,8 @@ class PreparedDigit:
     others: int = 0  # other shapes in the original that are as large as a digit
     coverage: float = 1.0  # fraction of the image's ink but frames that is the digit's
     box: Box = _WHOLE  # of the digit in the image; all of one in MNIST form
-    warning: str | None = None  # why the image may show no digit
+    doubtful: bool = False  # True if another part of the image may be the digit
+    stripe: bool = False  # True for a bar between opposite borders, with room on both sides
 
 
 def ignore_step(name: str, image: npt.NDArray[Any]) -> None:

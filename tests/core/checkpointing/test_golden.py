@@ -15,8 +15,8 @@ from digitcli.core.checkpointing.metadata import FORMAT_VERSION
 from digitcli.core.inference import probabilities
 
 PROBABILITIES = (
-    *(0.051983, 0.337288, 0.162525, 0.027977, 0.060313),
-    *(0.06109, 0.044044, 0.048937, 0.102853, 0.10299),
+    *(0.000429, 0.000397, 0.000366, 0.98908, 0.005035),
+    *(0.000533, 0.000419, 0.00048, 0.000188, 0.003072),
 )
 """Computed for the image below by the code that wrote the file."""
 

@@ -40,9 +40,22 @@ def test_the_warnings() -> None:
     assert ood_warning(block, 0, 0.99) is None
 
 
-def test_for_other_classes_only_the_probability_counts() -> None:
+@pytest.mark.parametrize(
+    ("doubt", "warning"),
+    [
+        ({"doubtful": True}, "it does not look like one digit"),
+        ({"stripe": True}, "it is a stripe from border to border"),
+    ],
+)
+def test_doubts_of_the_preparation_are_warned_of(doubt: dict[str, bool], warning: str) -> None:
+    assert ood_warning(DIGITS[3], 0, 0.99, **doubt) == warning
+
+
+def test_for_other_classes_only_doubts_about_the_answer_count() -> None:
     full = np.full((28, 28), 255, np.uint8)
     assert ood_warning(full, 0, 0.99, ("Bag", "Coat")) is None
+    assert ood_warning(full, 0, 0.99, ("Bag", "Coat"), stripe=True) is None
+    assert ood_warning(full, 0, 0.99, ("Bag", "Coat"), doubtful=True) == "the answer is unsure"
     assert ood_warning(full, 0, 0.59, ("Bag", "Coat")) == "the answer is unsure"
     assert "2 separate shapes" in (ood_warning(full, 1, 0.99, ("A", "B")) or "")
     assert "too full of ink" in (ood_warning(full, 0, 0.99, ("3", "5")) or "")

@@ -49,6 +49,17 @@ def test_a_digit_at_two_borders_is_read(slack: int) -> None:
     assert WEIGHTS.predict(cropped(8, ink=255, paper=0, slack=slack)).label == "8"
 
 
+def test_a_digit_that_fills_the_image_is_preferred_to_a_hole_in_it() -> None:
+    gray = cropped(8, ink=255, paper=0)
+    whole = prepare(np.pad(gray, 40)).image
+
+    def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        alike = (images == whole).mean(axis=(1, 2)) > 0.7
+        return np.where(alike, 0.5, 0.99)[:, None]
+
+    assert (interpret(gray, classify=classify).image == whole).all()
+
+
 def test_a_sure_image_is_prepared_once() -> None:
     judged: list[int] = []
 
