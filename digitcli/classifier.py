@@ -193,16 +193,18 @@ class Classifier:
 
     def _prediction(self, digit: PreparedDigit, row: list[float]) -> Prediction:
         probability = max(row)
+        label = self.classes[row.index(probability)]
         warning = ood_warning(
             digit.image,
             digit.others,
             probability,
             self.classes,
+            label=label,
             doubtful=digit.doubtful,
             stripe=digit.stripe,
         )
         return Prediction(
-            label=self.classes[row.index(probability)],
+            label=label,
             probability=probability,
             probabilities=dict(zip(self.classes, row, strict=True)),
             warning=warning,

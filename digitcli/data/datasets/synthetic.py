@@ -16,9 +16,8 @@ from digitcli.data.datasets.strokes import Rng, Strokes, arc, curve, draw, line,
 
 Labels = npt.NDArray[np.int64]
 
-_COUNTS = (1200, 2400, 1200, 1200, 1800, 1200, 1200, 1200, 1200, 1200)
-"""Synthetic images of each digit; people write a 1 and a 4 in more ways than MNIST has."""
-
+_PER_DIGIT = 1200  # synthetic images of each digit
+_MORE = {1: 2, 4: 1.5}  # times as many of the digits that people write in the most ways
 _GLYPHS, _STROKES = 0.5, 0.38  # fractions that are glyphs and strokes; the rest are segments
 _NARROW = 0.35  # fraction of the strokes that are narrow, as on license plates
 _LOOPED = (0, 6, 8, 9)  # digits whose loops a broad pen would fill
@@ -41,7 +40,7 @@ def make_synthetic(classes: tuple[str, ...], seed: int) -> tuple[Image28, Labels
         styles, share = STYLES[digit], 0.55 if digit == 1 else _STROKES  # a 1 varies the most
         glyphs = 0.4 if digit == 1 else _GLYPHS
         order = rng.permutation(len(faces))
-        for i in range(_COUNTS[digit]):
+        for i in range(round(_PER_DIGIT * _MORE.get(digit, 1))):
             kind = rng.random()
             if kind < glyphs:
                 ink = vary_glyph(as_gray(faces[order[i % len(faces)]].cells[digit]), rng)

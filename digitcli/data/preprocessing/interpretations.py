@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Floats, Gray, Image28, Ink, Mask, bounding_box, sizes
+from digitcli.core.evaluation.ood import bar_tilt
+from digitcli.data.arrays import Floats, Gray, Image28, Ink, Mask, sizes
 from digitcli.data.preprocessing.binarize import border_spread, is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
@@ -34,6 +35,7 @@ Classify = Callable[[Image28], Floats]
 """Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
+_CLEAR = 0.99  # the same of a digit within a border that ink and background share
 _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first
 _MIN_CUT_SCORE = 0.45  # the same of one for digits that fill the image
 _UNEXPLAINED = 0.3  # cost in probability of a digit that has none of the image's ink
@@ -45,7 +47,6 @@ _WHOLE = 0.98  # minimum coverage of a digit that is all of an image's ink
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
 _CERTAIN = 0.9  # minimum score of an interpretation other than the first that is not doubtful
 _AS_IT_IS = "image"  # name of the first interpretation
-_BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
 _MIN_SIDE = 64  # minimum pixels of the shorter side of an image with lines or a table
@@ -99,8 +100,8 @@ class _Choice:
         certainty: See ``_score``.
         score: The certainty times a weight: a digit in a tight crop touches all borders, while
             pieces of its background touch some.
-        at_border: True if the image as it is may be cropped: its digit touches a border, or the
-            border shows both ink and background.
+        at_border: True if the image as it is may be cropped: its digit touches a border, or is
+            doubtful where the border shows both ink and background.
     """
 
     def __init__(self, gray: Gray, classify: Classify) -> None:
@@ -108,7 +109,7 @@ class _Choice:
         self.digit, self.change = prepare(gray), _Change(_AS_IT_IS, gray)
         self.certainty = _score(self.digit, classify)
         touched = sum(_touched(self.digit, self.change))
-        mixed = border_spread(gray) > _MIXED_BORDER
+        mixed = self.certainty < _CLEAR and border_spread(gray) > _MIXED_BORDER
         self.score = self.certainty * _weight(self.digit, self.change)
         self.at_border = touched > 0 or mixed
         if mixed and not touched:
@@ -163,7 +164,7 @@ def _is_possible(digit: PreparedDigit, change: _Change) -> bool:
     With a margin, a digit fills the image from border to border. Otherwise it touches none.
     """
     left, top, right, bottom = _touched(digit, change)
-    touched, bar = left + top + right + bottom, _is_bar(digit)
+    touched, bar = left + top + right + bottom, bar_tilt(digit.image) is not None
     if change.margin and touched >= 2:
         return not bar or (left and right)
     return touched == 0 and change.inner and (change.bars or not bar)
@@ -177,15 +178,11 @@ def _touched(digit: PreparedDigit, change: _Change) -> tuple[bool, bool, bool, b
     return left <= near, top <= near, right >= width - near, bottom >= height - near
 
 
-def _is_bar(digit: PreparedDigit) -> bool:
-    left, top, right, bottom = bounding_box(digit.image)
-    return right - left < _BAR * (bottom - top)
-
-
 def _is_stripe(digit: PreparedDigit, change: _Change) -> bool:
     """Returns True for a bar between opposite borders that has room on both sides."""
     left, top, right, bottom = _touched(digit, change)
-    return _is_bar(digit) and top and bottom and not (left and right)
+    across = top and bottom and not (left and right)
+    return across and bar_tilt(digit.image) is not None
 
 
 def _with_margins(gray: Gray) -> Iterator[_Change]:

@@ -214,20 +214,3 @@ def test_weights_come_in_the_order_of_the_layers(checkpoint: Path) -> None:
     """Tensors come from safetensors in no fixed order, so exports of one checkpoint differed."""
     names = [f"l{layer}.{part}" for layer in range(1, 6) for part in ("weight", "bias")]
     assert list(load_checkpoint(checkpoint).weights) == names
-
-
-def test_a_file_from_before_synthetic_digits_reads_as_without(
-    trained: Checkpoint, tmp_path: Path
-) -> None:
-    path = tmp_path / "old.safetensors"
-    save_checkpoint(path, trained)
-    with safetensors.safe_open(path, framework="numpy") as file:
-        document = json.loads(file.metadata()["digitcli"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    del document["recipe"]["synthetic"]
-    safetensors.numpy.save_file(tensors, path, {"digitcli": json.dumps(document)})
-    assert load_checkpoint(path).metadata == trained.metadata
-    del document["recipe"]["outliers"]
-    safetensors.numpy.save_file(tensors, path, {"digitcli": json.dumps(document)})
-    with pytest.raises(CheckpointError, match="lacks outliers"):
-        load_checkpoint(path)

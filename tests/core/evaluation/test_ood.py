@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from commands import Run
 from drawn_digits import draw_digit, drawn_pictures, save_digit
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from digitcli.core.errors import BlankPictureError, NotAPictureError, PictureError
-from digitcli.core.evaluation.ood import ood_warning
+from digitcli.core.evaluation.ood import bar_tilt, ood_warning
 
 DIGITS, _ = drawn_pictures(10, 1)
 
@@ -49,6 +49,17 @@ def test_the_warnings() -> None:
 )
 def test_doubts_of_the_preparation_are_warned_of(doubt: dict[str, bool], warning: str) -> None:
     assert ood_warning(DIGITS[3], 0, 0.99, **doubt) == warning
+
+
+@pytest.mark.parametrize(("tilt", "warned"), [(0, False), (40, False), (60, True), (-35, True)])
+def test_a_bar_that_leans_too_far_is_no_one(tilt: float, warned: bool) -> None:
+    page = Image.new("L", (28, 28))
+    ImageDraw.Draw(page).line((14, 4, 14, 23), fill=255, width=3)
+    bar = np.asarray(page.rotate(-tilt, Image.Resampling.BILINEAR))
+    assert bar_tilt(bar) == pytest.approx(tilt, abs=2)
+    assert (ood_warning(bar, 0, 0.99, label="1") == "it is a slanting line") is warned
+    assert ood_warning(bar, 0, 0.99, label="7") is None
+    assert bar_tilt(DIGITS[3]) is None
 
 
 def test_for_other_classes_only_doubts_about_the_answer_count() -> None:
