@@ -10,26 +10,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from media import black_on_white, in_paint, in_photo, on_board, on_paper
 from not_digits import NON_DIGITS, Digits, Scene
 from PIL import Image, ImageDraw
-from scenery import (
-    Rng,
-    between,
-    chalked,
-    colored_ink,
-    cream_paper,
-    dark_ink,
-    grain,
-    inked,
-    painted,
-    photographed,
-    png,
-    sheet,
-    soft_shadow,
-    some_size,
-    to_image,
-    white_paper,
-)
+from scenery import Rng, between, some_size
 from traced_digits import Field, Size
 
 Point = tuple[float, float]
@@ -119,19 +103,12 @@ def _size(rng: Rng) -> Size:
 
 
 def shown(rng: Rng, share: Field) -> bytes:
-    """Shows ink in one of five ways: painted in black or white, colored, on paper, on a board."""
-    size = (share.shape[1], share.shape[0])
+    """Shows ink in one of five ways: black, painted, on paper, in a photo, on a board."""
     kind = rng.integers(5)
-    if kind == 0:
-        return png(to_image(inked(sheet(size, (255, 255, 255)), share, (0, 0, 0))))
-    if kind == 1:
-        return png(to_image(painted(rng, share)))
-    if kind == 2:
-        return png(to_image(inked(sheet(size, cream_paper(rng)), share, colored_ink(rng))))
-    if kind == 3:
-        page = inked(grain(rng, sheet(size, white_paper(rng)), 1.5), share, dark_ink(rng))
-        return photographed(rng, page, soft_shadow(rng, size), noise=2, blur=0.4)
-    return photographed(rng, chalked(rng, share), np.ones_like(share), noise=3, blur=0.4)
+    return black_on_white(share) if kind == 0 else _MEDIA[kind - 1](rng, share)
+
+
+_MEDIA = (in_paint, on_paper, in_photo, on_board)
 
 
 # Digits

@@ -5,24 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from media import in_photo, on_paper, on_screen
 from PIL import Image
-from scenery import (
-    Rng,
-    between,
-    colored_ink,
-    cream_paper,
-    dark_ink,
-    grain,
-    inked,
-    painted,
-    photographed,
-    png,
-    sheet,
-    soft_shadow,
-    some_size,
-    to_image,
-    white_paper,
-)
+from scenery import Rng, between, some_size
 from traced_digits import Field, Size
 
 from digitcli.data.datasets.glyphs import VALIDATION, digit_faces
@@ -59,25 +44,6 @@ def glyph(rng: Rng, cell: npt.NDArray[np.uint8], size: Size) -> Field:
     cut = level.clip(0, 1)[max(-top, 0) :, max(-left, 0) :][: to.shape[0], : to.shape[1]]
     to[: cut.shape[0], : cut.shape[1]] = cut
     return share
-
-
-def on_screen(rng: Rng, share: Field) -> bytes:
-    """A screenshot, light or dark."""
-    if rng.random() < 0.5:
-        return png(to_image(painted(rng, share)))
-    page = sheet((share.shape[1], share.shape[0]), white_paper(rng))
-    return png(to_image(inked(page, share, dark_ink(rng))))
-
-
-def on_paper(rng: Rng, share: Field) -> bytes:
-    page = grain(rng, sheet((share.shape[1], share.shape[0]), cream_paper(rng)), 2)
-    return png(to_image(inked(page, share, colored_ink(rng))))
-
-
-def in_photo(rng: Rng, share: Field) -> bytes:
-    size = (share.shape[1], share.shape[0])
-    page = inked(grain(rng, sheet(size, white_paper(rng)), 1.5), share, dark_ink(rng))
-    return photographed(rng, page, soft_shadow(rng, size), noise=2, blur=0.5)
 
 
 MEDIA: dict[str, Medium] = {

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from media import black_on_white, in_photo, on_paper
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scenery import (
     Rng,
     between,
     clouds,
-    colored_ink,
     cream_paper,
-    dark_ink,
     grain,
-    inked,
     jpeg,
     photographed,
     png,
@@ -52,15 +50,9 @@ def _blank(function: Scene) -> Scene:
 
 
 def _shown(rng: Rng, share: Field) -> bytes:
-    """Shows ink in one of three ways: painted, in color on paper, photographed."""
-    size = (share.shape[1], share.shape[0])
+    """Shows ink in one of three ways: black on white, on paper, photographed."""
     kind = rng.integers(3)
-    if kind == 0:
-        return png(to_image(inked(sheet(size, (255, 255, 255)), share, (0, 0, 0))))
-    if kind == 1:
-        return png(to_image(inked(sheet(size, cream_paper(rng)), share, colored_ink(rng))))
-    page = inked(grain(rng, sheet(size, white_paper(rng)), 1.5), share, dark_ink(rng))
-    return photographed(rng, page, soft_shadow(rng, size), noise=2, blur=0.5)
+    return black_on_white(share) if kind == 0 else (on_paper, in_photo)[kind - 1](rng, share)
 
 
 def _mask(image: Image.Image) -> Field:
