@@ -8,14 +8,15 @@ The network was trained on non-digits, too, so its probability shows which resul
 To add an interpretation, yield its name and the changed image in ``_without_other_ink``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Floats, Gray, Image28, Ink, Mask, bounding_box, sizes
+from digitcli.data.arrays import Gray, Ink, Mask, bounding_box, sizes
 from digitcli.data.preprocessing.binarize import is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
@@ -29,9 +30,7 @@ from digitcli.data.preprocessing.mnist_form import (
     prepare,
 )
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
-
-Classify = Callable[[Image28], Floats]
-"""Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
+from digitcli.data.preprocessing.whole_digits import Classify, count_whole_digits
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
 _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first
@@ -47,6 +46,7 @@ _BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
 _MIN_SIDE = 64  # minimum pixels of the shorter side of an image with lines or a table
+_PAGE_SIDE = 100  # the same of one with room for several digits beside a larger shape
 _BANDS = 4  # bands across the image in which curved or interrupted ruled lines are straight
 _FLAT = 0.02  # maximum height of what remains of a ruled line, as a fraction of the image's height
 _CLOSER = (0.06, 0.15)  # widths of the borders cut off for a closer look, fractions of the side
@@ -81,6 +81,10 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     if choice.score < _SURE:
         choice.consider(_without_other_ink(small))
     digit, change = choice.digit, choice.change
+    if choice.is_changed or choice.may_be_surroundings:
+        # In the image as it is the digit touches borders, so it is none of the whole ones.
+        others = _count_whole_digits(small, classify) - choice.is_changed
+        digit = replace(digit, others=max(digit.others, others))
     if on_step is not ignore_step:
         names = {"image": change.name}
         prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
@@ -99,15 +103,18 @@ class _Choice:
         change: The change before the preparation.
         score: See ``_score``.
         at_border: True if the digit of the image as it is touches a border.
+        may_be_surroundings: True if it touches several, and the light is uneven as in a photo.
     """
 
     def __init__(self, gray: Gray, classify: Classify) -> None:
         self._classify = classify
         self.digit, self.change = prepare(gray), _Change(_AS_IT_IS, gray)
         self.score = _score(self.digit, classify)
-        self.at_border = any(_touched(self.digit, self.change))
+        touched = sum(_touched(self.digit, self.change))
+        self.at_border, self.may_be_surroundings = touched > 0, False
         if self.at_border and not is_evenly_lit(gray):
             self.score *= _CUT_WEIGHT
+            self.may_be_surroundings = touched > 1
 
     @property
     def is_changed(self) -> bool:
@@ -180,9 +187,7 @@ def _without_other_ink(gray: Gray) -> Iterator[_Change]:
         yield _Change(name, 1 - ink, change.margin, bars=False)
     if min(gray.shape) < SIDE:
         return
-    for width in _CLOSER:
-        cut = max(1, round(width * min(gray.shape)))
-        yield _Change("closer look", gray[cut:-cut, cut:-cut])
+    yield from _closer_looks(gray)
     if min(gray.shape) < _MIN_SIDE:
         return
     ink = _ink(gray)
@@ -191,6 +196,25 @@ def _without_other_ink(gray: Gray) -> Iterator[_Change]:
     yield _Change("all lines removed", 1 - ink, bars=False)
     ink = _without_border_shapes(ink)
     yield _Change("lines and shapes at the border removed", 1 - ink, bars=False)
+
+
+def _closer_looks(gray: Gray) -> Iterator[_Change]:
+    """Yields an image without its borders."""
+    for width in _CLOSER:
+        cut = max(1, round(width * min(gray.shape)))
+        yield _Change("closer look", gray[cut:-cut, cut:-cut])
+
+
+def _count_whole_digits(gray: Gray, classify: Classify) -> int:
+    """Returns the number of digits in an image, or in its middle if there are no two of them."""
+    count = 0
+    if min(gray.shape) >= _PAGE_SIDE:
+        for change in (_Change(_AS_IT_IS, gray), *_closer_looks(gray)):
+            with suppress(BlankPictureError):
+                count = max(count, count_whole_digits(change.gray, classify))
+            if count > 1:
+                break
+    return count
 
 
 def _ink(gray: Gray) -> Ink:
