@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Gray, Ink, Mask, bounding_box, sizes
+from digitcli.data.arrays import Classify, Gray, Ink, Mask, bounding_box, sizes
 from digitcli.data.preprocessing.binarize import is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
@@ -30,7 +30,7 @@ from digitcli.data.preprocessing.mnist_form import (
     prepare,
 )
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
-from digitcli.data.preprocessing.whole_digits import Classify, count_whole_digits
+from digitcli.data.preprocessing.whole_digits import count_whole_digits
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
 _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first

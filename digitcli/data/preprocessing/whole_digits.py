@@ -5,18 +5,13 @@ around a sheet, which outweighs all digits on it, or if digits near each other a
 no others. Here the network shows which components are digits.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
-from digitcli.data.arrays import Floats, Gray, Image28, pixels_of, sizes
+from digitcli.data.arrays import Classify, Gray, pixels_of, sizes
 from digitcli.data.preprocessing.binarize import separate_ink, stroke_mask
 from digitcli.data.preprocessing.components import DIGIT_MASS, DIGIT_SIDE, find_components
 from digitcli.data.preprocessing.mnist_form import center_by_mass, crop, fit, thicken
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
-
-Classify = Callable[[Image28], Floats]
-"""Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
 
 _MIN_PIXELS = 8  # minimum pixels of a digit's longer side
 _MIN_SIDE = 0.04  # the same as a fraction of the image's longer side

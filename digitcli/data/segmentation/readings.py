@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from digitcli.core.errors import PictureError
-from digitcli.data.arrays import Boxes, Gray, gaps, longer_side, sizes
-from digitcli.data.preprocessing.interpretations import Classify
+from digitcli.data.arrays import Boxes, Classify, Gray, gaps, longer_side, sizes
 from digitcli.data.segmentation.oversegment import Separated, Way, segment, separate
 from digitcli.data.segmentation.viterbi import Found, find_digits
 
@@ -48,9 +47,10 @@ def read_digits(gray: Gray, classify: Classify, classes: Sequence[str]) -> Found
             best, is_bridged = found, way.bridged > 0
             if _is_sure(best):
                 break
+    max_part = np.inf if is_bridged else _MAX_PART  # parts of digits are joined
     return replace(
         best,
-        left_out=best.left_out + (0 if is_bridged else _count_missing(straight, best)),
+        left_out=best.left_out + _count_missing(straight, best, max_part),
         turned=len(best.digits) > 1 and _is_turned(separated, best, classify, classes),
     )
 
@@ -77,15 +77,18 @@ def _other_readings(
                 yield way, found
 
 
-def _count_missing(straight: Found, best: Found) -> int:
-    """Returns the number of recognized digits of the straight way that another one has not."""
+def _count_missing(straight: Found, best: Found, max_part: float) -> int:
+    """Returns the number of recognized digits of the straight way that another one has not.
+
+    ``max_part`` is the maximum ratio of the longer sides of a digit and of one that has its ink.
+    """
     boxes = np.array([digit.box for digit in best.digits])
     sides = sizes(boxes).max(axis=1)
     missing = 0
     for digit in straight.digits:
         if digit.probabilities.max() >= _SURE:
             has_ink_of = (gaps(boxes, np.array(digit.box)) < 0).all(axis=1)
-            missing += not (has_ink_of & (sides <= _MAX_PART * longer_side(digit.box))).any()
+            missing += not (has_ink_of & (sides <= max_part * longer_side(digit.box))).any()
     return missing
 
 
