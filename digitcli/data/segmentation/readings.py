@@ -7,10 +7,11 @@ import numpy as np
 
 from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Boxes, Classify, Gray, gaps, longer_side, sizes
-from digitcli.data.segmentation.oversegment import Separated, Way, segment, separate
+from digitcli.data.segmentation.oversegment import Separated, Way, make_upright, segment, separate
 from digitcli.data.segmentation.viterbi import Found, find_digits
 
 _SURE = 0.6  # minimum probability of each digit in a reading without doubt
+_MAX_COST = 0.2  # maximum cost of such a reading; measured: of right ones -0.7 to 0
 # Minimum overlap in width of digits above each other, and maximum gap between parts of a digit, as
 # fractions of the narrower and of the lower one: the upper and the lower bar of a 1.
 _ABOVE, _GAP = 0.3, 0.3
@@ -25,6 +26,8 @@ _WAYS = (
     Way(darker=False),
     Way(darker=True, bridged=1.0),
     Way(bordered=True),
+    Way(bridged=1.0, upright=True),
+    Way(darker=True, bridged=1.0, upright=True),
 )
 
 
@@ -65,7 +68,8 @@ def _other_readings(
         try:
             if way.darker not in inks:
                 inks[way.darker] = separate(gray, way.darker)
-            segments = segment(inks[way.darker], way)
+            ink = inks[way.darker]
+            segments = segment(make_upright(ink) if way.upright else ink, way)
         except PictureError:
             continue
         if any(np.array_equal(segments.boxes, other) for other in seen):
@@ -111,7 +115,7 @@ def _is_turned(
 
 def _is_sure(found: Found) -> bool:
     """Returns True if the network recognizes all digits, and none looks like part of another."""
-    if any(digit.probabilities.max() < _SURE for digit in found.digits):
+    if found.cost > _MAX_COST or any(digit.probabilities.max() < _SURE for digit in found.digits):
         return False
     boxes = np.array([digit.box for digit in found.digits])
     width, height = sizes(boxes).T

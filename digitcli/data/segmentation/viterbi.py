@@ -120,15 +120,12 @@ def find_digits(segments: Segments, classify: Classify, classes: Sequence[str]) 
         for candidate, probabilities in zip(candidates, scores, strict=True)
     ]
     found = []
-    x, y = segments.writing.origin
     path, cost = _viterbi_path(segments, candidates, costs)
     read = np.zeros(len(segments), dtype=bool)
     for i in path:
         first, end = candidates[i].first, candidates[i].end
         read[first:end] = True
-        left, top, right, bottom = segments.box(first, end)
-        box = Box(left + x, top + y, right + x, bottom + y)
-        image = segments.image(first, end)
+        box, image = segments.original_box(first, end), segments.image(first, end)
         found.append(SegmentedDigit(image, scores[i], box, int(segments.rows[first])))
     left_out = segments.writing.left_out + count_unread(segments, read, classify)
     return Found(found, cost / max(1, len(path)), left_out)
