@@ -41,14 +41,14 @@ def read_digits(gray: Gray, classify: Classify, classes: Sequence[str]) -> Found
     separated = separate(gray, None)
     segments = segment(separated, Way())
     straight = find_digits(segments, classify, classes)
-    if separated.whole is not None or len(segments) > _MAX_SEGMENTS or _is_sure(straight):
+    if separated.whole is not None or len(segments) > _MAX_SEGMENTS or is_sure(straight):
         return straight
     best = straight
     is_bridged = False
     for way, found in _other_readings(gray, separated, segments.boxes, classify, classes):
         if found.cost < best.cost - (_GAIN if best is straight else 0):
             best, is_bridged = found, way.bridged > 0
-            if _is_sure(best):
+            if is_sure(best):
                 break
     max_part = np.inf if is_bridged else _MAX_PART  # parts of digits are joined
     return replace(
@@ -108,12 +108,12 @@ def _is_turned(
             continue
         if len(segments) <= _MAX_SEGMENTS:
             found = find_digits(segments, classify, classes)
-            if len(found.digits) > 1 and found.cost < best.cost - _GAIN and _is_sure(found):
+            if len(found.digits) > 1 and found.cost < best.cost - _GAIN and is_sure(found):
                 return True
     return False
 
 
-def _is_sure(found: Found) -> bool:
+def is_sure(found: Found) -> bool:
     """Returns True if the network recognizes all digits, and none looks like part of another."""
     if found.cost > _MAX_COST or any(digit.probabilities.max() < _SURE for digit in found.digits):
         return False

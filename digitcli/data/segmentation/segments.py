@@ -71,9 +71,7 @@ class Segments:
         if self.writing.shear != NO_SHEAR:
             labels, ink = self.labels[pixels_of(box)], self.writing.ink[pixels_of(box)]
             rows, columns = np.nonzero((labels > first) & (labels <= end) & (ink > VISIBLE))
-            across, down = self.writing.shear.original(
-                columns + box.left + 0.5, rows + box.top + 0.5
-            )
+            across, down = self.writing.shear.original(columns + box.left, rows + box.top)
             box = Box(
                 *(max(0, int(places.min())) for places in (across, down)),
                 *(int(places.max()) + 1 for places in (across, down)),

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from digitcli.data.arrays import Box, Floats, Ink, bounding_box, pixels_of
@@ -41,8 +42,11 @@ class Shear:
         )
         return np.asarray(sheared).clip(0, 1)
 
-    def original(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Returns the places in the image of points after the shear."""
+    def original(
+        self, columns: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+    ) -> tuple[Floats, Floats]:
+        """Returns the places x and y in the image of the centers of pixels after the shear."""
+        x, y = columns.astype(np.float64) + 0.5, rows.astype(np.float64) + 0.5
         return (x - self.slope * y) / self.scale - self._room, y / self.scale
 
 

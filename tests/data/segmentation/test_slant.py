@@ -6,9 +6,11 @@ from drawn_digits import as_grey, draw_digit
 from paths import BUNDLED
 from PIL import Image
 
-from digitcli import Classifier
+from digitcli import Box, Classifier
 from digitcli.data.segmentation.oversegment import Way, make_upright, segment, separate
+from digitcli.data.segmentation.readings import is_sure
 from digitcli.data.segmentation.slant import NO_SHEAR, Shear, estimate_slope
+from digitcli.data.segmentation.viterbi import Found, SegmentedDigit
 
 WEIGHTS = Classifier.load(BUNDLED)
 
@@ -46,7 +48,7 @@ def test_places_are_those_of_the_image(slope: float, scale: int) -> None:
     ink[12:15, 40:43] = 1
     shear = Shear(slope, scale, len(ink))
     rows, columns = np.nonzero(shear.apply(ink) > 0.5)
-    x, y = shear.original(columns + 0.5, rows + 0.5)
+    x, y = shear.original(columns, rows)
     assert (x.mean(), y.mean()) == pytest.approx((41.5, 13.5), abs=0.6)
 
 
@@ -77,3 +79,11 @@ def test_the_polarity_of_a_way_holds_where_the_border_is_uneven() -> None:
     ink = separate(page, darker=True).ink
     assert ink[20:50, 40:280:40].min() > 0.5
     assert ink[30:50, 60:280:40].max() < 0.1
+
+
+@pytest.mark.parametrize(("cost", "sure"), [(-0.5, True), (0.66, False)])
+def test_a_reading_of_unusual_cuts_and_shapes_is_doubtful(cost: float, sure: bool) -> None:
+    share = np.full(10, 0.03)
+    share[3] = 0.73
+    digit = SegmentedDigit(np.zeros((28, 28), np.uint8), share, Box(0, 0, 20, 40), 0)
+    assert is_sure(Found([digit], cost)) == sure
