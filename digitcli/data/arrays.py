@@ -1,5 +1,6 @@
 """Array types for images, and operations on boxes."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ Boxes = npt.NDArray[np.int64]
 
 Floats = npt.NDArray[np.float64]
 """float64 of any shape."""
+
+Classify = Callable[[Image28], Floats]
+"""Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
 
 
 class Box(NamedTuple):

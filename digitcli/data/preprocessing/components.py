@@ -24,7 +24,7 @@ _REACH = 0.15  # maximum gap in a shape (the bar of a 5), as a fraction of the l
 _STROKE_REACH = 2.5  # the same in stroke widths, for dotted lines
 _DUST_MASS = 0.04  # maximum mass of dust, as a fraction of the heaviest component's
 # Minimum mass and longer side of another digit, as fractions of the digit's.
-_DIGIT_MASS, _DIGIT_SIDE = 0.2, 0.4
+DIGIT_MASS, DIGIT_SIDE = 0.2, 0.4
 # Weight of a shape by the number of image borders that it touches: a neighbor's stroke touches one,
 # the table beneath the paper more.
 _BORDER_WEIGHTS = (1.0, 0.3, 0.03, 0.003, 0.003)
@@ -73,8 +73,8 @@ def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int, float]:
     others = sum(
         bool(
             not _borders(union(boxes[shape]), mask)  # cut off: a neighbor's
-            and mass[shape].sum() >= _DIGIT_MASS * total
-            and longer_side(union(boxes[shape])) >= _DIGIT_SIDE * side
+            and mass[shape].sum() >= DIGIT_MASS * total
+            and longer_side(union(boxes[shape])) >= DIGIT_SIDE * side
         )
         for shape in shapes[1:]
     )

@@ -8,7 +8,8 @@ The network was trained on non-digits, too, so its probability shows which resul
 To add an interpretation, yield its name and the changed image in ``_without_other_ink``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.core.evaluation.ood import bar_tilt
-from digitcli.data.arrays import Floats, Gray, Image28, Ink, Mask, sizes
+from digitcli.data.arrays import Classify, Gray, Ink, Mask, sizes
 from digitcli.data.preprocessing.binarize import border_spread, is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
@@ -30,9 +31,7 @@ from digitcli.data.preprocessing.mnist_form import (
     prepare,
 )
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
-
-Classify = Callable[[Image28], Floats]
-"""Returns the classes' probabilities, float64 (count, classes), of images in MNIST form."""
+from digitcli.data.preprocessing.whole_digits import count_whole_digits
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
 _CLEAR = 0.99  # the same of a digit within a border that ink and background share
@@ -50,6 +49,7 @@ _AS_IT_IS = "image"  # name of the first interpretation
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
 _MIN_SIDE = 64  # minimum pixels of the shorter side of an image with lines or a table
+_PAGE_SIDE = 100  # the same of one with room for several digits beside a larger shape
 _BANDS = 4  # bands across the image in which curved or interrupted ruled lines are straight
 _FLAT = 0.02  # maximum height of what remains of a ruled line, as a fraction of the image's height
 _CLOSER = (0.06, 0.15)  # widths of the borders cut off for a closer look, fractions of the side
@@ -84,6 +84,10 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     if choice.score < _SURE and not choice.is_tight:
         choice.consider(_without_other_ink(small))
     digit, change = choice.digit, choice.change
+    if (choice.is_changed or choice.may_be_surroundings) and not choice.is_tight:
+        # In the image as it is the digit touches borders, so it is none of the whole ones.
+        others = _count_whole_digits(small, classify) - choice.is_changed
+        digit = replace(digit, others=max(digit.others, others))
     if on_step is not ignore_step:
         names = {"image": change.name}
         prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
@@ -102,6 +106,7 @@ class _Choice:
             pieces of its background touch some.
         at_border: True if the image as it is may be cropped: its digit touches a border, or is
             doubtful where the border shows both ink and background.
+        may_be_surroundings: True if it touches several, and the light is uneven as in a photo.
     """
 
     def __init__(self, gray: Gray, classify: Classify) -> None:
@@ -111,11 +116,12 @@ class _Choice:
         touched = sum(_touched(self.digit, self.change))
         mixed = self.certainty < _CLEAR and border_spread(gray) > _MIXED_BORDER
         self.score = self.certainty * _weight(self.digit, self.change)
-        self.at_border = touched > 0 or mixed
+        self.at_border, self.may_be_surroundings = touched > 0 or mixed, False
         if mixed and not touched:
             self.score *= _ENCLOSED_WEIGHT
         elif touched and not is_evenly_lit(gray):
             self.score *= _CUT_WEIGHT
+            self.may_be_surroundings = touched > 1
 
     @property
     def is_changed(self) -> bool:
@@ -201,9 +207,7 @@ def _without_other_ink(gray: Gray) -> Iterator[_Change]:
         yield _Change(name, 1 - ink, change.margin, bars=False)
     if min(gray.shape) < SIDE:
         return
-    for width in _CLOSER:
-        cut = max(1, round(width * min(gray.shape)))
-        yield _Change("closer look", gray[cut:-cut, cut:-cut])
+    yield from _closer_looks(gray)
     if min(gray.shape) < _MIN_SIDE:
         return
     ink = _ink(gray)
@@ -212,6 +216,25 @@ def _without_other_ink(gray: Gray) -> Iterator[_Change]:
     yield _Change("all lines removed", 1 - ink, bars=False)
     ink = _without_border_shapes(ink)
     yield _Change("lines and shapes at the border removed", 1 - ink, bars=False)
+
+
+def _closer_looks(gray: Gray) -> Iterator[_Change]:
+    """Yields an image without its borders."""
+    for width in _CLOSER:
+        cut = max(1, round(width * min(gray.shape)))
+        yield _Change("closer look", gray[cut:-cut, cut:-cut])
+
+
+def _count_whole_digits(gray: Gray, classify: Classify) -> int:
+    """Returns the number of digits in an image, or in its middle if there are no two of them."""
+    count = 0
+    if min(gray.shape) >= _PAGE_SIDE:
+        for change in (_Change(_AS_IT_IS, gray), *_closer_looks(gray)):
+            with suppress(BlankPictureError):
+                count = max(count, count_whole_digits(change.gray, classify))
+            if count > 1:
+                break
+    return count
 
 
 def _ink(gray: Gray) -> Ink:

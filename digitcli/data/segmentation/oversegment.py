@@ -1,6 +1,6 @@
 """Oversegmentation: the components of ink that digits are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from digitcli.data.preprocessing.mnist_form import in_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 from digitcli.data.segmentation.faint_ink import strengthen_faint_digits
 from digitcli.data.segmentation.segments import Segments, Writing
+from digitcli.data.segmentation.slant import NO_SHEAR, Shear, estimate_slope
 from digitcli.data.segmentation.surroundings import (
     clear_surroundings,
     dilated,
@@ -33,6 +34,7 @@ from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 # not much higher than its strokes are wide.
 _WINDOW = 0.35
 _MAX_COMPONENTS = 1000  # maximum number without dust; a page of 200 digits has some hundreds
+_UPRIGHT_HEIGHT, _MAX_SCALE = 64, 4  # height of upright digits in pixels, and maximum enlargement
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 
 
@@ -43,6 +45,7 @@ class Way:
     darker: bool | None = None  # ink is darker than the page; None: what has more contrast
     bridged: float = 0.0  # maximum gap within a digit, in stroke widths: seven segments have gaps
     bordered: bool = False  # what lies along the border is writing
+    upright: bool = False  # leaning digits are made upright, and small ones larger
 
 
 def oversegment(gray: Gray, way: Way = Way()) -> Segments:
@@ -62,6 +65,7 @@ class Separated:
     ink: Ink
     origin: tuple[int, int]  # column and row of the image where the ink begins
     whole: Image28 | None  # the image itself, if it is in MNIST form
+    shear: Shear = NO_SHEAR  # what made it upright
 
 
 def separate(gray: Gray, darker: bool | None) -> Separated:
@@ -74,8 +78,22 @@ def separate(gray: Gray, darker: bool | None) -> Separated:
     if darker is not None:
         gray = gray if darker else 1 - gray
         gray = 1 - (local_background(gray, window) - gray)  # dark on white, in even light
-    ink = remove_ruled_lines(separate_ink(gray, window))
-    return Separated(ink, (inner.left, inner.top), None)
+        # A white border, or the polarity would be chosen again where the image's own is uneven.
+        margin = max(2, min(gray.shape) // 10)
+        ink = separate_ink(np.pad(gray, margin, constant_values=1), window)
+        ink = ink[margin:-margin, margin:-margin]
+    else:
+        ink = separate_ink(gray, window)
+    return Separated(remove_ruled_lines(ink), (inner.left, inner.top), None)
+
+
+def make_upright(separated: Separated) -> Separated:
+    """Shears leaning digits upright, and enlarges small ones, whose gaps are below a pixel."""
+    segments = segment(separated, Way())
+    slope = estimate_slope(np.where(segments.labels > 0, separated.ink, 0))
+    scale = int(np.clip(_UPRIGHT_HEIGHT / segments.writing.height, 1, _MAX_SCALE))
+    shear = Shear(slope, scale, len(separated.ink))
+    return replace(separated, ink=shear.apply(separated.ink), shear=shear)
 
 
 def segment(separated: Separated, way: Way) -> Segments:
@@ -108,8 +126,9 @@ def segment(separated: Separated, way: Way) -> Segments:
     ink, labels, boxes = _with_faint_digits(ink, labels, boxes, height, width)
     rows, columns = find_rows(boxes, height), boxes[:, ::2].mean(axis=1)
     parts = np.stack([rows, np.full(len(boxes), np.nan), columns], axis=1)
-    left_out = cleared.left_out
-    writing = Writing(ink, height, width, separated.origin, separated.whole, left_out)
+    writing = Writing(
+        ink, height, width, separated.origin, separated.whole, cleared.left_out, separated.shear
+    )
     return Segments.in_reading_order(writing, labels, parts)
 
 

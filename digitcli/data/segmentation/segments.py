@@ -8,6 +8,7 @@ import numpy as np
 from digitcli.data.arrays import Box, Boxes, Floats, Image28, Ink, Labels, Mask, pixels_of, union
 from digitcli.data.preprocessing.mnist_form import VISIBLE, center_by_mass, crop, fit, thicken
 from digitcli.data.segmentation.cut_candidates import find_cut_candidates
+from digitcli.data.segmentation.slant import NO_SHEAR, Shear
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Writing:
     origin: tuple[int, int] = (0, 0)  # column and row of the image where the ink begins
     whole: Image28 | None = None  # the image itself, if it is in MNIST form
     left_out: int = 0  # number of shapes that were cleared and could be digits
+    shear: Shear = NO_SHEAR  # what made the ink upright
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,19 @@ class Segments:
     def box(self, first: int, end: int) -> Box:
         """Returns the box around segments from ``first`` up to ``end``."""
         return union(self.boxes[first:end])
+
+    def original_box(self, first: int, end: int) -> Box:
+        """Returns the box around segments in the pixels of the image."""
+        box, (x, y) = self.box(first, end), self.writing.origin
+        if self.writing.shear != NO_SHEAR:
+            labels, ink = self.labels[pixels_of(box)], self.writing.ink[pixels_of(box)]
+            rows, columns = np.nonzero((labels > first) & (labels <= end) & (ink > VISIBLE))
+            across, down = self.writing.shear.original(columns + box.left, rows + box.top)
+            box = Box(
+                *(max(0, int(places.min())) for places in (across, down)),
+                *(int(places.max()) + 1 for places in (across, down)),
+            )
+        return Box(box.left + x, box.top + y, box.right + x, box.bottom + y)
 
     def image(self, first: int, end: int) -> Image28:
         """Returns the segments from ``first`` up to ``end`` as one digit in MNIST form."""

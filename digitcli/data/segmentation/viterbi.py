@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digitcli.data.arrays import Box, Floats, Image28, Mask, distances, sizes
-from digitcli.data.preprocessing.interpretations import Classify
+from digitcli.data.arrays import Box, Classify, Floats, Image28, Mask, distances, sizes
 from digitcli.data.segmentation.segments import Segments
+from digitcli.data.segmentation.unread import count_unread
 
 _ONE_DIGIT = 0.5  # minimum probability of an image in MNIST form that is read as one digit
 
@@ -120,15 +120,15 @@ def find_digits(segments: Segments, classify: Classify, classes: Sequence[str]) 
         for candidate, probabilities in zip(candidates, scores, strict=True)
     ]
     found = []
-    x, y = segments.writing.origin
     path, cost = _viterbi_path(segments, candidates, costs)
+    read = np.zeros(len(segments), dtype=bool)
     for i in path:
         first, end = candidates[i].first, candidates[i].end
-        left, top, right, bottom = segments.box(first, end)
-        box = Box(left + x, top + y, right + x, bottom + y)
-        image = segments.image(first, end)
+        read[first:end] = True
+        box, image = segments.original_box(first, end), segments.image(first, end)
         found.append(SegmentedDigit(image, scores[i], box, int(segments.rows[first])))
-    return Found(found, cost / max(1, len(path)), segments.writing.left_out)
+    left_out = segments.writing.left_out + count_unread(segments, read, classify)
+    return Found(found, cost / max(1, len(path)), left_out)
 
 
 def _segments_to_cut(segments: Segments, candidates: list[_Candidate], scores: Floats) -> set[int]:

@@ -1,0 +1,49 @@
+"""Counting the digits of an image that stand apart from each other and from its borders.
+
+``find_digit`` compares other shapes with the one that it takes for the digit. If that is the table
+around a sheet, which outweighs all digits on it, or if digits near each other are grouped, it finds
+no others. Here the network shows which components are digits.
+"""
+
+import numpy as np
+
+from digitcli.data.arrays import Classify, Gray, pixels_of, sizes
+from digitcli.data.preprocessing.binarize import separate_ink, stroke_mask
+from digitcli.data.preprocessing.components import DIGIT_MASS, DIGIT_SIDE, find_components
+from digitcli.data.preprocessing.mnist_form import center_by_mass, crop, fit, thicken
+from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
+
+_MIN_PIXELS = 8  # minimum pixels of a digit's longer side
+_MIN_SIDE = 0.04  # the same as a fraction of the image's longer side
+_MIN_PROBABILITY = 0.9
+_MOST = 50  # maximum number of components that are classified, the heaviest
+_BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar: a 1, or a meter's segment
+
+
+def count_whole_digits(gray: Gray, classify: Classify) -> int:
+    """Returns the number of recognized digits of about one size that touch no border.
+
+    Bars alone do not count.
+
+    Raises:
+        BlankPictureError: There is no ink in the image.
+    """
+    ink = remove_ruled_lines(separate_ink(gray))
+    components = find_components(stroke_mask(ink), ink, _MOST)
+    boxes, near, ends = components.boxes, min(ink.shape) // 100, np.array(ink.shape[::-1])
+    sides = sizes(boxes).max(axis=1)
+    whole = (boxes[:, :2] > near).all(axis=1) & (boxes[:, 2:] < ends - near).all(axis=1)
+    possible = np.flatnonzero(whole & (sides >= max(_MIN_PIXELS, _MIN_SIDE * max(ink.shape))))
+    if len(possible) < 2:
+        return len(possible)
+    images = []
+    for i in possible:
+        place = pixels_of(boxes[i])
+        own = np.where(components.labels[place] == i + 1, ink[place], 0)
+        images.append(center_by_mass(fit(thicken(crop(own)))))
+    digits = possible[classify(np.stack(images)).max(axis=1) >= _MIN_PROBABILITY]
+    width, height = sizes(boxes[digits]).T
+    if (width < _BAR * height).all():
+        return 0
+    heavy = components.mass[digits] >= DIGIT_MASS * components.mass[digits[0]]
+    return int((heavy & (sides[digits] >= DIGIT_SIDE * sides[digits[0]])).sum())
