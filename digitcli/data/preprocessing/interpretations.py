@@ -17,7 +17,7 @@ import numpy as np
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.core.evaluation.ood import bar_tilt
-from digitcli.data.arrays import Classify, Gray, Ink, Mask, sizes
+from digitcli.data.arrays import Classify, Gray, Ink, Mask, bounding_box, sizes
 from digitcli.data.preprocessing.binarize import border_spread, is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
@@ -34,7 +34,7 @@ from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 from digitcli.data.preprocessing.whole_digits import count_whole_digits
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
-_CLEAR = 0.99  # the same of a digit within a border that ink and background share
+_CLEAR = 0.99  # the same of a digit in a crop, whose border ink and background share
 _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first
 _MIN_CUT_SCORE = 0.45  # the same of one for digits that fill the image
 _UNEXPLAINED = 0.3  # cost in probability of a digit that has none of the image's ink
@@ -45,6 +45,8 @@ _MIXED_BORDER = 0.6  # minimum spread of a border that ink and background share
 _WHOLE = 0.98  # minimum coverage of a digit that is all of an image's ink
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
 _CERTAIN = 0.9  # minimum score of an interpretation other than the first that is not doubtful
+_FILLED = 0.7  # minimum width of a bar in a tight crop, as a fraction of the image's; edges blur
+_BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _AS_IT_IS = "image"  # name of the first interpretation
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
@@ -81,12 +83,11 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     small = downscale(gray)
     if choice.score < _SURE or choice.at_border:
         choice.consider(_with_margins(small))
-    if choice.score < _SURE and not choice.is_tight:
+    if choice.score < _SURE and not choice.is_cropped:
         choice.consider(_without_other_ink(small))
     digit, change = choice.digit, choice.change
-    if (choice.is_changed or choice.may_be_surroundings) and not choice.is_tight:
-        # In the image as it is the digit touches borders, so it is none of the whole ones.
-        others = _count_whole_digits(small, classify) - choice.is_changed
+    if (choice.is_changed or choice.may_be_surroundings) and not choice.is_cropped:
+        others = _count_whole_digits(small, classify) - 1
         digit = replace(digit, others=max(digit.others, others))
     if on_step is not ignore_step:
         names = {"image": change.name}
@@ -129,11 +130,16 @@ class _Choice:
         return self.change.name != _AS_IT_IS
 
     @property
-    def is_tight(self) -> bool:
-        """True if a plausible digit is all of the image's ink and touches all borders."""
-        plausible = self.score >= _MIN_CUT_SCORE and not self.digit.others
-        whole = self.digit.coverage >= _WHOLE
-        return plausible and whole and all(_touched(self.digit, self.change))
+    def is_cropped(self) -> bool:
+        """True if the image is a digit cropped to its ink.
+
+        The digit is all of the ink. It touches all borders, or is clear with a margin.
+        """
+        if self.digit.others or self.digit.coverage < _WHOLE:
+            return False
+        if self.change.margin and self.certainty >= _CLEAR:
+            return True
+        return self.score >= _MIN_CUT_SCORE and all(_touched(self.digit, self.change))
 
     def consider(self, changes: Iterator[_Change]) -> None:
         """Takes the best of some changes if it is better."""
@@ -169,10 +175,9 @@ def _is_possible(digit: PreparedDigit, change: _Change) -> bool:
 
     With a margin, a digit fills the image from border to border. Otherwise it touches none.
     """
-    left, top, right, bottom = _touched(digit, change)
-    touched, bar = left + top + right + bottom, bar_tilt(digit.image) is not None
+    touched, bar = sum(_touched(digit, change)), _is_bar(digit)
     if change.margin and touched >= 2:
-        return not bar or (left and right)
+        return not bar or _fills_width(digit, change)
     return touched == 0 and change.inner and (change.bars or not bar)
 
 
@@ -185,10 +190,21 @@ def _touched(digit: PreparedDigit, change: _Change) -> tuple[bool, bool, bool, b
 
 
 def _is_stripe(digit: PreparedDigit, change: _Change) -> bool:
-    """Returns True for a bar between opposite borders that has room on both sides."""
-    left, top, right, bottom = _touched(digit, change)
-    across = top and bottom and not (left and right)
-    return across and bar_tilt(digit.image) is not None
+    """Returns True for a bar between opposite borders that has room beside it."""
+    _, top, _, bottom = _touched(digit, change)
+    across = top and bottom and not _fills_width(digit, change)
+    return across and _is_bar(digit)
+
+
+def _is_bar(digit: PreparedDigit) -> bool:
+    """Returns True for a slender digit, upright or leaning."""
+    left, top, right, bottom = bounding_box(digit.image)
+    return right - left < _BAR * (bottom - top) or bar_tilt(digit.image) is not None
+
+
+def _fills_width(digit: PreparedDigit, change: _Change) -> bool:
+    width = change.gray.shape[1] - 2 * change.margin
+    return digit.box.right - digit.box.left >= _FILLED * width
 
 
 def _with_margins(gray: Gray) -> Iterator[_Change]:
