@@ -16,11 +16,11 @@ from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Box, Image28, Ink, bounding_box, pixels_of
 from digitcli.data.datasets.glyphs import TRAIN, as_gray, digit_faces, non_digit_glyphs
 from digitcli.data.datasets.hand_shapes import arrow, hand_shape, heart, loops, word, zigzag
-from digitcli.data.datasets.strokes import Rng, Strokes, draw, to_mnist_form
+from digitcli.data.datasets.strokes import Rng, Strokes, draw
 from digitcli.data.datasets.synthetic import SEGMENT_LETTERS, draw_segments, vary_glyph
 from digitcli.data.download.manifest import DIGITS
 from digitcli.data.preprocessing.components import find_components
-from digitcli.data.preprocessing.mnist_form import SIDE, prepare
+from digitcli.data.preprocessing.mnist_form import SIDE, prepare, to_mnist_form
 
 Labels = npt.NDArray[np.int64]
 

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from digitcli.data.arrays import Image28, Ink
-from digitcli.data.preprocessing.mnist_form import center_by_mass, crop, fit, thicken
+from digitcli.data.arrays import Ink
 
 Rng = np.random.Generator
 Stroke = npt.NDArray[np.float64]
@@ -101,8 +100,3 @@ def draw(
     if rng.random() < 0.3:
         canvas = canvas.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 2.0)))
     return np.asarray(canvas).astype(np.float32) / np.float32(255)
-
-
-def to_mnist_form(ink: Ink) -> Image28:
-    """Brings clean ink, which needs no threshold, to MNIST form as ``prepare`` does."""
-    return center_by_mass(fit(thicken(crop(ink))))

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from digitcli.data.arrays import Image28, Ink
 from digitcli.data.datasets.glyphs import TRAIN, as_gray, digit_faces
-from digitcli.data.datasets.strokes import Rng, Strokes, arc, curve, draw, line, to_mnist_form
+from digitcli.data.datasets.strokes import Rng, Strokes, arc, curve, draw, line
+from digitcli.data.preprocessing.mnist_form import to_mnist_form
 
 Labels = npt.NDArray[np.int64]
 

@@ -44,6 +44,11 @@ class Components:
     boxes: Boxes
     mass: Floats  # (count,), sum of each component's ink
 
+    def ink_of(self, index: int, ink: Ink) -> Ink:
+        """Returns a component's ink, cropped to its box."""
+        place = pixels_of(self.boxes[index])
+        return np.where(self.labels[place] == index + 1, ink[place], np.float32(0))
+
 
 def find_digit(ink: Ink, mask: Mask) -> tuple[Mask, int, float]:
     """Finds the shape that is the digit: the heaviest one.

@@ -205,6 +205,11 @@ def fit(ink: Ink) -> Image28:
     return image
 
 
+def to_mnist_form(ink: Ink) -> Image28:
+    """Brings clean ink, which needs no threshold, to MNIST form as ``prepare`` does."""
+    return center_by_mass(fit(thicken(crop(ink))))
+
+
 def center_by_mass(image: Image28) -> Image28:
     """Places a digit in 28x28 with its center of mass in the middle, unless that would cut it."""
     digit = image[pixels_of(bounding_box(image))]

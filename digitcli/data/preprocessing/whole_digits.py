@@ -7,10 +7,10 @@ no others. Here the network shows which components are digits.
 
 import numpy as np
 
-from digitcli.data.arrays import Classify, Gray, pixels_of, sizes
+from digitcli.data.arrays import Classify, Gray, sizes
 from digitcli.data.preprocessing.binarize import separate_ink, stroke_mask
 from digitcli.data.preprocessing.components import DIGIT_MASS, DIGIT_SIDE, find_components
-from digitcli.data.preprocessing.mnist_form import center_by_mass, crop, fit, thicken
+from digitcli.data.preprocessing.mnist_form import to_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 
 _MIN_PIXELS = 8  # minimum pixels of a digit's longer side
@@ -36,12 +36,8 @@ def count_whole_digits(gray: Gray, classify: Classify) -> int:
     possible = np.flatnonzero(whole & (sides >= max(_MIN_PIXELS, _MIN_SIDE * max(ink.shape))))
     if len(possible) < 2:
         return len(possible)
-    images = []
-    for i in possible:
-        place = pixels_of(boxes[i])
-        own = np.where(components.labels[place] == i + 1, ink[place], 0)
-        images.append(center_by_mass(fit(thicken(crop(own)))))
-    digits = possible[classify(np.stack(images)).max(axis=1) >= _MIN_PROBABILITY]
+    images = np.stack([to_mnist_form(components.ink_of(i, ink)) for i in possible.tolist()])
+    digits = possible[classify(images).max(axis=1) >= _MIN_PROBABILITY]
     width, height = sizes(boxes[digits]).T
     if (width < _BAR * height).all():
         return 0

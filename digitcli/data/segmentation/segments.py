@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from digitcli.data.arrays import Box, Boxes, Floats, Image28, Ink, Labels, Mask, pixels_of, union
-from digitcli.data.preprocessing.mnist_form import VISIBLE, center_by_mass, crop, fit, thicken
+from digitcli.data.preprocessing.mnist_form import VISIBLE, to_mnist_form
 from digitcli.data.segmentation.cut_candidates import find_cut_candidates
 from digitcli.data.segmentation.slant import NO_SHEAR, Shear
 
@@ -85,7 +85,7 @@ class Segments:
         place = pixels_of(self.box(first, end))
         labels = self.labels[place]
         ink = np.where((labels > first) & (labels <= end), self.writing.ink[place], 0)
-        return center_by_mass(fit(thicken(crop(ink))))
+        return to_mnist_form(ink)
 
     def cut(self, chosen: Collection[int]) -> "Segments":
         """Cuts the chosen segments at all their cut candidates."""

@@ -6,9 +6,9 @@ network shows which of these shapes look like digits.
 
 import numpy as np
 
-from digitcli.data.arrays import Boxes, Classify, Mask, gaps, pixels_of, sizes
+from digitcli.data.arrays import Boxes, Classify, Mask, gaps, sizes
 from digitcli.data.preprocessing.components import find_components, stroke_width
-from digitcli.data.preprocessing.mnist_form import center_by_mass, crop, fit, thicken
+from digitcli.data.preprocessing.mnist_form import to_mnist_form
 from digitcli.data.segmentation.segments import Segments
 from digitcli.data.segmentation.surroundings import dilated
 
@@ -47,15 +47,14 @@ def count_unread(segments: Segments, read: Mask, classify: Classify) -> int:
     for i, box in enumerate(components.boxes):
         if not _is_possible(box, boxes, height):
             continue
-        place = pixels_of(box)
-        own = np.where(components.labels[place] == i + 1, ink[place], 0)
+        own = components.ink_of(i, ink)
         median = np.median(own[own > 0])
         own = np.clip(own / median, 0, 1)
         ratio = stroke_width(own) / segments.writing.stroke_width
         least = _MIN_STROKE * min(1.0, (box[3] - box[1]) / height)
         if median >= _MEDIAN and least <= ratio <= _MAX_STROKE:
             heights.append(box[3] - box[1])
-            images.append(center_by_mass(fit(thicken(crop(own)))))
+            images.append(to_mnist_form(own))
     if not images:
         return 0
     found = classify(np.stack(images)).max(axis=1) >= _MIN_PROBABILITY
