@@ -44,7 +44,7 @@ _ENCLOSED_WEIGHT = 0.8  # weight of a digit that touches none though the border 
 _MIXED_BORDER = 0.6  # minimum spread of a border that ink and background share
 _WHOLE = 0.98  # minimum coverage of a digit that is all of an image's ink
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
-_CERTAIN = 0.9  # minimum score of an interpretation other than the first that is not doubtful
+_CERTAIN, _CERTAIN_CHANGED = 0.7, 0.9  # minimum of the first and of another without a doubt
 _FILLED = 0.7  # minimum width of a bar in a tight crop, as a fraction of the image's; edges blur
 _BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _AS_IT_IS = "image"  # name of the first interpretation
@@ -92,7 +92,7 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     if on_step is not ignore_step:
         names = {"image": change.name}
         prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
-    doubtful = choice.is_changed and choice.certainty < _CERTAIN
+    doubtful = choice.certainty < (_CERTAIN_CHANGED if choice.is_changed else _CERTAIN)
     return replace(digit, doubtful=doubtful, stripe=_is_stripe(digit, change))
 
 
