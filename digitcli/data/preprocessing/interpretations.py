@@ -28,6 +28,7 @@ from digitcli.data.preprocessing.mnist_form import (
     downscale,
     ignore_step,
     in_mnist_form,
+    keep,
     prepare,
 )
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
@@ -73,8 +74,8 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     Raises:
         BlankPictureError: There is no ink in the image.
     """
-    if in_mnist_form(gray) is not None:
-        return prepare(gray, on_step)
+    if (image := in_mnist_form(gray)) is not None:
+        return keep(image, gray, on_step)
     try:
         choice = _Choice(gray, classify)
     except BlankPictureError:

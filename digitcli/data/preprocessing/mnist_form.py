@@ -73,19 +73,24 @@ def prepare(gray: Gray, on_step: OnStep = ignore_step) -> PreparedDigit:
         BlankPictureError: There is no ink in the image.
     """
     if (image := in_mnist_form(gray)) is not None:
-        on_step("image", gray)
-        found = PreparedDigit(image)
-    else:
-        inner = inner_image(gray)
-        gray = gray[pixels_of(inner)]
-        on_step("image", gray)
-        digit, others, coverage, box = _find_digit(gray, on_step)
-        strokes = thicken(digit)
-        on_step("stroke width", strokes)
-        box = Box(*np.add(box, 2 * inner[:2]).tolist())
-        found = PreparedDigit(center_by_mass(fit(strokes)), others, coverage, box)
-    on_step("MNIST form", found.image)
-    return found
+        return keep(image, gray, on_step)
+    inner = inner_image(gray)
+    gray = gray[pixels_of(inner)]
+    on_step("image", gray)
+    digit, others, coverage, box = _find_digit(gray, on_step)
+    strokes = thicken(digit)
+    on_step("stroke width", strokes)
+    box = Box(*np.add(box, 2 * inner[:2]).tolist())
+    image = center_by_mass(fit(strokes))
+    on_step("MNIST form", image)
+    return PreparedDigit(image, others, coverage, box)
+
+
+def keep(image: Image28, gray: Gray, on_step: OnStep) -> PreparedDigit:
+    """Returns an image that has MNIST form already, ``image`` in uint8 and upright."""
+    on_step("image", gray)
+    on_step("MNIST form", image)
+    return PreparedDigit(image)
 
 
 def in_mnist_form(gray: Gray) -> Image28 | None:
