@@ -101,11 +101,21 @@ def print_line(text: str) -> None:
         DigitcliError: The line cannot be written, for example because the disk is full.
     """
     try:
-        print(text, flush=True)  # noqa: T201  the one place that prints results
+        _write_line(sys.stdout, text)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise unwritable_output(error) from error
+
+
+def _write_line(stream: TextIO, text: str) -> None:
+    """Writes a line and flushes it, in one system call where the stream allows it.
+
+    ``print`` writes the newline by itself if Python does not buffer (``PYTHONUNBUFFERED``), and
+    lines of programs that share a pipe would mix.
+    """
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def unwritable_output(error: OSError) -> DigitcliError:
@@ -160,7 +170,7 @@ def print_note(text: str, bar: "Progress | None" = None) -> None:
     line = at_words(f"{program_name()}: {text}")
     with contextlib.suppress(OSError):
         if bar is None:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            _write_line(sys.stderr, line)
         elif bar.console.stderr:
             bar.console.print(line, soft_wrap=True)
         else:  # on standard output and transient: stop() clears it
@@ -179,7 +189,7 @@ def print_error(error: Exception | str) -> None:
         line.stylize("bold red", end=len("error:"))
         error_console().print(line, soft_wrap=True)
     else:
-        print(f"{program_name()}: error: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        _write_line(sys.stderr, f"{program_name()}: error: {text}")
 
 
 def at_words(line: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +194,31 @@ def test_a_full_disk_under_standard_error_loses_no_result(start: Start) -> None:
         done = start("predict", "0.png", stdout=-1, stderr=full, capture_output=False)
     assert done.returncode == 0
     assert done.stdout.startswith("0.png\t0\t")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs sockets that keep writes apart")
+def test_a_line_is_one_write(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else lines mix when several commands share a pipe, as under ``xargs -P``."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    save_digit(Path("1.png"), 1)
+    Path("empty.png").touch()
+    for arguments in (
+        ["predict", "1.png", "empty.png"],
+        ["predict", "--multi", "--json", "1.png"],
+        ["predict", "--nosuch"],
+        ["--version"],
+        [*LESSON, "--target", "cat"],
+    ):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        writes = []
+        command = [*program, *arguments]
+        file = theirs.fileno()
+        with ours, subprocess.Popen(command, stdout=file, stderr=file) as process:
+            theirs.close()
+            while (write := ours.recv(65536)) or process.poll() is None:  # Typer writes b"" first
+                writes += [write] if write else []
+        assert writes
+        assert all(write.count(b"\n") == 1 and write.endswith(b"\n") for write in writes), writes
 
 
 @pytest.mark.usefixtures("checkpoint")
