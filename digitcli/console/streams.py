@@ -29,16 +29,17 @@ _JOINT = "\x1f"
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Returns True if tables can be drawn on a stream: on a terminal, or with ``FORCE_COLOR``.
+    """Returns True if tables can be drawn on a stream: on a terminal, unless it is ASCII only.
 
-    Unlike the test in rich, it costs no import. Terminals with an encoding like ASCII get lines.
+    Unlike rich, it ignores ``FORCE_COLOR``: Jupyter sets that for every command, and a pipe must
+    get the lines that the next command reads.
     """
-    return (bool(os.environ.get("FORCE_COLOR")) or stream.isatty()) and _can_encode(stream)
+    return stream.isatty() and _can_encode(stream)
 
 
 def is_animated(stream: TextIO) -> bool:
     """Returns True if drawings on a stream can be updated in place: on a real terminal only."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb" and _can_encode(stream)
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def _can_encode(stream: TextIO) -> bool:

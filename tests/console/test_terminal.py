@@ -116,6 +116,10 @@ def test_in_ascii_lines_are_plain(look: Look, run: Run, small_mnist: SmallMnist)
         assert "\x1b" not in screen.raw
 
 
+def test_help_has_boxes(look: Look) -> None:
+    assert any(line.startswith("╭─ Options") for line in look("predict", "--help").lines)
+
+
 @pytest.mark.usefixtures("checkpoint")
 def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
     draw_digit(7, size=100).save("seven[7].png")
@@ -312,13 +316,14 @@ def test_a_command_is_not_broken_in_two(look: Look) -> None:
         assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
 
 
-def test_a_forced_terminal_is_not_animated(small_mnist: SmallMnist, look: Look) -> None:
-    with Path("results").open("w") as results:
-        look(
-            "train", "--epochs", "1", "--batch-size", "50", "--mirror", small_mnist.folder,
-            output=results, FORCE_COLOR="1",
-        )  # fmt: skip
-    text = Path("results").read_text()
-    assert "test accuracy" in text
-    assert "\x1b[1A" not in text  # the cursor stays where it is
-    assert "images/s" not in text.split("saved")[0]
+@pytest.mark.parametrize("color", ["0", "1"])
+def test_with_force_color_a_pipe_gets_the_same_lines(look: Look, color: str) -> None:
+    draw_digit(7, size=100).save("7.png")
+    outputs = []
+    for environment in ({}, {"FORCE_COLOR": color}):
+        for arguments in (["predict", "7.png"], [*LESSON, "--target", "cat"], ["predict", "-h"]):
+            with Path("results").open("w") as results:
+                look(*arguments, output=results, **environment)
+            outputs.append(Path("results").read_text())
+    assert outputs[:3] == outputs[3:]
+    assert outputs[0].split("\t")[:2] == ["7.png", "7"]

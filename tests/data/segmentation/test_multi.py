@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -601,24 +600,30 @@ def test_a_file_that_changes_after_the_answer(run: Run, monkeypatch: pytest.Monk
     assert not Path("b.png").exists()
 
 
-def test_a_terminal_shows_rows_as_they_stand(start: Start, checkpoint: Path) -> None:
-    assert checkpoint.exists()
+def on_terminal(program: list[str], *arguments: str) -> list[str]:
+    """Returns the lines that a command leaves on a terminal, below that of the weights."""
+    pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
+    from terminal import run_on_terminal
+
+    screen = run_on_terminal([*program, *arguments], columns=200, environment=dict(os.environ))
+    assert screen.code == 0, screen.lines
+    return screen.lines[1:]
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_terminal_shows_rows_as_they_stand(program: list[str], start: Start) -> None:
     page = Image.new("L", (240, 230), 255)
     for row, text in enumerate(("58", "103")):
         page.paste(strip_of(text), (0, 100 * row))
-    result = start("predict", "--multi", saved(page), env={**os.environ, "FORCE_COLOR": "1"})
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
+    lines = on_terminal(program, "predict", "--multi", saved(page))
     assert lines[1] == "58"
     assert lines[2].startswith("103  ")
     assert start("predict", "--multi", "-q", "strip.png").stdout == "58103\n"
 
 
-def test_a_terminal_shows_the_inputs_of_the_network(start: Start, checkpoint: Path) -> None:
-    assert checkpoint.exists()
-    environment = {**os.environ, "FORCE_COLOR": "1"}
-    result = start("predict", "--multi", saved(strip_of("407")), env=environment)
-    assert result.returncode == 0, result.stderr
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
+@pytest.mark.usefixtures("checkpoint")
+def test_a_terminal_shows_the_inputs_of_the_network(program: list[str]) -> None:
+    lines = on_terminal(program, "predict", "--multi", saved(strip_of("407")))
     assert lines[0] == "strip.png"
     assert lines[1].startswith("407  ")
     assert [word for word in lines[3].split() if "%" not in word] == ["4", "0", "7"]
