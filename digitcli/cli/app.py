@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from digitcli._version import __version__
-from digitcli.cli import download, evaluate, export, inspect_softmax, predict
+from digitcli.cli import completion, download, evaluate, export, inspect_softmax, predict
 from digitcli.cli.options import examples, plain_examples
 from digitcli.cli.train import command as train
 from digitcli.cli.usage_errors import usage_error
@@ -39,6 +39,9 @@ class CommandGroup(TyperGroup):
             if text := ctx.get_help():  # empty if rich has printed it
                 typer.echo(text)
             raise typer.Exit(USAGE_ERROR)
+        if args and args[0] in completion.OPTIONS:
+            with completion.completion(args[0], args[1:]):
+                return super().parse_args(ctx, args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

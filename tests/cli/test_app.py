@@ -239,3 +239,54 @@ def test_any_encoding_of_the_output(
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     for arguments in (["train", "--help"], [*LESSON, "--explain"]):
         assert start(*arguments, encoding=encoding).returncode == 0
+
+
+@pytest.fixture
+def in_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Types commands in bash, with a home folder of its own."""
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_completion_is_installed(run: Run, in_bash: Path) -> None:
+    done = run("--install-completion")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("bash completion installed in ")
+    script = (in_bash / ".bash_completions" / "digitcli.sh").read_text()
+    assert run("--show-completion").stdout == f"{script}\n"
+
+
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_completion_for_another_shell(run: Run, in_bash: Path, option: str) -> None:
+    done = run(option, "zsh")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{option} is for the shell that it is typed in, and takes no 'zsh'; " in done.stderr
+    assert not in_bash.exists()
+
+
+def test_completion_in_an_unknown_shell(
+    run: Run, in_bash: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("tcsh", "/bin/tcsh"))
+    done = run("--install-completion")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.endswith("; type it in bash, zsh, fish or PowerShell\n")
+    assert not in_bash.exists()
+
+
+def test_completion_without_a_home_that_can_be_written(run: Run, in_bash: Path) -> None:
+    def fails() -> None:
+        done = run("--install-completion")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr.startswith("digitcli: error: completion cannot be installed: ")
+        assert "'digitcli --show-completion'" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+    in_bash.write_text("a file")
+    fails()
+    in_bash.unlink()
+    in_bash.mkdir()
+    (in_bash / ".bashrc").write_bytes(b"\xff")  # no UTF-8
+    fails()
