@@ -7,14 +7,15 @@ import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from digitcli._version import __version__
 from digitcli.cli import completion, download, evaluate, export, inspect_softmax, predict
-from digitcli.cli.options import examples, plain_examples
+from digitcli.cli.help_pages import flowing, prepare_help
+from digitcli.cli.options import examples
 from digitcli.cli.train import command as train
 from digitcli.cli.usage_errors import usage_error
-from digitcli.console.streams import is_terminal, print_error, print_note, unwritable_output
+from digitcli.console.streams import print_error, print_note, unwritable_output
 from digitcli.core.errors import DigitcliError, StoppedError
 from digitcli.text import visible
 
@@ -22,6 +23,15 @@ USAGE_ERROR = 2
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
 """Shells report a program ended by signal N as 128 + N; SIGINT is 2 and SIGPIPE 13."""
+
+
+class Command(TyperCommand):
+    """A subcommand."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help page."""
+        prepare_help(self, ctx)
+        super().format_help(ctx, formatter)
 
 
 class CommandGroup(TyperGroup):
@@ -44,6 +54,11 @@ class CommandGroup(TyperGroup):
                 return super().parse_args(ctx, args)
         return super().parse_args(ctx, args)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help page."""
+        prepare_help(self, ctx)
+        super().format_help(ctx, formatter)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the subcommand. Typer would end with 1 if the reader of a pipe has gone away."""
         try:
@@ -54,8 +69,6 @@ class CommandGroup(TyperGroup):
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Runs the command line and exits."""
         _prepare_streams()
-        if not is_terminal(sys.stdout):
-            self._use_plain_help()
         try:
             # without this, Typer prints errors and exits by its own rules
             code = super().main(*args, **options | {"standalone_mode": False})
@@ -76,13 +89,6 @@ class CommandGroup(TyperGroup):
         if code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)
         sys.exit(_flush(code))
-
-    def _use_plain_help(self) -> None:
-        """Turns off the boxes of help pages, and with them the import of rich."""
-        commands: list[Any] = [self, *self.commands.values()]
-        for command in commands:
-            command.rich_markup_mode = None
-            command.epilog = plain_examples(command.epilog)
 
 
 def _prepare_streams() -> None:
@@ -162,4 +168,10 @@ for _name, _module, _command, _help in (
         "Export the network: ONNX, PyTorch or NumPy.",
     ),
 ):
-    app.command(_name, short_help=_help, epilog=_module.EXAMPLES)(_command)
+    app.command(
+        _name,
+        cls=Command,
+        short_help=_help,
+        help=flowing(_command.__doc__),
+        epilog=_module.EXAMPLES,
+    )(_command)

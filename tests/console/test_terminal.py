@@ -116,8 +116,22 @@ def test_in_ascii_lines_are_plain(look: Look, run: Run, small_mnist: SmallMnist)
         assert "\x1b" not in screen.raw
 
 
-def test_help_has_boxes(look: Look) -> None:
-    assert any(line.startswith("╭─ Options") for line in look("predict", "--help").lines)
+@pytest.mark.parametrize(
+    "command", ["", "download", "train", "eval", "predict", "inspect-softmax", "export"]
+)
+def test_help_is_whole_at_every_width(look: Look, command: str) -> None:
+    for columns in (60, 90):
+        screen = look(*command.split(), "--help", columns=columns)
+        text = "\n".join(screen.lines)
+        assert ("╭─ Options" in text) == (columns == 90)
+        assert "…" not in text
+        assert not re.search(r"<(bool|list|str|file)", text)
+        assert max(map(len, screen.lines)) <= columns
+
+
+def test_paragraphs_of_a_help_page_fill_their_lines(look: Look) -> None:
+    text = " ".join(look("predict", "--help", columns=100).lines)
+    assert "light ink on black, cropped, scaled to fit" in text
 
 
 @pytest.mark.usefixtures("checkpoint")
