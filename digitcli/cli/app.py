@@ -3,6 +3,8 @@
 import errno
 import io
 import os
+import re
+import shlex
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -24,9 +26,21 @@ INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
 """Shells report a program ended by signal N as 128 + N; SIGINT is 2 and SIGPIPE 13."""
 
+_PICTURE = re.compile(r"[/\\]|\w\.\w{2,5}$")
+"""Words that are paths, addresses or names of files."""
+
 
 class Command(TyperCommand):
     """A subcommand."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the words after the subcommand; errors in them name its help page."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", ctx) is None:  # such as an option without its value
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help page."""
@@ -58,6 +72,14 @@ class CommandGroup(TyperGroup):
         """Writes the help page."""
         prepare_help(self, ctx)
         super().format_help(ctx, formatter)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Returns the subcommand; a picture in its place is no typing error of one."""
+        name = args[0]
+        if name not in self.commands and (os.path.lexists(name) or _PICTURE.search(name)):
+            command = shlex.join(["digitcli", "predict", name])
+            raise DigitcliError(f"there is no command {name}", f"read a picture with '{command}'")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the subcommand. Typer would end with 1 if the reader of a pipe has gone away."""

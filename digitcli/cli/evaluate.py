@@ -66,7 +66,9 @@ def evaluate(
         check_page(report)
     path, loaded = find_and_load(checkpoint)
     prepare = Classifier(loaded, path).prepare  # as predict prepares the images of a folder
-    chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes, prepare)
+    chosen = find_dataset(
+        loaded.metadata.dataset if dataset is None else dataset, loaded.metadata.classes, prepare
+    )
 
     # torch is imported here, after what can be wrong with the options
     from digitcli.console.download import DownloadDisplay

@@ -116,6 +116,44 @@ def test_an_unknown_command(run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["7.png", "scans", "a/b", "https://example.org/7.png"])
+def test_a_picture_in_place_of_a_command(run: Run, word: str) -> None:
+    Path("scans").mkdir()
+    result = run(word, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"digitcli: error: there is no command {word}; "
+        f"read a picture with 'digitcli predict {word}'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--mirror"],
+        ["predict", "--checkpoint"],
+        ["eval", "--json=1"],
+        ["download", "--nosuch"],
+        ["export"],
+    ],
+)
+def test_an_error_in_an_option_names_the_help_of_its_command(
+    run: Run, arguments: list[str]
+) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"; see 'digitcli {arguments[0]} --help'\n")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["eval", "train", "inspect-softmax"])
+def test_an_empty_name_of_a_data_set_is_not_the_default(run: Run, command: str) -> None:
+    index = ["--index", "0"] if command == "inspect-softmax" else []
+    result = run(command, "--dataset", "", *index)
+    assert result.exit_code == 2
+    assert "error: there is no data set ''; " in result.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"], ["export"]],
@@ -132,6 +170,7 @@ def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
 def test_help_in_a_pipe_is_plain(run: Run) -> None:
     plain = run("predict", "--help").stdout
     assert plain.isascii()
+    assert "Arguments:\n  IMAGE  Pictures" in plain
     assert "Options:\n  --files-from LIST " in plain
     assert "Examples:\n    $ digitcli predict digit.png\n    $ digitcli predict scans/" in plain
 

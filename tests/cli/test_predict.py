@@ -225,3 +225,40 @@ def test_names_that_cannot_be_files(run: Run, name: str) -> None:
     assert result.exit_code == 1
     assert result.stdout == "1\n"
     assert len(result.stderr.splitlines()) == 1
+
+
+ADDRESS = "https://example.org/7.png?a=1&b=2"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("", "the name of a picture is empty; name a file"),
+        (
+            ADDRESS,
+            f"{ADDRESS}: it is an address, not a file; "
+            f"fetch it first, as in: curl -sL '{ADDRESS}' | digitcli predict -",
+        ),
+    ],
+)
+def test_an_error_of_a_name_has_the_next_step(run: Run, name: str, line: str) -> None:
+    save_digit(Path("2.png"), 2)
+    for command in ("predict", "inspect-softmax"):
+        result = run(command, name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"digitcli: error: {line}\n"
+    both = run("predict", "-q", name, "2.png")
+    assert (both.exit_code, both.stdout) == (1, "2\n")
+
+
+def test_pictures_and_lists_on_standard_input(run: Run) -> None:
+    """The words for both are in the error that a user of the other one sees."""
+    picture = save_digit(Path("2.png"), 2).read_bytes()
+    unnamed = run("predict", "-q", input=picture)
+    assert unnamed.exit_code == 2
+    assert "- for a picture on standard input, or --files-from - for a list" in unnamed.stderr
+    listed = run("predict", "-", input=b"2.png\n3.png\n")
+    assert listed.exit_code == 2
+    assert listed.stderr == (
+        "digitcli: error: -: it is not a picture; a list of names needs --files-from -\n"
+    )

@@ -213,7 +213,7 @@ def train(
         if log_dir is not None and is_first:
             log = stack.enter_context(MetricLogger(log_dir).locked())
         if interrupted is None:
-            chosen = find_dataset(dataset or DATASET)
+            chosen = find_dataset(DATASET if dataset is None else dataset)
             settings = new_settings(given, chosen, initial)
         else:
             settings, initial = interrupted.settings, None
