@@ -43,6 +43,9 @@ _MIN_BAR, _MAX_BAR = 6, 24
 _GAP = 3
 _PERCENT = len("100.00%")
 
+_MAX_DRAWN = 10
+"""Number of images drawn on a terminal. Later ones get a line each, and all are summed up."""
+
 _COUNTER_DELAY = 1.0
 """Seconds before the progress counter appears."""
 
@@ -77,14 +80,19 @@ class AnswerDisplay(ABC, Generic[Answer]):
         self._counts = is_animated(sys.stderr) and self._console is None
         self._started = time.monotonic()
         self._progress: Progress | None = None
-        self._done = 0
+        self._done = self._failed = self._doubtful = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
+        if error is None and self._done > _MAX_DRAWN and not self._quiet:
+            print_note(
+                f"{self._done - self._failed:,} read, {self._doubtful:,} in doubt, "
+                f"{self._failed:,} failed"
+            )
 
     def show(self, path: str, answer: Answer) -> None:
         """Prints the answer for an image."""
@@ -95,15 +103,25 @@ class AnswerDisplay(ABC, Generic[Answer]):
         elif self._quiet:
             print_line(visible(answer.sure_text(self._minimum)))
         elif self._console is not None:
-            from rich.text import Text
-
-            self._console.print(Text(visible(path), style="bold"), soft_wrap=True)
-            self._draw(self._console, answer)
+            self._show_on_terminal(self._console, path, answer)
         else:
             print_line("\t".join([visible(path), *self._cells(answer)]))
         if (warning := self._warning(answer)) is not None:
             print_note(f"{visible(path)}: {warning}", self._progress)
+        self._doubtful += warning is not None or not answer.reaches(self._minimum)
         self._count()
+
+    def _show_on_terminal(self, console: "Console", path: str, answer: Answer) -> None:
+        """Draws an answer; of the later ones, only path, digits and probability in a line."""
+        from rich.text import Text
+
+        if self._done < _MAX_DRAWN:
+            console.print(Text(visible(path), style="bold"), soft_wrap=True)
+            self._draw(console, answer)
+            return
+        digits = (visible(answer.sure_text(self._minimum)), self._style(answer))
+        share = f"  {below_one(answer.probability):.2%}"
+        console.print(Text.assemble(f"{visible(path)}  ", digits, share), soft_wrap=True)
 
     def show_failure(self, name: str, error: PictureError) -> None:
         """Prints the error of an image on standard error, and in its line of JSON."""
@@ -114,6 +132,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
         print_error(error.with_name(name))
         if self._progress is not None:
             self._progress.start()
+        self._failed += 1
         self._count()
 
     @abstractmethod

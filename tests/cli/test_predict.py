@@ -262,3 +262,14 @@ def test_pictures_and_lists_on_standard_input(run: Run) -> None:
     assert listed.stderr == (
         "digitcli: error: -: it is not a picture; a list of names needs --files-from -\n"
     )
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--quiet"]])
+def test_many_images_are_summed_up(run: Run, form: list[str]) -> None:
+    save_digit(Path("2.png"), 2)
+    Path("empty.png").touch()
+    few = run("predict", *["2.png"] * 10, *form)
+    assert " read, " not in few.stderr
+    many = run("predict", *["2.png"] * 10, "empty.png", "--min-probability", "1", *form)
+    summary = "digitcli: 10 read, 10 in doubt, 1 failed\n"
+    assert many.stderr.endswith(summary) == (form != ["--quiet"])

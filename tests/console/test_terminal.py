@@ -330,6 +330,19 @@ def test_a_command_is_not_broken_in_two(look: Look) -> None:
         assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
 
 
+def test_many_pictures_are_a_line_each(look: Look) -> None:
+    Path("scans").mkdir()
+    for number in range(12):
+        draw_digit(number % 10, size=100).save(f"scans/{number:02}.png")
+    Path("scans/99.png").touch()
+    lines = look("predict", "scans", columns=200).lines
+    assert sum(line.startswith("▀" * 28) for line in lines) == 10 * 14
+    assert re.fullmatch(r"scans/10\.png  0  \d\d\.\d\d%", lines[-4])
+    assert re.fullmatch(r"scans/11\.png  \d  \d\d\.\d\d%", lines[-3])
+    assert lines[-2].startswith("error: scans/99.png: the file is empty")
+    assert lines[-1] == "digitcli: 12 read, 0 in doubt, 1 failed"
+
+
 @pytest.mark.parametrize("color", ["0", "1"])
 def test_with_force_color_a_pipe_gets_the_same_lines(look: Look, color: str) -> None:
     draw_digit(7, size=100).save("7.png")
