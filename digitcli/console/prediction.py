@@ -6,7 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +61,6 @@ class AnswerDisplay(ABC, Generic[Answer]):
         top: Number of classes to show of one digit. Default: 1 in a line, all on a terminal.
     """
 
-    _key: ClassVar[str]
-    """Key of the answer in JSON."""
-
     def __init__(
         self,
         classifier: "Classifier",
@@ -99,7 +96,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
         if not self._done and not self._quiet:
             print_weights(self._checkpoint, self._metadata)
         if self._as_json:
-            print_json({**_path_as_json(path), **self._json(answer)})
+            self._print_json(path, self._json(answer), None)
         elif self._quiet:
             print_line(visible(answer.sure_text(self._minimum)))
         elif self._console is not None:
@@ -126,7 +123,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
     def show_failure(self, name: str, error: PictureError) -> None:
         """Prints the error of an image on standard error, and in its line of JSON."""
         if self._as_json:
-            print_json({**_path_as_json(name), self._key: None, "error": error.problem})
+            self._print_json(name, dict.fromkeys(self._keys), error.problem)
         if self._progress is not None:
             self._progress.stop()  # its line is removed
         print_error(error.with_name(name))
@@ -135,9 +132,19 @@ class AnswerDisplay(ABC, Generic[Answer]):
         self._failed += 1
         self._count()
 
+    def _print_json(self, path: str, values: dict[str, Any], error: str | None) -> None:
+        """Prints a record, which has the same keys with and without an error."""
+        origin = {"checkpoint": str(self._checkpoint), "error": error}
+        print_json({**_path_as_json(path), **values, **origin})
+
+    @property
+    @abstractmethod
+    def _keys(self) -> tuple[str, ...]:
+        """Keys of an answer in JSON."""
+
     @abstractmethod
     def _json(self, answer: Answer) -> dict[str, Any]:
-        """Returns the JSON of an answer, without the path."""
+        """Returns the values of ``_keys`` for an answer."""
 
     @abstractmethod
     def _cells(self, answer: Answer) -> list[str]:
@@ -184,7 +191,10 @@ class AnswerDisplay(ABC, Generic[Answer]):
 class PredictionDisplay(AnswerDisplay[Prediction]):
     """Prints the digits of images that show one."""
 
-    _key = "digit"
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        keys = ("digit", "probability", "probabilities", "warning")
+        return keys if self._top is None else (*keys, "top")
 
     def _warning(self, answer: Prediction) -> str | None:
         warning = answer.warning
@@ -192,7 +202,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
 
     def _json(self, answer: Prediction) -> dict[str, Any]:
         value = self._digit_json(answer)
-        value |= {"warning": answer.warning, "checkpoint": str(self._checkpoint)}
+        value["warning"] = answer.warning
         if self._top is not None:
             value["top"] = [
                 {"digit": _label_as_json(label), "probability": probability}
@@ -245,7 +255,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
 class ReadingDisplay(AnswerDisplay[Reading]):
     """Prints the digits of images that show several, each with its position and probability."""
 
-    _key = "text"
+    _keys = ("text", "probability", "digits", "warning")
 
     def _json(self, answer: Reading) -> dict[str, Any]:
         return {
@@ -257,7 +267,6 @@ class ReadingDisplay(AnswerDisplay[Reading]):
                 for digit in answer.digits
             ],
             "warning": answer.warning,
-            "checkpoint": str(self._checkpoint),
         }
 
     def _cells(self, answer: Reading) -> list[str]:

@@ -38,12 +38,28 @@ def test_json(run: Run) -> None:
         "probabilities",
         "warning",
         "checkpoint",
+        "error",
     ]
     assert (first["path"], first["digit"]) == ("7.png", 7)
     assert first["checkpoint"] == "checkpoints/latest.safetensors"
     assert len(first["probabilities"]) == 10
     assert sum(first["probabilities"]) == pytest.approx(1)
     assert first["probabilities"][7] == first["probability"] == max(first["probabilities"])
+
+
+@pytest.mark.parametrize("flags", [[], ["--top", "3"], ["--multi"]])
+def test_json_of_a_failed_picture_has_the_same_keys(run: Run, flags: list[str]) -> None:
+    save_digit(Path("7.png"), 7)
+    Path("empty.png").touch()
+    Image.new("L", (9, 9)).save("blank.png")
+    names = ("7.png", "empty.png", "blank.png", "gone.png")
+    output = run("predict", *names, "--json", *flags).stdout
+    read, *failed = map(json.loads, output.splitlines())
+    assert read["error"] is None
+    for record in failed:
+        assert list(record) == list(read)
+        known = {key: value for key, value in record.items() if value is not None}
+        assert known.keys() == {"path", "checkpoint", "error"}
 
 
 def test_quiet(run: Run) -> None:
