@@ -1,11 +1,13 @@
 """The command line: its subcommands, and how each of them ends."""
 
+import contextlib
 import errno
 import io
 import os
 import re
 import shlex
 import sys
+import time
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -17,7 +19,12 @@ from digitcli.cli.help_pages import flowing, prepare_help
 from digitcli.cli.options import examples
 from digitcli.cli.train import command as train
 from digitcli.cli.usage_errors import usage_error
-from digitcli.console.streams import print_error, print_note, unwritable_output
+from digitcli.console.streams import (
+    is_first_process,
+    print_error,
+    print_note,
+    unwritable_output,
+)
 from digitcli.core.errors import DigitcliError, StoppedError
 from digitcli.text import visible
 
@@ -25,6 +32,9 @@ USAGE_ERROR = 2
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
 """Shells report a program ended by signal N as 128 + N; SIGINT is 2 and SIGPIPE 13."""
+
+_AFTER_FIRST = 30.0
+"""Seconds that other ranks wait before they print an error; torch takes some to end rank 0."""
 
 _PICTURE = re.compile(r"[/\\]|\w\.\w{2,5}$")
 """Words that are paths, addresses or names of files."""
@@ -95,7 +105,8 @@ class CommandGroup(TyperGroup):
             # without this, Typer prints errors and exits by its own rules
             code = super().main(*args, **options | {"standalone_mode": False})
         except StoppedError as stopped:  # not an error; the message is how to resume
-            print_note(visible(str(stopped)))
+            if is_first_process():
+                print_note(visible(str(stopped)))
             sys.exit(stopped.exit_code)
         except DigitcliError as error:
             code = _fail(error, error.exit_code)
@@ -138,6 +149,10 @@ def _flush(code: int | None) -> int | None:
 
 
 def _fail(error: Exception | str, code: int) -> int:
+    """Prints an error; if rank 0 has it too, torchrun ends the other processes while they wait."""
+    if not is_first_process():
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(_AFTER_FIRST)
     print_error(error)
     return code
 

@@ -209,7 +209,11 @@ def at_words(line: str) -> str:
     return "\n".join(lines).replace(_JOINT, " ")
 
 
+def is_first_process() -> bool:
+    """Returns True unless torchrun started this process with another rank than 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def program_name() -> str:
     """Returns the name that begins lines on standard error, with the rank if it is not 0."""
-    rank = os.environ.get("RANK", "0")
-    return "digitcli" if rank == "0" else f"digitcli [rank {visible(rank)}]"
+    return "digitcli" if is_first_process() else f"digitcli [rank {visible(os.environ['RANK'])}]"

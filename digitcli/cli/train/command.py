@@ -207,7 +207,8 @@ def train(
         try:
             interrupted = writer.find_interrupted(resume=resume, given=given)
         except RunCompleteError as complete:
-            print_note(f"{visible(complete.problem)}, nothing is left to do")
+            if is_first:
+                print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
         log = None
         if log_dir is not None and is_first:
