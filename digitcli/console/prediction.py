@@ -26,7 +26,7 @@ from digitcli.console.streams import (
 )
 from digitcli.core.errors import PictureError
 from digitcli.predictions import PlacedDigit, Prediction, Reading
-from digitcli.text import below_one, visible
+from digitcli.text import below_one, percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -117,7 +117,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
             self._draw(console, answer)
             return
         digits = (visible(answer.sure_text(self._minimum)), self._style(answer))
-        share = f"  {below_one(answer.probability):.2%}"
+        share = f"  {percent(answer.probability)}"
         console.print(Text.assemble(f"{visible(path)}  ", digits, share), soft_wrap=True)
 
     def show_failure(self, name: str, error: PictureError) -> None:
@@ -172,7 +172,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
         from rich.text import Text
 
         label = visible(answer.sure_text(self._minimum))
-        share = f"  {below_one(answer.probability):.2%}"
+        share = f"  {percent(answer.probability)}"
         return Text.assemble((label, self._style(answer)), share)
 
     def _count(self) -> None:
@@ -243,7 +243,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         shown = answer.probabilities.items() if self._top is None else answer.ranking[: self._top]
         for name, probability in shown:
             style = self._style(answer) if name == answer.label else "dim"
-            cells = (visible(name), bar(probability, width), f"{below_one(probability):.2%}")
+            cells = (visible(name), bar(probability, width), percent(probability))
             bars.add_row(*(Text(cell, style=style) for cell in cells))
         side = Table.grid()
         side.add_row(self._headline(answer))
@@ -281,7 +281,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
 
         rows = [list(row) for _, row in groupby(answer.digits, lambda digit: digit.row)]
         lines = [visible(Reading(tuple(row)).sure_text(self._minimum)) for row in rows]
-        share = f"  {below_one(answer.probability):.2%}"
+        share = f"  {percent(answer.probability)}"
         console.print(Text.assemble(("\n".join(lines), self._style(answer)), share))
         for row in rows:
             console.print()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from digitcli.core.checkpointing.locate import is_bundled
 from digitcli.core.errors import DigitcliError, error_reason
-from digitcli.text import visible
+from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -159,7 +159,7 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
         epochs = f"{done} of {planned} epochs"
     facts = f"{visible(metadata.dataset)}, {epochs}"
     if metadata.accuracies:
-        facts += f", {metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
+        facts += f", {metadata.scored_on} accuracy {percent(metadata.accuracies[-1].accuracy)}"
     print_note(f"using the weights {visible(str(path))} ({facts})")
 
 

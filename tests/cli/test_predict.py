@@ -10,7 +10,7 @@ from drawn_digits import draw_digit, save_digit
 from PIL import Image
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
-from digitcli.text import below_one
+from digitcli.text import below_one, percent
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
@@ -193,6 +193,8 @@ def test_a_probability_below_1_is_never_rounded_to_1(run: Run) -> None:
     assert run("predict", *flags, "--min-probability", "1").stdout == "7.png\t?\t0.9999\n"
     assert run("predict", *flags, "--multi").stdout == "7.png\t7\t0.9999\t0.9999\n"
     assert [below_one(p) for p in (0.5, 0.99992, 1 - 1e-12, 1)] == [0.5, 0.9999, 0.9999, 1]
+    assert [below_one(p, 3) for p in (0.9994, 0.9996, -0.9996, -1)] == [0.999, 0.999, -0.999, -1]
+    assert [percent(n / 60_000) for n in (59_999, 60_000)] == ["99.99%", "100.00%"]
 
 
 def test_a_list_from_windows(run: Run) -> None:
