@@ -14,6 +14,7 @@ from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.evaluation.ood import ood_warning
+from digitcli.core.files.home import expand_home
 from digitcli.core.inference import forward, probabilities
 from digitcli.data.arrays import Box, Gray, Image28
 from digitcli.data.images.limits import MAX_PIXELS
@@ -56,8 +57,9 @@ class Classifier:
         Raises:
             CheckpointError: The file is missing, damaged, or not a checkpoint of digitcli.
         """
-        named = path if path is not None else os.environ.get(CHECKPOINT_VARIABLE) or None
-        found, checkpoint = find_and_load(named)
+        if path is None and (variable := os.environ.get(CHECKPOINT_VARIABLE)):
+            path = expand_home(variable)
+        found, checkpoint = find_and_load(path)
         return cls(checkpoint, found)
 
     @property

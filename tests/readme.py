@@ -43,6 +43,15 @@ ANYWHERE = {
 }
 """Commands whose screens are shown, by the name of the SVG."""
 
+_ON_TERMINAL = """\
+from digitcli.console import streams
+streams.is_terminal = lambda stream: stream.name == "<stdout>"
+streams.is_animated = lambda stream: False
+from digitcli.__main__ import main
+main()
+"""
+"""Program that runs a command as on a terminal, without animations."""
+
 COLUMNS = 92
 _WIDTH = 120
 
@@ -115,7 +124,7 @@ def screen(command: str, folder: Path) -> str:
         "COLUMNS": str(COLUMNS),
     }
     done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)],
+        [sys.executable, "-c", _ON_TERMINAL, *shlex.split(command)[1:]],
         cwd=folder, env=environment, check=True, capture_output=True, text=True,
     )  # fmt: skip
     console = Console(

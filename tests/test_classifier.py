@@ -208,7 +208,7 @@ def test_no_images(classifier: Classifier) -> None:
         (b"", "the file is empty"),
         (io.BytesIO(b"text"), "it is not a picture"),
         ("missing.png", "missing.png: cannot read it: No such file"),
-        ("", "the file is empty"),
+        ("", "the name of a picture is empty"),
         (np.zeros((9, 9), np.uint8), "the picture is blank"),
     ],
 )

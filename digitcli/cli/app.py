@@ -1,20 +1,30 @@
 """The command line: its subcommands, and how each of them ends."""
 
+import contextlib
 import errno
 import io
 import os
+import re
+import shlex
 import sys
+import time
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from digitcli._version import __version__
-from digitcli.cli import download, evaluate, export, inspect_softmax, predict
-from digitcli.cli.options import examples, plain_examples
+from digitcli.cli import completion, download, evaluate, export, inspect_softmax, predict
+from digitcli.cli.help_pages import flowing, prepare_help
+from digitcli.cli.options import examples
 from digitcli.cli.train import command as train
 from digitcli.cli.usage_errors import usage_error
-from digitcli.console.streams import is_terminal, print_error, print_note, unwritable_output
+from digitcli.console.streams import (
+    is_first_process,
+    print_error,
+    print_note,
+    unwritable_output,
+)
 from digitcli.core.errors import DigitcliError, StoppedError
 from digitcli.text import visible
 
@@ -22,6 +32,30 @@ USAGE_ERROR = 2
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
 """Shells report a program ended by signal N as 128 + N; SIGINT is 2 and SIGPIPE 13."""
+
+_AFTER_FIRST = 30.0
+"""Seconds that other ranks wait before they print an error; torch takes some to end rank 0."""
+
+_PICTURE = re.compile(r"[/\\]|\w\.\w{2,5}$")
+"""Words that are paths, addresses or names of files."""
+
+
+class Command(TyperCommand):
+    """A subcommand."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the words after the subcommand; errors in them name its help page."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", ctx) is None:  # such as an option without its value
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help page."""
+        prepare_help(self, ctx)
+        super().format_help(ctx, formatter)
 
 
 class CommandGroup(TyperGroup):
@@ -39,7 +73,23 @@ class CommandGroup(TyperGroup):
             if text := ctx.get_help():  # empty if rich has printed it
                 typer.echo(text)
             raise typer.Exit(USAGE_ERROR)
+        if args and args[0] in completion.OPTIONS:
+            with completion.completion(args[0], args[1:]):
+                return super().parse_args(ctx, args)
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help page."""
+        prepare_help(self, ctx)
+        super().format_help(ctx, formatter)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Returns the subcommand; a picture in its place is no typing error of one."""
+        name = args[0]
+        if name not in self.commands and (os.path.lexists(name) or _PICTURE.search(name)):
+            command = shlex.join(["digitcli", "predict", name])
+            raise DigitcliError(f"there is no command {name}", f"read a picture with '{command}'")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the subcommand. Typer would end with 1 if the reader of a pipe has gone away."""
@@ -51,13 +101,12 @@ class CommandGroup(TyperGroup):
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Runs the command line and exits."""
         _prepare_streams()
-        if not is_terminal(sys.stdout):
-            self._use_plain_help()
         try:
             # without this, Typer prints errors and exits by its own rules
             code = super().main(*args, **options | {"standalone_mode": False})
         except StoppedError as stopped:  # not an error; the message is how to resume
-            print_note(visible(str(stopped)))
+            if is_first_process():
+                print_note(visible(str(stopped)))
             sys.exit(stopped.exit_code)
         except DigitcliError as error:
             code = _fail(error, error.exit_code)
@@ -73,13 +122,6 @@ class CommandGroup(TyperGroup):
         if code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)
         sys.exit(_flush(code))
-
-    def _use_plain_help(self) -> None:
-        """Turns off the boxes of help pages, and with them the import of rich."""
-        commands: list[Any] = [self, *self.commands.values()]
-        for command in commands:
-            command.rich_markup_mode = None
-            command.epilog = plain_examples(command.epilog)
 
 
 def _prepare_streams() -> None:
@@ -107,6 +149,10 @@ def _flush(code: int | None) -> int | None:
 
 
 def _fail(error: Exception | str, code: int) -> int:
+    """Prints an error; if rank 0 has it too, torchrun ends the other processes while they wait."""
+    if not is_first_process():
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(_AFTER_FIRST)
     print_error(error)
     return code
 
@@ -159,4 +205,10 @@ for _name, _module, _command, _help in (
         "Export the network: ONNX, PyTorch or NumPy.",
     ),
 ):
-    app.command(_name, short_help=_help, epilog=_module.EXAMPLES)(_command)
+    app.command(
+        _name,
+        cls=Command,
+        short_help=_help,
+        help=flowing(_command.__doc__),
+        epilog=_module.EXAMPLES,
+    )(_command)

@@ -66,7 +66,9 @@ def evaluate(
         check_page(report)
     path, loaded = find_and_load(checkpoint)
     prepare = Classifier(loaded, path).prepare  # as predict prepares the images of a folder
-    chosen = find_dataset(dataset or loaded.metadata.dataset, loaded.metadata.classes, prepare)
+    chosen = find_dataset(
+        loaded.metadata.dataset if dataset is None else dataset, loaded.metadata.classes, prepare
+    )
 
     # torch is imported here, after what can be wrong with the options
     from digitcli.console.download import DownloadDisplay
@@ -74,7 +76,7 @@ def evaluate(
     from digitcli.console.streams import print_note, print_weights
     from digitcli.core.device import choose_device
     from digitcli.core.evaluation import evaluate as evaluation
-    from digitcli.text import visible
+    from digitcli.text import below_one, visible
 
     torch_device = choose_device(device)
     with DownloadDisplay() as progress:
@@ -99,6 +101,6 @@ def evaluate(
         )
         print_note(f"wrote the report {visible(str(report))}")
     if min_accuracy is not None and result.accuracy < min_accuracy:
-        print_note(f"the accuracy {result.accuracy:.4f} is below {min_accuracy:g}")
+        print_note(f"the accuracy {below_one(result.accuracy):.4f} is below {min_accuracy:g}")
         return 1
     return 0

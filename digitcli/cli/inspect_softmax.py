@@ -142,11 +142,13 @@ def _read(classifier: "Classifier", image: str) -> "np.ndarray":
     from digitcli.core.errors import PictureError
     from digitcli.data.images.decode import read_stream
     from digitcli.data.images.limits import MAX_PIXELS
-    from digitcli.data.images.source import ImageSource
+    from digitcli.data.images.source import ImageSource, named_source
     from digitcli.text import visible
 
-    content = read_stream(sys.stdin.buffer, MAX_PIXELS) if image == "-" else Path(image)
-    ((_, answer),) = classifier.predict_sources([[ImageSource(image, content)]])
+    source = named_source(image)
+    if image == "-":
+        source = ImageSource(image, read_stream(sys.stdin.buffer, MAX_PIXELS))
+    ((_, answer),) = classifier.predict_sources([[source]])
     if isinstance(answer, PictureError):
         raise answer.with_name(image)
     if answer.warning is not None:
@@ -166,7 +168,9 @@ def _labelled(
     from digitcli.core.errors import DatasetError
     from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
-    chosen = find_dataset(dataset or classifier.metadata.dataset, classifier.classes)
+    chosen = find_dataset(
+        classifier.metadata.dataset if dataset is None else dataset, classifier.classes
+    )
     with DownloadDisplay() as progress:
         data = chosen.load(split, DatasetLocation(*source, progress))
     if index >= (count := len(data.labels)):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE, LATEST, PRETRAINED
+from digitcli.core.files.home import expand_home
 
 _HEADING = "[bold]Examples[/bold]\n\n"
 
@@ -32,20 +33,27 @@ def file(name: str | Path) -> Path:
     """Parses an option that names a file."""
     if not name or str(name).endswith(("/", os.sep)):
         raise typer.BadParameter("name a file")
-    return Path(name)
+    return Path(expand_home(str(name)))
 
 
 def folder(name: str | Path) -> Path:
     """Parses an option that names a folder."""
     if not name:
         raise typer.BadParameter("name a folder")
-    return Path(name)
+    return Path(expand_home(str(name)))
 
 
 def file_name(name: str) -> str:
-    """Parses an option that names a file, unchanged: a ``Path`` would turn "./-" into "-"."""
+    """Parses an option that names a file, as text: a ``Path`` would turn "./-" into "-"."""
     file(name)
-    return name
+    return expand_home(name)
+
+
+def mirror(name: str) -> str:
+    """Parses an option that names a folder or an address."""
+    if not name:
+        raise typer.BadParameter("name a folder or an address")
+    return expand_home(name)
 
 
 def _checkpoint_names(incomplete: str) -> list[str]:
@@ -92,6 +100,7 @@ Mirrors = Annotated[
     list[str] | None,
     typer.Option(
         "--mirror",
+        parser=mirror,
         envvar="DIGITCLI_MIRROR",
         metavar="SOURCE",
         show_default="torchvision's list",

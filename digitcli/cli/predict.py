@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from digitcli.cli.options import CheckpointFile, Json, examples, file, file_name
-from digitcli.core.errors import BlankPictureError, DigitcliError, PictureError, error_reason
+from digitcli.core.errors import (
+    BlankPictureError,
+    DigitcliError,
+    NotAPictureError,
+    PictureError,
+    error_reason,
+)
 from digitcli.core.files.atomic import resolve_links
 from digitcli.core.threads import use_one_thread
 from digitcli.data.images.discover import find_files, is_ignored
@@ -164,7 +170,10 @@ def _check_output(*, json: bool, quiet: bool, multi: bool, top: int | None) -> N
 
 def _check_names(names: list[str], files_from: str | None) -> None:
     if not names and files_from is None:
-        raise DigitcliError("there is no picture to read", "name one, or a list with --files-from")
+        raise DigitcliError(
+            "there is no picture to read",
+            "name one, or - for a picture on standard input, or --files-from - for a list there",
+        )
     if files_from == "-" and "-" in names:
         problem = "standard input cannot be a picture and a list at once"
         raise DigitcliError(problem, "give one of them a file")
@@ -215,7 +224,7 @@ def _find_images(
 ) -> "Iterator[ImageSource]":
     """Yields the images of these names, and adds to ``folders`` those that are searched."""
     from digitcli.data.images.decode import read_stream
-    from digitcli.data.images.source import ImageSource
+    from digitcli.data.images.source import ImageSource, named_source
 
     for name in names:
         if name == "-":
@@ -228,7 +237,7 @@ def _find_images(
             for path in find_files(Path(name)):
                 yield ImageSource(str(path), path, folder=name)
         else:
-            yield ImageSource(name, Path(name) if name else b"")
+            yield named_source(name)
 
 
 class _Results:
@@ -257,6 +266,8 @@ class _Results:
                 return
             self._folders[source.folder] += 1
         self.latest = source, answer
+        if source.name == "-" and isinstance(answer, NotAPictureError):
+            answer = NotAPictureError(answer.problem, "a list of names needs --files-from -")
         if isinstance(answer, PictureError):
             self._failed += 1
             self._blank += isinstance(answer, BlankPictureError)

@@ -19,7 +19,7 @@ from digitcli.console.streams import (
 )
 from digitcli.core.evaluation.calibration import Calibration, Coverage
 from digitcli.core.evaluation.evaluate import Evaluation
-from digitcli.text import visible
+from digitcli.text import below_one, percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,14 +61,15 @@ def show_evaluation(
 
 def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> None:
     def print_cells(*cells: object) -> None:
-        print_line("\t".join(f"{c:.4f}" if isinstance(c, float) else str(c) for c in cells))
+        texts = (f"{below_one(c):.4f}" if isinstance(c, float) else str(c) for c in cells)
+        print_line("\t".join(texts))
 
     print_cells("checkpoint", visible(str(checkpoint)))
     print_cells("dataset", visible(dataset))
     print_cells("split", split)
     print_cells("count", evaluation.count)
     print_cells("temperature", f"{evaluation.temperature:g}")
-    print_cells("loss", evaluation.loss)
+    print_cells("loss", f"{evaluation.loss:.4f}")
     print_cells("accuracy", evaluation.accuracy)
     print_cells("top5_accuracy", evaluation.top5_accuracy)
     print_cells("ece", evaluation.calibration.ece)
@@ -98,13 +99,13 @@ def _print_summary(console: "Console", evaluation: Evaluation, data: str, checkp
     correct = round(evaluation.accuracy * evaluation.count)
     console.print(
         Text.assemble(
-            (f"accuracy {evaluation.accuracy:.2%}", "bold green"),
-            f"  ({correct:,} of {evaluation.count:,})   top-5 {evaluation.top5_accuracy:.2%}   "
-            f"loss {evaluation.loss:.4f}",
+            (f"accuracy {percent(evaluation.accuracy)}", "bold green"),
+            f"  ({correct:,} of {evaluation.count:,})   "
+            f"top-5 {percent(evaluation.top5_accuracy)}   loss {evaluation.loss:.4f}",
         )
     )
     console.print(
-        f"calibration error {evaluation.calibration.ece:.2%}  "
+        f"calibration error {percent(evaluation.calibration.ece)}  "
         f"(probabilities and loss at temperature {evaluation.temperature:g})"
     )
 
@@ -115,7 +116,7 @@ def _class_table(evaluation: Evaluation) -> "Table":
     table = _table("class", "precision", "recall", "F1", "support")
     table.columns[0].justify = "left"
     for score in evaluation.per_class:
-        shares = (f"{share:.2%}" for share in (score.precision, score.recall, score.f1))
+        shares = map(percent, (score.precision, score.recall, score.f1))
         table.add_row(Text(visible(score.name)), *shares, f"{score.support:,}")
     return table
 
@@ -171,8 +172,8 @@ def _reliability_table(calibration: Calibration, width: int) -> "Table":
         table.add_row(
             f"{b.low:.1%} to {b.high:.1%}",
             f"{b.count:,}",
-            f"{b.probability:.2%}",
-            f"{b.accuracy:.2%}",
+            percent(b.probability),
+            percent(b.accuracy),
             _marked_bar(b.accuracy, b.probability, width),
         )
     return table
@@ -189,8 +190,8 @@ def _marked_bar(share: float, mark: float, width: int) -> "Text":
 def _coverage_table(rows: tuple[Coverage, ...]) -> "Table":
     table = _table("--min-probability", "answered", "coverage", "accuracy", padding=(0, 1, 0, 0))
     for row in rows:
-        accuracy = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
-        table.add_row(f"{row.min_probability:g}", f"{row.count:,}", f"{row.coverage:.2%}", accuracy)
+        accuracy = "-" if row.accuracy is None else percent(row.accuracy)
+        table.add_row(f"{row.min_probability:g}", f"{row.count:,}", percent(row.coverage), accuracy)
     return table
 
 

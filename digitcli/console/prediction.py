@@ -6,7 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from digitcli.console.streams import (
 )
 from digitcli.core.errors import PictureError
 from digitcli.predictions import PlacedDigit, Prediction, Reading
-from digitcli.text import below_one, visible
+from digitcli.text import below_one, percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -43,6 +43,9 @@ _MIN_BAR, _MAX_BAR = 6, 24
 _GAP = 3
 _PERCENT = len("100.00%")
 
+_MAX_DRAWN = 10
+"""Number of images drawn on a terminal. Later ones get a line each, and all are summed up."""
+
 _COUNTER_DELAY = 1.0
 """Seconds before the progress counter appears."""
 
@@ -57,9 +60,6 @@ class AnswerDisplay(ABC, Generic[Answer]):
         minimum: Minimum probability of an answer; see ``Prediction.reaches``.
         top: Number of classes to show of one digit. Default: 1 in a line, all on a terminal.
     """
-
-    _key: ClassVar[str]
-    """Key of the answer in JSON."""
 
     def __init__(
         self,
@@ -77,48 +77,74 @@ class AnswerDisplay(ABC, Generic[Answer]):
         self._counts = is_animated(sys.stderr) and self._console is None
         self._started = time.monotonic()
         self._progress: Progress | None = None
-        self._done = 0
+        self._done = self._failed = self._doubtful = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
+        if error is None and self._done > _MAX_DRAWN and not self._quiet:
+            print_note(
+                f"{self._done - self._failed:,} read, {self._doubtful:,} in doubt, "
+                f"{self._failed:,} failed"
+            )
 
     def show(self, path: str, answer: Answer) -> None:
         """Prints the answer for an image."""
         if not self._done and not self._quiet:
             print_weights(self._checkpoint, self._metadata)
         if self._as_json:
-            print_json({**_path_as_json(path), **self._json(answer)})
+            self._print_json(path, self._json(answer), None)
         elif self._quiet:
             print_line(visible(answer.sure_text(self._minimum)))
         elif self._console is not None:
-            from rich.text import Text
-
-            self._console.print(Text(visible(path), style="bold"), soft_wrap=True)
-            self._draw(self._console, answer)
+            self._show_on_terminal(self._console, path, answer)
         else:
             print_line("\t".join([visible(path), *self._cells(answer)]))
         if (warning := self._warning(answer)) is not None:
             print_note(f"{visible(path)}: {warning}", self._progress)
+        self._doubtful += warning is not None or not answer.reaches(self._minimum)
         self._count()
+
+    def _show_on_terminal(self, console: "Console", path: str, answer: Answer) -> None:
+        """Draws an answer; of the later ones, only path, digits and probability in a line."""
+        from rich.text import Text
+
+        if self._done < _MAX_DRAWN:
+            console.print(Text(visible(path), style="bold"), soft_wrap=True)
+            self._draw(console, answer)
+            return
+        digits = (visible(answer.sure_text(self._minimum)), self._style(answer))
+        share = f"  {percent(answer.probability)}"
+        console.print(Text.assemble(f"{visible(path)}  ", digits, share), soft_wrap=True)
 
     def show_failure(self, name: str, error: PictureError) -> None:
         """Prints the error of an image on standard error, and in its line of JSON."""
         if self._as_json:
-            print_json({**_path_as_json(name), self._key: None, "error": error.problem})
+            self._print_json(name, dict.fromkeys(self._keys), error.problem)
         if self._progress is not None:
             self._progress.stop()  # its line is removed
         print_error(error.with_name(name))
         if self._progress is not None:
             self._progress.start()
+        self._failed += 1
         self._count()
+
+    def _print_json(self, path: str, values: dict[str, Any], error: str | None) -> None:
+        """Prints a record, which has the same keys with and without an error."""
+        origin = {"checkpoint": str(self._checkpoint), "error": error}
+        print_json({**_path_as_json(path), **values, **origin})
+
+    @property
+    @abstractmethod
+    def _keys(self) -> tuple[str, ...]:
+        """Keys of an answer in JSON."""
 
     @abstractmethod
     def _json(self, answer: Answer) -> dict[str, Any]:
-        """Returns the JSON of an answer, without the path."""
+        """Returns the values of ``_keys`` for an answer."""
 
     @abstractmethod
     def _cells(self, answer: Answer) -> list[str]:
@@ -146,7 +172,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
         from rich.text import Text
 
         label = visible(answer.sure_text(self._minimum))
-        share = f"  {below_one(answer.probability):.2%}"
+        share = f"  {percent(answer.probability)}"
         return Text.assemble((label, self._style(answer)), share)
 
     def _count(self) -> None:
@@ -165,7 +191,10 @@ class AnswerDisplay(ABC, Generic[Answer]):
 class PredictionDisplay(AnswerDisplay[Prediction]):
     """Prints the digits of images that show one."""
 
-    _key = "digit"
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        keys = ("digit", "probability", "probabilities", "warning")
+        return keys if self._top is None else (*keys, "top")
 
     def _warning(self, answer: Prediction) -> str | None:
         warning = answer.warning
@@ -173,7 +202,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
 
     def _json(self, answer: Prediction) -> dict[str, Any]:
         value = self._digit_json(answer)
-        value |= {"warning": answer.warning, "checkpoint": str(self._checkpoint)}
+        value["warning"] = answer.warning
         if self._top is not None:
             value["top"] = [
                 {"digit": _label_as_json(label), "probability": probability}
@@ -214,7 +243,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         shown = answer.probabilities.items() if self._top is None else answer.ranking[: self._top]
         for name, probability in shown:
             style = self._style(answer) if name == answer.label else "dim"
-            cells = (visible(name), bar(probability, width), f"{below_one(probability):.2%}")
+            cells = (visible(name), bar(probability, width), percent(probability))
             bars.add_row(*(Text(cell, style=style) for cell in cells))
         side = Table.grid()
         side.add_row(self._headline(answer))
@@ -226,7 +255,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
 class ReadingDisplay(AnswerDisplay[Reading]):
     """Prints the digits of images that show several, each with its position and probability."""
 
-    _key = "text"
+    _keys = ("text", "probability", "digits", "warning")
 
     def _json(self, answer: Reading) -> dict[str, Any]:
         return {
@@ -238,7 +267,6 @@ class ReadingDisplay(AnswerDisplay[Reading]):
                 for digit in answer.digits
             ],
             "warning": answer.warning,
-            "checkpoint": str(self._checkpoint),
         }
 
     def _cells(self, answer: Reading) -> list[str]:
@@ -253,7 +281,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
 
         rows = [list(row) for _, row in groupby(answer.digits, lambda digit: digit.row)]
         lines = [visible(Reading(tuple(row)).sure_text(self._minimum)) for row in rows]
-        share = f"  {below_one(answer.probability):.2%}"
+        share = f"  {percent(answer.probability)}"
         console.print(Text.assemble(("\n".join(lines), self._style(answer)), share))
         for row in rows:
             console.print()

@@ -20,7 +20,7 @@ from digitcli.console.streams import (
     print_whole,
 )
 from digitcli.core.softmax import FloatArray, SoftmaxSteps, margin
-from digitcli.text import visible
+from digitcli.text import below_one, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,13 +84,13 @@ def _columns(steps: SoftmaxSteps) -> list[_Column]:
         columns.append(("scaled: z/T", steps.scaled, "{:.4g}".format))
     columns += [
         (f"exponential: exp({z} - max)", steps.exponentials, "{:.3g}".format),
-        (_PROBABILITY, steps.probabilities, _fixed),
+        (_PROBABILITY, steps.probabilities, _share),
     ]
     if steps.loss is not None:
         columns += [
             ("one-hot: y", steps.loss.one_hot, "{:.0f}".format),
             ("loss: -y log p", steps.loss.log_losses, partial(_fixed, decimals=4)),
-            (_GRADIENT, steps.loss.gradient, partial(_fixed, sign="+")),
+            (_GRADIENT, steps.loss.gradient, partial(_share, sign="+")),
         ]
     return columns
 
@@ -107,8 +107,8 @@ def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[_Fact]:
         ("sum of exponentials", f"{steps.exponentials.sum():.6g}"),
         ("sum of probabilities", f"{steps.probabilities.sum():.6f}"),
         ("hard max", f"{hard}  ({visible(steps.classes[steps.top])})"),
-        ("soft max", ", ".join(map(_fixed, steps.probabilities))),
-        ("margin", f"{margins}, {_fixed(margin(steps.probabilities))} in p"),
+        ("soft max", ", ".join(map(_share, steps.probabilities))),
+        ("margin", f"{margins}, {_share(margin(steps.probabilities))} in p"),
     ]
     if (loss := steps.loss) is not None:
         facts += [
@@ -232,9 +232,9 @@ def _softmax_sentences(
         f"{gap:.4g}, which becomes {ratio} to 1. The largest score is subtracted first: no "
         f"ratio changes, and nothing overflows.",
         f"Softmax: divided by their sum {steps.exponentials.sum():.6g}, the exponentials become "
-        f"probabilities; {names[first]} gets {_fixed(steps.probabilities[first])} where a hard "
+        f"probabilities; {names[first]} gets {_share(steps.probabilities[first])} where a hard "
         f"max would give it 1 and hide that {names[second]} still has "
-        f"{_fixed(steps.probabilities[second])}.",
+        f"{_share(steps.probabilities[second])}.",
     ]
 
 
@@ -244,7 +244,7 @@ def _loss_sentences(steps: SoftmaxSteps, names: list[str], ranking: list[int]) -
             "Loss: it measures how far the probabilities are from the right answer; name that "
             "with --target to see the loss and its gradient."
         ]
-    target, gradient = loss.target, [_fixed(value, sign="+") for value in loss.gradient]
+    target, gradient = loss.target, [_share(value, sign="+") for value in loss.gradient]
     others = [i for i in ranking if i != target]
     lowered = ", ".join(f"{names[i]} ({gradient[i]})" for i in others[:3])
     if len(others) > 3:
@@ -253,7 +253,7 @@ def _loss_sentences(steps: SoftmaxSteps, names: list[str], ranking: list[int]) -
     least_double = math.log(math.e + len(names) - 1) - 1
     return [
         f"Logarithm: only the target counts, and the loss is -log p = {_fixed(loss.cross_entropy)} "
-        f"for p = {_fixed(steps.probabilities[target])}; a sure and right answer (p = 1) costs 0, "
+        f"for p = {_share(steps.probabilities[target])}; a sure and right answer (p = 1) costs 0, "
         f"p = 0.5 costs {math.log(2):.3f}, p = 0.01 costs {-math.log(0.01):.3f}: being sure and "
         f"wrong is punished without bound.",
         f"Gradient: training steps against p - y, so it raises the score of {names[target]} "
@@ -263,6 +263,11 @@ def _loss_sentences(steps: SoftmaxSteps, names: list[str], ranking: list[int]) -
         f"it would report {loss.double_softmax:.4f}, and could never fall below "
         f"{least_double:.4f} with {len(names)} classes.",
     ]
+
+
+def _share(value: float, sign: str = "") -> str:
+    """Formats a probability, or a difference of two: only exactly 1 is shown as 1."""
+    return _fixed(below_one(value, decimals=3), sign=sign)
 
 
 def _fixed(value: float, decimals: int = 3, sign: str = "") -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from digitcli.core.checkpointing.locate import is_bundled
 from digitcli.core.errors import DigitcliError, error_reason
-from digitcli.text import visible
+from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -29,16 +29,17 @@ _JOINT = "\x1f"
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Returns True if tables can be drawn on a stream: on a terminal, or with ``FORCE_COLOR``.
+    """Returns True if tables can be drawn on a stream: on a terminal, unless it is ASCII only.
 
-    Unlike the test in rich, it costs no import. Terminals with an encoding like ASCII get lines.
+    Unlike rich, it ignores ``FORCE_COLOR``: Jupyter sets that for every command, and a pipe must
+    get the lines that the next command reads.
     """
-    return (bool(os.environ.get("FORCE_COLOR")) or stream.isatty()) and _can_encode(stream)
+    return stream.isatty() and _can_encode(stream)
 
 
 def is_animated(stream: TextIO) -> bool:
     """Returns True if drawings on a stream can be updated in place: on a real terminal only."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb" and _can_encode(stream)
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def _can_encode(stream: TextIO) -> bool:
@@ -101,11 +102,21 @@ def print_line(text: str) -> None:
         DigitcliError: The line cannot be written, for example because the disk is full.
     """
     try:
-        print(text, flush=True)  # noqa: T201  the one place that prints results
+        _write_line(sys.stdout, text)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise unwritable_output(error) from error
+
+
+def _write_line(stream: TextIO, text: str) -> None:
+    """Writes a line and flushes it, in one system call where the stream allows it.
+
+    ``print`` writes the newline by itself if Python does not buffer (``PYTHONUNBUFFERED``), and
+    lines of programs that share a pipe would mix.
+    """
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def unwritable_output(error: OSError) -> DigitcliError:
@@ -148,7 +159,7 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
         epochs = f"{done} of {planned} epochs"
     facts = f"{visible(metadata.dataset)}, {epochs}"
     if metadata.accuracies:
-        facts += f", {metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
+        facts += f", {metadata.scored_on} accuracy {percent(metadata.accuracies[-1].accuracy)}"
     print_note(f"using the weights {visible(str(path))} ({facts})")
 
 
@@ -160,7 +171,7 @@ def print_note(text: str, bar: "Progress | None" = None) -> None:
     line = at_words(f"{program_name()}: {text}")
     with contextlib.suppress(OSError):
         if bar is None:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            _write_line(sys.stderr, line)
         elif bar.console.stderr:
             bar.console.print(line, soft_wrap=True)
         else:  # on standard output and transient: stop() clears it
@@ -179,7 +190,7 @@ def print_error(error: Exception | str) -> None:
         line.stylize("bold red", end=len("error:"))
         error_console().print(line, soft_wrap=True)
     else:
-        print(f"{program_name()}: error: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        _write_line(sys.stderr, f"{program_name()}: error: {text}")
 
 
 def at_words(line: str) -> str:
@@ -198,7 +209,11 @@ def at_words(line: str) -> str:
     return "\n".join(lines).replace(_JOINT, " ")
 
 
+def is_first_process() -> bool:
+    """Returns True unless torchrun started this process with another rank than 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def program_name() -> str:
     """Returns the name that begins lines on standard error, with the rank if it is not 0."""
-    rank = os.environ.get("RANK", "0")
-    return "digitcli" if rank == "0" else f"digitcli [rank {visible(rank)}]"
+    return "digitcli" if is_first_process() else f"digitcli [rank {visible(os.environ['RANK'])}]"

@@ -21,7 +21,7 @@ from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.data import TrainingData
-from digitcli.text import visible
+from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +122,7 @@ class _PlainLines(TrainingDisplay):
         point = metadata.accuracies[-1]
         line = (
             f"epoch {point.epoch}  mean loss {point.loss:.3f}  "
-            f"{metadata.scored_on} accuracy {point.accuracy:.2%}"
+            f"{metadata.scored_on} accuracy {percent(point.accuracy)}"
         )
         if metadata.scored_on == "validation":
             fitted = _fitted_temperature(metadata)
@@ -263,7 +263,7 @@ class _Table(TrainingDisplay):
     def on_epoch(self, result: EpochResult) -> None:
         metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
-        cells = [str(point.epoch), "all", f"{point.loss:.3f}", f"{point.accuracy:.2%}"]
+        cells = [str(point.epoch), "all", f"{point.loss:.3f}", percent(point.accuracy)]
         if metadata.scored_on == "validation":
             cells.append(_fitted_temperature(metadata) or "not fitted")
         self._row("bold", *cells, end=True)

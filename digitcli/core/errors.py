@@ -44,8 +44,9 @@ class PictureError(DigitcliError):
     """An image cannot be read, or shows nothing."""
 
     def with_name(self, name: str) -> Self:
-        """Returns the same error with the image's name before the problem."""
-        return type(self)(f"{name}: {self.problem}", self.next_step, exit_code=self.exit_code)
+        """Returns the same error with the image's name, if it has one, before the problem."""
+        problem = f"{name}: {self.problem}" if name else self.problem
+        return type(self)(problem, self.next_step, exit_code=self.exit_code)
 
 
 class NotAPictureError(PictureError):

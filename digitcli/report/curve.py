@@ -44,6 +44,8 @@ class LearningCurve(Callback):
             raise DigitcliError(
                 f"--plot cannot write {path.name}", "name it curve.png or curve.svg"
             )
+        # it would report fonts and a home that cannot be written, also while it is imported
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         try:
             import matplotlib.figure  # noqa: F401  takes a second, better now than after an epoch
         except ImportError as error:
@@ -51,8 +53,6 @@ class LearningCurve(Callback):
                 "--plot needs matplotlib, which cannot be imported",
                 "run pip install 'digitcli[plot]'",
             ) from error
-        # it would report fonts and caches on standard error
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         with write_errors(path, _ELSEWHERE):
             check_writable(path)
 

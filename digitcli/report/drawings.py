@@ -16,7 +16,7 @@ from digitcli.data.images.decode import FORMATS
 from digitcli.data.images.grayscale import read_gray
 from digitcli.data.images.source import ImageSource
 from digitcli.predictions import PlacedDigit, Prediction, Reading
-from digitcli.text import below_one
+from digitcli.text import percent
 
 _BACKGROUND, _TEXT, _WHITE, _RED = (64, 64, 72), (235, 235, 235), (255, 255, 255), (255, 64, 64)
 
@@ -131,7 +131,7 @@ class Mark(NamedTuple):
 
 def _mark(digit: PlacedDigit) -> Mark:
     answer = digit.prediction
-    return Mark(digit.box, f"{answer.label} {below_one(answer.probability):.2%}", answer.picture)
+    return Mark(digit.box, f"{answer.label} {percent(answer.probability)}", answer.picture)
 
 
 def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Image.Image:

@@ -72,7 +72,9 @@ def _visible(value: Any) -> Any:
 
 
 def _percent(share: float | None, digits: int = 2) -> Markup:
-    return Markup("–" if share is None else f"{share * 100:.{digits}f}{_THIN_SPACE}%")  # noqa: S704
+    if share is None:
+        return Markup("–")
+    return Markup(f"{below_one(share, digits + 2) * 100:.{digits}f}{_THIN_SPACE}%")  # noqa: S704
 
 
 def picture_uri(image: npt.NDArray[np.uint8]) -> str:

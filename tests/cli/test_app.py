@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,44 @@ def test_an_unknown_command(run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["7.png", "scans", "a/b", "https://example.org/7.png"])
+def test_a_picture_in_place_of_a_command(run: Run, word: str) -> None:
+    Path("scans").mkdir()
+    result = run(word, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"digitcli: error: there is no command {word}; "
+        f"read a picture with 'digitcli predict {word}'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--mirror"],
+        ["predict", "--checkpoint"],
+        ["eval", "--json=1"],
+        ["download", "--nosuch"],
+        ["export"],
+    ],
+)
+def test_an_error_in_an_option_names_the_help_of_its_command(
+    run: Run, arguments: list[str]
+) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"; see 'digitcli {arguments[0]} --help'\n")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["eval", "train", "inspect-softmax"])
+def test_an_empty_name_of_a_data_set_is_not_the_default(run: Run, command: str) -> None:
+    index = ["--index", "0"] if command == "inspect-softmax" else []
+    result = run(command, "--dataset", "", *index)
+    assert result.exit_code == 2
+    assert "error: there is no data set ''; " in result.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"], ["export"]],
@@ -128,15 +167,12 @@ def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
     assert all("digitcli" in line for line in commands)
 
 
-def test_help_has_boxes_on_a_terminal_and_plain_lines_elsewhere(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_help_in_a_pipe_is_plain(run: Run) -> None:
     plain = run("predict", "--help").stdout
     assert plain.isascii()
+    assert "Arguments:\n  IMAGE  Pictures" in plain
     assert "Options:\n  --files-from LIST " in plain
     assert "Examples:\n    $ digitcli predict digit.png\n    $ digitcli predict scans/" in plain
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "╭─" in run("predict", "--help").stdout
 
 
 def test_every_command_has_one_line_in_the_help(run: Run) -> None:
@@ -195,6 +231,31 @@ def test_a_full_disk_under_standard_error_loses_no_result(start: Start) -> None:
     assert done.stdout.startswith("0.png\t0\t")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs sockets that keep writes apart")
+def test_a_line_is_one_write(program: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else lines mix when several commands share a pipe, as under ``xargs -P``."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    save_digit(Path("1.png"), 1)
+    Path("empty.png").touch()
+    for arguments in (
+        ["predict", "1.png", "empty.png"],
+        ["predict", "--multi", "--json", "1.png"],
+        ["predict", "--nosuch"],
+        ["--version"],
+        [*LESSON, "--target", "cat"],
+    ):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        writes = []
+        command = [*program, *arguments]
+        file = theirs.fileno()
+        with ours, subprocess.Popen(command, stdout=file, stderr=file) as process:
+            theirs.close()
+            while (write := ours.recv(65536)) or process.poll() is None:  # Typer writes b"" first
+                writes += [write] if write else []
+        assert writes
+        assert all(write.count(b"\n") == 1 and write.endswith(b"\n") for write in writes), writes
+
+
 @pytest.mark.usefixtures("checkpoint")
 def test_closed_streams(trained: Checkpoint) -> None:
     save_digit(Path("1.png"), 1)
@@ -217,3 +278,54 @@ def test_any_encoding_of_the_output(
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     for arguments in (["train", "--help"], [*LESSON, "--explain"]):
         assert start(*arguments, encoding=encoding).returncode == 0
+
+
+@pytest.fixture
+def in_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Types commands in bash, with a home folder of its own."""
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_completion_is_installed(run: Run, in_bash: Path) -> None:
+    done = run("--install-completion")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("bash completion installed in ")
+    script = (in_bash / ".bash_completions" / "digitcli.sh").read_text()
+    assert run("--show-completion").stdout == f"{script}\n"
+
+
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion"])
+def test_completion_for_another_shell(run: Run, in_bash: Path, option: str) -> None:
+    done = run(option, "zsh")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{option} is for the shell that it is typed in, and takes no 'zsh'; " in done.stderr
+    assert not in_bash.exists()
+
+
+def test_completion_in_an_unknown_shell(
+    run: Run, in_bash: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("tcsh", "/bin/tcsh"))
+    done = run("--install-completion")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.endswith("; type it in bash, zsh, fish or PowerShell\n")
+    assert not in_bash.exists()
+
+
+def test_completion_without_a_home_that_can_be_written(run: Run, in_bash: Path) -> None:
+    def fails() -> None:
+        done = run("--install-completion")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr.startswith("digitcli: error: completion cannot be installed: ")
+        assert "'digitcli --show-completion'" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+    in_bash.write_text("a file")
+    fails()
+    in_bash.unlink()
+    in_bash.mkdir()
+    (in_bash / ".bashrc").write_bytes(b"\xff")  # no UTF-8
+    fails()

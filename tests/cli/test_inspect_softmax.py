@@ -41,6 +41,18 @@ def test_the_lessons_example(run: Run) -> None:
     assert result.stdout == SOFTMAX
 
 
+def test_less_than_1_is_not_shown_as_1(run: Run) -> None:
+    scores = ("inspect-softmax", "--logits", "11,0")
+    lines = run(*scores, "--target", "1", "--explain").stdout.splitlines()
+    assert lines[1].split("\t") == ["0", "11", "1", "0.999", "0", "0.0000", "+0.999"]
+    assert lines[2].split("\t")[-1] == "-0.999"
+    assert "soft max\t0.999, 1.7e-05" in lines
+    assert "margin\t11 in score, 0.999 in p" in lines
+    assert any("0 gets 0.999 where" in line for line in lines)
+    sure = run("inspect-softmax", "--logits", "1000,0").stdout.splitlines()
+    assert sure[1].split("\t")[3] == "1.000"
+
+
 def test_without_a_target_there_is_no_loss(run: Run) -> None:
     text = run(*LESSON).stdout
     assert text.splitlines()[0] == "class\tscore: z\texponential: exp(z - max)\tprobability: p"
@@ -200,7 +212,7 @@ def test_a_temperature_has_its_own_step(run: Run) -> None:
     assert header.split("\t")[1:4] == ["score: z", "scaled: z/T", "exponential: exp(z/T - max)"]
     assert first.split("\t")[1:3] == ["12", "15"]
     assert second == "1\t-3\t-3.75\t7.19e-09\t7.2e-09\t0\t0.0000\t+7.2e-09"
-    assert "margin\t11 in score, 13.75 in z/T, 1.000 in p\n" in text
+    assert "margin\t11 in score, 13.75 in z/T, 0.999 in p\n" in text
     topics = re.findall(r"^([A-Z][a-z-]+): ", text, re.MULTILINE)
     assert topics[:4] == ["One-hot", "Temperature", "Exponentials", "Softmax"]
     assert "0 led 2 by 11, and leads by 13.75 now" in text

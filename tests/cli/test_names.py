@@ -13,6 +13,7 @@ from commands import Run
 from drawn_digits import SmallMnist, draw_digit, save_digit
 from terminal import run_on_terminal
 
+from digitcli import Classifier
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 
 NAMES = {
@@ -185,3 +186,77 @@ def test_the_output_of_training(run: Run, small_mnist: SmallMnist) -> None:
     for text in (result.stdout, again.stdout, again.stderr):
         assert is_harmless(text)
     assert r"a\x1b[31m\u202e[red]\tb" in again.stderr
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))  # on Windows
+    return home
+
+
+def test_a_tilde_is_the_home_folder(run: Run, home: Path, small_mnist: SmallMnist) -> None:
+    (home / "mirror").symlink_to(small_mnist.folder)
+    save_digit(Path("7.png"), 7)
+    (home / "list").write_text("7.png")
+    for arguments in (
+        "train --epochs 1 --data-dir ~/data --mirror ~/mirror --output ~/net --log-dir ~/log "
+        "--plot ~/curve.svg",
+        "train --epochs 1 --data-dir ~/data --from ~/net --output ~/more",
+        "eval --data-dir ~/data --checkpoint ~/net --report ~/eval.html",
+        "predict --checkpoint ~/net --report ~/predict.html --files-from ~/list",
+        "predict --checkpoint ~/net --show-steps ~/steps.png 7.png",
+        "export --checkpoint ~/net ~/net.npz",
+    ):
+        result = run(*arguments.split())
+        assert result.exit_code == 0, result.stderr
+    for name in ("data/MNIST/raw", "net", "log/metrics.csv", "curve.svg", "more", "eval.html"):
+        assert (home / name).exists()
+    for name in ("predict.html", "steps.png", "net.npz"):
+        assert (home / name).exists()
+    assert not Path("~").exists()
+
+
+def test_a_tilde_in_a_variable(
+    run: Run,
+    home: Path,
+    checkpoint: Path,
+    small_mnist: SmallMnist,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (home / "mirror").symlink_to(small_mnist.folder)
+    checkpoint.rename(home / "net")
+    monkeypatch.setenv("DIGITCLI_DATA_DIR", "~/data")
+    monkeypatch.setenv("DIGITCLI_MIRROR", "~/gone ~/mirror")
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", "~/net")
+    assert run("eval").exit_code == 0
+    assert (home / "data/MNIST/raw").is_dir()
+    assert Classifier.load().path == home / "net"
+    assert not Path("~").exists()
+
+
+def test_a_folder_named_like_the_home_folder(run: Run, home: Path, small_mnist: SmallMnist) -> None:
+    done = run("download", "--data-dir", "./~", "--mirror", small_mnist.folder)
+    assert done.exit_code == 0, done.stderr
+    assert Path("~/MNIST/raw").is_dir()
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["download", "--data-dir"],
+        ["download", "--mirror"],
+        ["train", "--output"],
+        ["predict", "7.png", "--checkpoint"],
+    ],
+)
+def test_no_such_home_folder(run: Run, arguments: list[str]) -> None:
+    result = run(*arguments, "~nobody-of-that-name/x")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "digitcli: error: there is no home folder for ~nobody-of-that-name/x; "
+        "write ./~nobody-of-that-name/x if its name begins with ~\n"
+    )

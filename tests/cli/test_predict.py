@@ -10,7 +10,7 @@ from drawn_digits import draw_digit, save_digit
 from PIL import Image
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
-from digitcli.text import below_one
+from digitcli.text import below_one, percent
 
 pytestmark = pytest.mark.usefixtures("checkpoint")
 
@@ -38,12 +38,28 @@ def test_json(run: Run) -> None:
         "probabilities",
         "warning",
         "checkpoint",
+        "error",
     ]
     assert (first["path"], first["digit"]) == ("7.png", 7)
     assert first["checkpoint"] == "checkpoints/latest.safetensors"
     assert len(first["probabilities"]) == 10
     assert sum(first["probabilities"]) == pytest.approx(1)
     assert first["probabilities"][7] == first["probability"] == max(first["probabilities"])
+
+
+@pytest.mark.parametrize("flags", [[], ["--top", "3"], ["--multi"]])
+def test_json_of_a_failed_picture_has_the_same_keys(run: Run, flags: list[str]) -> None:
+    save_digit(Path("7.png"), 7)
+    Path("empty.png").touch()
+    Image.new("L", (9, 9)).save("blank.png")
+    names = ("7.png", "empty.png", "blank.png", "gone.png")
+    output = run("predict", *names, "--json", *flags).stdout
+    read, *failed = map(json.loads, output.splitlines())
+    assert read["error"] is None
+    for record in failed:
+        assert list(record) == list(read)
+        known = {key: value for key, value in record.items() if value is not None}
+        assert known.keys() == {"path", "checkpoint", "error"}
 
 
 def test_quiet(run: Run) -> None:
@@ -177,6 +193,8 @@ def test_a_probability_below_1_is_never_rounded_to_1(run: Run) -> None:
     assert run("predict", *flags, "--min-probability", "1").stdout == "7.png\t?\t0.9999\n"
     assert run("predict", *flags, "--multi").stdout == "7.png\t7\t0.9999\t0.9999\n"
     assert [below_one(p) for p in (0.5, 0.99992, 1 - 1e-12, 1)] == [0.5, 0.9999, 0.9999, 1]
+    assert [below_one(p, 3) for p in (0.9994, 0.9996, -0.9996, -1)] == [0.999, 0.999, -0.999, -1]
+    assert [percent(n / 60_000) for n in (59_999, 60_000)] == ["99.99%", "100.00%"]
 
 
 def test_a_list_from_windows(run: Run) -> None:
@@ -225,3 +243,51 @@ def test_names_that_cannot_be_files(run: Run, name: str) -> None:
     assert result.exit_code == 1
     assert result.stdout == "1\n"
     assert len(result.stderr.splitlines()) == 1
+
+
+ADDRESS = "https://example.org/7.png?a=1&b=2"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("", "the name of a picture is empty; name a file"),
+        (
+            ADDRESS,
+            f"{ADDRESS}: it is an address, not a file; "
+            f"fetch it first, as in: curl -sL '{ADDRESS}' | digitcli predict -",
+        ),
+    ],
+)
+def test_an_error_of_a_name_has_the_next_step(run: Run, name: str, line: str) -> None:
+    save_digit(Path("2.png"), 2)
+    for command in ("predict", "inspect-softmax"):
+        result = run(command, name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"digitcli: error: {line}\n"
+    both = run("predict", "-q", name, "2.png")
+    assert (both.exit_code, both.stdout) == (1, "2\n")
+
+
+def test_pictures_and_lists_on_standard_input(run: Run) -> None:
+    """The words for both are in the error that a user of the other one sees."""
+    picture = save_digit(Path("2.png"), 2).read_bytes()
+    unnamed = run("predict", "-q", input=picture)
+    assert unnamed.exit_code == 2
+    assert "- for a picture on standard input, or --files-from - for a list" in unnamed.stderr
+    listed = run("predict", "-", input=b"2.png\n3.png\n")
+    assert listed.exit_code == 2
+    assert listed.stderr == (
+        "digitcli: error: -: it is not a picture; a list of names needs --files-from -\n"
+    )
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--quiet"]])
+def test_many_images_are_summed_up(run: Run, form: list[str]) -> None:
+    save_digit(Path("2.png"), 2)
+    Path("empty.png").touch()
+    few = run("predict", *["2.png"] * 10, *form)
+    assert " read, " not in few.stderr
+    many = run("predict", *["2.png"] * 10, "empty.png", "--min-probability", "1", *form)
+    summary = "digitcli: 10 read, 10 in doubt, 1 failed\n"
+    assert many.stderr.endswith(summary) == (form != ["--quiet"])

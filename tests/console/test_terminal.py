@@ -116,6 +116,24 @@ def test_in_ascii_lines_are_plain(look: Look, run: Run, small_mnist: SmallMnist)
         assert "\x1b" not in screen.raw
 
 
+@pytest.mark.parametrize(
+    "command", ["", "download", "train", "eval", "predict", "inspect-softmax", "export"]
+)
+def test_help_is_whole_at_every_width(look: Look, command: str) -> None:
+    for columns in (60, 90):
+        screen = look(*command.split(), "--help", columns=columns)
+        text = "\n".join(screen.lines)
+        assert ("╭─ Options" in text) == (columns == 90)
+        assert "…" not in text
+        assert not re.search(r"<(bool|list|str|file)", text)
+        assert max(map(len, screen.lines)) <= columns
+
+
+def test_paragraphs_of_a_help_page_fill_their_lines(look: Look) -> None:
+    text = " ".join(look("predict", "--help", columns=100).lines)
+    assert "light ink on black, cropped, scaled to fit" in text
+
+
 @pytest.mark.usefixtures("checkpoint")
 def test_a_prediction_is_a_picture_beside_bars(look: Look) -> None:
     draw_digit(7, size=100).save("seven[7].png")
@@ -312,13 +330,27 @@ def test_a_command_is_not_broken_in_two(look: Look) -> None:
         assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
 
 
-def test_a_forced_terminal_is_not_animated(small_mnist: SmallMnist, look: Look) -> None:
-    with Path("results").open("w") as results:
-        look(
-            "train", "--epochs", "1", "--batch-size", "50", "--mirror", small_mnist.folder,
-            output=results, FORCE_COLOR="1",
-        )  # fmt: skip
-    text = Path("results").read_text()
-    assert "test accuracy" in text
-    assert "\x1b[1A" not in text  # the cursor stays where it is
-    assert "images/s" not in text.split("saved")[0]
+def test_many_pictures_are_a_line_each(look: Look) -> None:
+    Path("scans").mkdir()
+    for number in range(12):
+        draw_digit(number % 10, size=100).save(f"scans/{number:02}.png")
+    Path("scans/99.png").touch()
+    lines = look("predict", "scans", columns=200).lines
+    assert sum(line.startswith("▀" * 28) for line in lines) == 10 * 14
+    assert re.fullmatch(r"scans/10\.png  0  \d\d\.\d\d%", lines[-4])
+    assert re.fullmatch(r"scans/11\.png  \d  \d\d\.\d\d%", lines[-3])
+    assert lines[-2].startswith("error: scans/99.png: the file is empty")
+    assert lines[-1] == "digitcli: 12 read, 0 in doubt, 1 failed"
+
+
+@pytest.mark.parametrize("color", ["0", "1"])
+def test_with_force_color_a_pipe_gets_the_same_lines(look: Look, color: str) -> None:
+    draw_digit(7, size=100).save("7.png")
+    outputs = []
+    for environment in ({}, {"FORCE_COLOR": color}):
+        for arguments in (["predict", "7.png"], [*LESSON, "--target", "cat"], ["predict", "-h"]):
+            with Path("results").open("w") as results:
+                look(*arguments, output=results, **environment)
+            outputs.append(Path("results").read_text())
+    assert outputs[:3] == outputs[3:]
+    assert outputs[0].split("\t")[:2] == ["7.png", "7"]

@@ -1,12 +1,13 @@
 """``train --plot``: a picture of the run after every epoch."""
 
+import os
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Run
+from commands import Run, Start
 from drawn_digits import SmallMnist
 from PIL import Image
 
@@ -93,6 +94,19 @@ def test_a_missing_library_is_named_before_training(
     )
     assert not Path("curve.png").exists()
     assert not LATEST.exists()
+
+
+def test_a_home_that_cannot_be_written(start: Start, tmp_path: Path) -> None:
+    """Matplotlib keeps a cache there, and reports that it uses another folder."""
+    pytest.importorskip("matplotlib")
+    home = tmp_path / "home"
+    home.touch()
+    settings = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "MPL"))}
+    flags = ("--plot", "curve.svg", "--device", "nosuch")
+    done = start("train", *flags, env={**settings, "HOME": str(home)})
+    assert done.returncode == 2
+    assert done.stderr.startswith("digitcli: error: there is no device 'nosuch'; ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

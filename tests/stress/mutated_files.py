@@ -236,7 +236,7 @@ def storm_command(count: int, seed: int) -> dict[str, Any]:
             broken.append((what, "\n".join(lines)[-2000:]))
         if process.returncode == 2 and not names:
             return
-        failed = sum("error" in record for record in records)
+        failed = sum(record["error"] is not None for record in records)
         if len(records) != max(1, names) or failed > len(lines):
             broken.append((what, f"{len(records)} records, {failed} failed, {len(lines)} lines"))
 

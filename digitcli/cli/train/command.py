@@ -207,13 +207,14 @@ def train(
         try:
             interrupted = writer.find_interrupted(resume=resume, given=given)
         except RunCompleteError as complete:
-            print_note(f"{visible(complete.problem)}, nothing is left to do")
+            if is_first:
+                print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
         log = None
         if log_dir is not None and is_first:
             log = stack.enter_context(MetricLogger(log_dir).locked())
         if interrupted is None:
-            chosen = find_dataset(dataset or DATASET)
+            chosen = find_dataset(DATASET if dataset is None else dataset)
             settings = new_settings(given, chosen, initial)
         else:
             settings, initial = interrupted.settings, None

@@ -174,7 +174,7 @@ def _fetch_archive(
                 source,
                 known_hash=f"md5:{file.archive_md5}",
                 fname=file.archive,
-                path=temporary,
+                path=temporary.absolute(),  # pooch would expand a folder named ~
                 downloader=write,
             )
         )

@@ -76,7 +76,7 @@ def _reader(address: str) -> Callable[[Transfer], None]:
         return lambda transfer: read_web(address, transfer, timeout)
     if parts.scheme not in ("", "file"):
         raise MirrorError("neither http(s)://, file:// nor a folder")
-    path = Path(url2pathname(parts.path)) if parts.scheme else Path(address).expanduser()
+    path = Path(url2pathname(parts.path)) if parts.scheme else Path(address)
     return lambda transfer: read_file(path, transfer)
 
 

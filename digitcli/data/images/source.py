@@ -1,6 +1,8 @@
 """Images to read, as the command line names them and as a program passes them in."""
 
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,20 @@ class ImageSource:
     folder: str | None = None  # that was searched for images, as the user named it
     size: tuple[int, int] = (0, 0)  # width and height of the upright image, once it is decoded
     error: PictureError | None = None  # if it is known that the image cannot be read
+
+
+_ADDRESS = re.compile(r"(https?|ftp)://", re.IGNORECASE)
+
+
+def named_source(name: str) -> ImageSource:
+    """Returns the source of a file, with an error if the name is empty or an address."""
+    error = None
+    if not name:
+        error = PictureError("the name of a picture is empty", "name a file")
+    elif _ADDRESS.match(name):
+        command = f"curl -sL {shlex.quote(name)} | digitcli predict -"
+        error = PictureError("it is an address, not a file", f"fetch it first, as in: {command}")
+    return ImageSource(name, b"" if error else Path(name), error=error)
 
 
 def read_names(blocks: Iterable[bytes]) -> Iterator[list[str]]:
@@ -81,7 +97,7 @@ def as_source(picture: PictureLike) -> ImageSource:
     """
     if isinstance(picture, str | os.PathLike):
         path = os.fspath(picture)
-        return ImageSource(path, Path(path) if path else b"")
+        return named_source(path)
     if isinstance(picture, bytes | bytearray | memoryview):
         return ImageSource("", bytes(picture))
     try:

@@ -75,8 +75,29 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_training(
     assert two.returncode != 0
     problem = "error: 2 processes cannot share a batch of 51 images evenly; give --batch-size 50,"
     assert f"digitcli: {problem}" in two.stderr
-    assert f"digitcli [rank 1]: {problem}" in two.stderr
+    assert two.stderr.count(problem) == 1
     assert not LATEST.exists()
+
+
+def test_an_error_of_all_processes_is_one_line(program: list[str]) -> None:
+    two = together(*program[1:], "train", "--dataset", "nosuch")
+    assert two.returncode != 0
+    lines = [line for line in two.stderr.splitlines() if "there is no data set" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("digitcli: error: there is no data set 'nosuch'; ")
+
+
+def test_an_error_of_another_rank_is_printed_after_a_while(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = run("train", "--dataset", "nosuch")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("digitcli [rank 1]: error: there is no data set 'nosuch'; ")
+    assert waited == [30]
 
 
 @pytest.mark.slow

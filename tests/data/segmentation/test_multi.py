@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -371,7 +370,15 @@ def test_a_line_with_each_probability(run: Run) -> None:
 @pytest.mark.usefixtures("checkpoint")
 def test_json(run: Run, classifier: Classifier) -> None:
     value = json.loads(run("predict", "--multi", "--json", saved(strip_of("58"))).stdout)
-    assert list(value) == ["path", "text", "probability", "digits", "warning", "checkpoint"]
+    assert list(value) == [
+        "path",
+        "text",
+        "probability",
+        "digits",
+        "warning",
+        "checkpoint",
+        "error",
+    ]
     assert (value["path"], value["text"]) == ("strip.png", "58")
     reading = classifier.read("strip.png")
     assert value["probability"] == reading.probability
@@ -477,7 +484,10 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
     assert result.exit_code == 1
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["text"] for line in lines] == ["50", None, "81"]
-    assert lines[1] == {"path": "b.png", "text": None, "error": "it is not a picture"}
+    assert lines[1] | {"checkpoint": None} == dict.fromkeys(lines[0]) | {
+        "path": "b.png",
+        "error": "it is not a picture",
+    }
     small = run("predict", "--multi", "a.png", "--max-pixels", "99")
     assert (small.exit_code, small.stdout) == (2, "")
     assert "more than 99" in small.stderr
@@ -490,7 +500,8 @@ def test_too_many_shapes_are_an_error(run: Run) -> None:
     result = run("predict", "--multi", "--json", saved(page_of_squares(32)))
     assert result.exit_code == 2
     reported = "it has more than 1,000 separate shapes"
-    assert json.loads(result.stdout) == {"path": "strip.png", "text": None, "error": reported}
+    record = json.loads(result.stdout)
+    assert (record["path"], record["text"], record["error"]) == ("strip.png", None, reported)
     assert f"error: strip.png: {reported}; split it into several images" in result.stderr
 
 
@@ -601,24 +612,30 @@ def test_a_file_that_changes_after_the_answer(run: Run, monkeypatch: pytest.Monk
     assert not Path("b.png").exists()
 
 
-def test_a_terminal_shows_rows_as_they_stand(start: Start, checkpoint: Path) -> None:
-    assert checkpoint.exists()
+def on_terminal(program: list[str], *arguments: str) -> list[str]:
+    """Returns the lines that a command leaves on a terminal, below that of the weights."""
+    pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
+    from terminal import run_on_terminal
+
+    screen = run_on_terminal([*program, *arguments], columns=200, environment=dict(os.environ))
+    assert screen.code == 0, screen.lines
+    return screen.lines[1:]
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_terminal_shows_rows_as_they_stand(program: list[str], start: Start) -> None:
     page = Image.new("L", (240, 230), 255)
     for row, text in enumerate(("58", "103")):
         page.paste(strip_of(text), (0, 100 * row))
-    result = start("predict", "--multi", saved(page), env={**os.environ, "FORCE_COLOR": "1"})
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
+    lines = on_terminal(program, "predict", "--multi", saved(page))
     assert lines[1] == "58"
     assert lines[2].startswith("103  ")
     assert start("predict", "--multi", "-q", "strip.png").stdout == "58103\n"
 
 
-def test_a_terminal_shows_the_inputs_of_the_network(start: Start, checkpoint: Path) -> None:
-    assert checkpoint.exists()
-    environment = {**os.environ, "FORCE_COLOR": "1"}
-    result = start("predict", "--multi", saved(strip_of("407")), env=environment)
-    assert result.returncode == 0, result.stderr
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
+@pytest.mark.usefixtures("checkpoint")
+def test_a_terminal_shows_the_inputs_of_the_network(program: list[str]) -> None:
+    lines = on_terminal(program, "predict", "--multi", saved(strip_of("407")))
     assert lines[0] == "strip.png"
     assert lines[1].startswith("407  ")
     assert [word for word in lines[3].split() if "%" not in word] == ["4", "0", "7"]
