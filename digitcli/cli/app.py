@@ -150,7 +150,7 @@ def _flush(code: int | None) -> int | None:
 
 def _fail(error: Exception | str, code: int) -> int:
     """Prints an error; if rank 0 has it too, torchrun ends the other processes while they wait."""
-    if not is_first_process():
+    if not is_first_process() and "TORCHELASTIC_RUN_ID" in os.environ:  # set by torchrun
         with contextlib.suppress(KeyboardInterrupt):
             time.sleep(_AFTER_FIRST)
     print_error(error)
