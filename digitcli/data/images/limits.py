@@ -6,6 +6,7 @@ Help pages show ``MAX_PIXELS``, so Pillow is imported only where it is used.
 import math
 import re
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from digitcli.core.errors import PictureError
@@ -42,6 +43,9 @@ _PYTHON_DECODER = 200
 
 _MAX_ICON = 2**21
 """Maximum bytes of an ICO file, and pixels of an image in it: Pillow decodes ICO on opening."""
+
+_MAX_COMMENTS = 1000
+"""Maximum number of comments of an image in text; programs write one."""
 
 _PNG_START = b"\x89PNG"
 _PNG_SIZE = re.compile(rb"IHDR(.{8})", re.DOTALL)
@@ -133,6 +137,17 @@ def check_icon(file: BinaryIO) -> None:
             sizes.append((abs(width), abs(height) // 2))
     if max(len(data), *(math.prod(size) for size in sizes), 0) > _MAX_ICON:
         raise PictureError("it is too large for an icon", "save it as PNG")
+
+
+def check_comments(file: BinaryIO) -> None:
+    """Raises a ``PictureError`` if a PNM file in text has many comments.
+
+    Pillow copies up to a megabyte for each. Leaves the file at its start.
+    """
+    marks = sum(block.count(b"#") for block in iter(partial(file.read, 2**20), b""))
+    file.seek(0)
+    if marks > _MAX_COMMENTS:
+        raise PictureError(f"it has {marks:,} comments", "save it again, or take another")
 
 
 def count_pixels(image: "Image") -> int:

@@ -422,3 +422,19 @@ def test_a_bitmap_in_an_icon_that_claims_to_be_large(depth: int) -> None:
     assert "it is too large for an icon" in problem(entry + size + bytes(2000))
     icon = encoded(draw_digit(7, size=96), "ICO", bitmap_format="bmp")
     assert read_gray(icon).shape == (64, 64)
+
+
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
+def test_an_image_in_text_with_many_comments(kind: str) -> None:
+    numbers = " 1" * 3 * 784
+    head = f"{kind}\n#a\n28 28\n" + "255\n" * (kind != "P1")
+    assert "it has 100,001 comments" in problem((head + "#a\n" * 100_000 + numbers).encode())
+    assert read_gray((head + "#a\n" * 900 + numbers).encode()).shape == (28, 28)
+
+
+def test_a_jpeg_of_many_small_profiles_is_refused() -> None:
+    photo = encoded(draw_digit(7), "JPEG")
+    for part in (b"\xff\xe1\0\x36Exif\0\0", b"\xff\xe2\0\x36ICC_PROFILE\0\1\1"):
+        segment = part.ljust(56, b"a")
+        assert "too many parts" in problem(photo[:2] + segment * 130_000 + photo[2:])
+        assert read_gray(photo[:2] + segment * 500 + photo[2:]).shape
