@@ -60,8 +60,19 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def replace_durably(temporary: Path, path: Path) -> None:
     """Renames a flushed file over ``path``, be that a link or not, and flushes the folder."""
     temporary.replace(path)
+    _flush_folder(path.parent)
+
+
+def remove_durably(path: Path) -> None:
+    """Removes a file, if it is there, so that no power cut brings it back."""
+    if os.path.lexists(path):
+        path.unlink()
+        _flush_folder(path.parent)
+
+
+def _flush_folder(path: Path) -> None:
     if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
-        folder = os.open(path.parent, os.O_RDONLY)
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -26,6 +26,7 @@ from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.files.schema import parse_record
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
+from digitcli.core.training.callbacks import checkpoint_writer
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 from digitcli.core.training.data import TrainingData
@@ -292,6 +293,25 @@ def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: P
     assert not interrupted.exists()
 
 
+@pytest.mark.parametrize("write", ["save_state", "save_checkpoint"])
+def test_a_new_run_killed_in_its_first_epoch_does_not_resume_the_old_one(
+    run: Run, interrupted: Path, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    new = (*FLAGS, "--seed", 2)
+    run("train", *new, "--output", "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint_writer, write, die)
+        assert run("train", *new, "--no-resume").exit_code == 130
+    assert not interrupted.exists() or load_state(interrupted).settings.seed == 2
+    LATEST.unlink(missing_ok=True)  # of the old run
+    assert run("train", *new, "--resume").exit_code == 0
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+    assert names_in("checkpoints") == [LATEST.name]
+
+
 def test_resume_with_nothing_there_starts(run: Run, small_mnist: SmallMnist) -> None:
     result = run("train", *FLAGS, "--resume", "--mirror", small_mnist.folder)
     assert result.exit_code == 0
@@ -460,7 +480,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(
     result = start("train", *FLAGS, preexec_fn=no_room)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == (
-        f"digitcli: error: cannot write {LATEST}: File too large; no other place could be written "
+        f"digitcli: error: cannot write {STATE}: File too large; no other place could be written "
         "either, free some space"
     )
     assert checkpoint.read_bytes() == before

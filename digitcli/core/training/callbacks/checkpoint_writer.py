@@ -5,12 +5,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.training_state import (
+    Settings,
     TrainingState,
     by_option,
     load_state,
@@ -19,9 +21,15 @@ from digitcli.core.checkpointing.training_state import (
     state_path,
 )
 from digitcli.core.errors import CheckpointError, DigitcliError
-from digitcli.core.files.atomic import check_writable, remove_leftovers, write_errors
+from digitcli.core.files.atomic import (
+    check_writable,
+    remove_durably,
+    remove_leftovers,
+    write_errors,
+)
 from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
+from digitcli.core.training.data import TrainingData
 
 _ELSEWHERE = "choose another place with --output"
 
@@ -33,8 +41,10 @@ class RunCompleteError(DigitcliError):
 class CheckpointWriter(Callback):
     """Writes the checkpoint and the training state of a run.
 
+    The state of another run is removed before anything is written: no run may resume from it.
     After an epoch the checkpoint is written first: killed before the state is written, the run
-    resumes from the older state and writes the same checkpoint again.
+    resumes from its older state and writes the same checkpoint again. The first state has no older
+    one, so it is written before its checkpoint.
 
     Attributes:
         output: File of the checkpoint.
@@ -109,11 +119,27 @@ class CheckpointWriter(Callback):
         )
 
     @override
+    def on_start(
+        self, data: TrainingData, settings: Settings, resumed: TrainingState | None
+    ) -> None:
+        """Removes the state of another run.
+
+        Raises:
+            CheckpointError: That fails.
+        """
+        if resumed is None:
+            with write_errors(self.state, _ELSEWHERE, CheckpointError):
+                remove_durably(self.state)
+
+    @override
     def on_epoch(self, result: EpochResult) -> None:
         def write(output: Path) -> None:
-            save_checkpoint(output, result.checkpoint)
-            if result.state is not None:
-                save_state(state_path(output), result.state)
+            state, path = result.state, state_path(output)
+            writes = [partial(save_checkpoint, output, result.checkpoint)]
+            if state is not None:
+                writes.insert(1 if path.exists() else 0, partial(save_state, path, state))
+            for each in writes:
+                each()
 
         self._write(write)
         if result.state is None:  # the run is complete
