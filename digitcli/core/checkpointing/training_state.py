@@ -14,10 +14,13 @@ import numpy as np
 from digitcli.core.checkpointing.container import FileKind, Tensors, read_container, write_container
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
 from digitcli.core.errors import CheckpointError, DigitcliError
+from digitcli.core.files.atomic import resolve_links
 from digitcli.core.files.schema import parse_value
 from digitcli.core.recipes import Recipe
 
 STATE_VERSION = 1
+
+_ENDING = ".training.safetensors"
 
 _START_OVER = "start over with --no-resume"
 
@@ -43,8 +46,21 @@ _STATE = FileKind(
 
 
 def state_path(output: Path) -> Path:
-    """Returns the path of the training state of a run that writes its weights to ``output``."""
-    return output.parent / f"{output.name.removesuffix('.safetensors')}.training.safetensors"
+    """Returns the path of the training state of a run that writes its weights to ``output``.
+
+    Names that lead to one file, and names with and without ".safetensors", share a state. The
+    processes that write a run lock the state.
+
+    Raises:
+        CheckpointError: ``output`` is the name of a training state.
+    """
+    if output.name.endswith(_ENDING):
+        raise CheckpointError(
+            f"{output} is the name of a training state",
+            f"name the weights {output.name.removesuffix(_ENDING) or 'latest'}.safetensors",
+        )
+    target = resolve_links(output) if output.is_symlink() else output
+    return target.parent / (target.name.removesuffix(".safetensors") + _ENDING)
 
 
 @dataclass(frozen=True)

@@ -488,11 +488,40 @@ def test_a_full_disk_keeps_the_old_checkpoint(
 
 
 def test_a_second_run_is_told_who_writes_there(run: Run, small_mnist: SmallMnist) -> None:
-    with exclusive_lock(LATEST, "digitcli train", wait=0):
+    with exclusive_lock(STATE, "digitcli train", wait=0):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder)
     assert result.exit_code == 2
     assert f"is being written by process {os.getpid()} on " in result.stderr
     assert not LATEST.exists()
+
+
+def test_names_of_one_run_share_its_state_and_its_lock(run: Run, small_mnist: SmallMnist) -> None:
+    Path("there").mkdir()
+    Path("link").symlink_to("there/a")
+    Path("there/b.safetensors").symlink_to("a.safetensors")
+    flags = (*FLAGS, "--mirror", small_mnist.folder)
+    names = ("there/a", "there/a.safetensors", "link", "there/b.safetensors")
+    for first in names:
+        with CheckpointWriter(Path(first)).locked():
+            for second in names:
+                result = run("train", *flags, "--output", second)
+                assert result.exit_code == 2
+                assert "there/a.training.safetensors is being written by process" in result.stderr
+    states = {state_path(Path(name)).resolve() for name in names}
+    assert states == {Path("there/a.training.safetensors").resolve()}
+
+
+def test_an_output_with_the_name_of_a_training_state_is_refused(
+    run: Run, interrupted: Path
+) -> None:
+    before = interrupted.read_bytes()
+    result = run("train", *FLAGS, "--output", interrupted)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"digitcli: error: {STATE} is the name of a training state; name the weights "
+        "latest.safetensors\n"
+    )
+    assert interrupted.read_bytes() == before
 
 
 def test_what_killed_processes_left_is_swept(run: Run, small_mnist: SmallMnist) -> None:

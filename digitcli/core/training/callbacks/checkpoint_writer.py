@@ -49,6 +49,9 @@ class CheckpointWriter(Callback):
     Attributes:
         output: File of the checkpoint.
         state: File of the training state, beside it.
+
+    Raises:
+        CheckpointError: The output is the name of a training state.
     """
 
     def __init__(self, output: Path) -> None:
@@ -67,7 +70,7 @@ class CheckpointWriter(Callback):
         """
         with write_errors(self.output, _ELSEWHERE, CheckpointError):
             check_writable(self.output)
-        with exclusive_lock(self.output, "digitcli train", wait=0):
+        with exclusive_lock(self.state, "digitcli train", wait=0):
             with write_errors(self.output, _ELSEWHERE, CheckpointError):
                 for path in (self.output, self.state):
                     check_writable(path)
