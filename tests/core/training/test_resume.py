@@ -272,10 +272,13 @@ def test_other_data_is_refused_by_name(
 
 def test_another_machine_is_told_and_not_refused(run: Run, interrupted: Path) -> None:
     state = load_state(interrupted)
-    save_state(interrupted, replace(state, machine={**state.machine, "torch": "1.0"}))
+    save_state(
+        interrupted, replace(state, machine={**state.machine, "torch": "1\x1b.0", "\x1b[2J": "x"})
+    )
     result = run("train", "--resume")
     assert result.exit_code == 0
-    assert f"torch was 1.0, now {torch.__version__}: " in result.stderr
+    assert "\x1b" not in result.stderr
+    assert f"torch was 1\\x1b.0, now {torch.__version__}: " in result.stderr
 
 
 def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: Path) -> None:
