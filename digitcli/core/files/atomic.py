@@ -26,8 +26,15 @@ def resolve_links(path: Path) -> Path:
     """Returns the absolute path that a path leads to through links.
 
     ``Path.resolve`` fails on a link to itself before Python 3.13.
+
+    Raises:
+        DigitcliError: The path is relative, and the current folder was deleted.
     """
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except FileNotFoundError as error:
+        problem = "the current folder does not exist any more"
+        raise DigitcliError(problem, "change to another folder") from error
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

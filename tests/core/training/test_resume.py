@@ -1,5 +1,6 @@
 """Interrupted runs: nothing is lost, and what comes of them is what would have come anyway."""
 
+import errno
 import json
 import os
 import resource
@@ -496,6 +497,26 @@ def test_a_second_run_is_told_who_writes_there(run: Run, small_mnist: SmallMnist
     assert result.exit_code == 2
     assert f"is being written by process {os.getpid()} on " in result.stderr
     assert not LATEST.exists()
+
+
+def test_a_state_that_cannot_be_removed_at_the_end_is_one_line(
+    run: Run, interrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def fail(path: Path, *, missing_ok: bool = False) -> None:
+        if path == interrupted:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        f"digitcli: error: cannot remove {STATE}: Input/output error; delete it, the run is "
+        f"complete: {LATEST}"
+    )
+    assert load_checkpoint(LATEST).metadata.epochs == 3
 
 
 def test_names_of_one_run_share_its_state_and_its_lock(run: Run, small_mnist: SmallMnist) -> None:

@@ -20,7 +20,7 @@ from digitcli.core.checkpointing.training_state import (
     save_state,
     state_path,
 )
-from digitcli.core.errors import CheckpointError, DigitcliError
+from digitcli.core.errors import CheckpointError, DigitcliError, error_reason
 from digitcli.core.files.atomic import (
     check_writable,
     remove_durably,
@@ -145,8 +145,14 @@ class CheckpointWriter(Callback):
                 each()
 
         self._write(write)
-        if result.state is None:  # the run is complete
-            self.state.unlink(missing_ok=True)
+        if result.state is None:
+            try:
+                remove_durably(self.state)
+            except OSError as error:
+                raise CheckpointError(
+                    f"cannot remove {self.state}: {error_reason(error)}",
+                    f"delete it, the run is complete: {self.output}",
+                ) from error
 
     @override
     def on_state(self, state: TrainingState) -> None:
