@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,16 +53,28 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     path = resolve_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _temporary(path) as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+        if os.name == "nt":  # where no open file can be renamed
+            file.close()
+        replace_durably(Path(file.name), path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[BinaryIO]:
+    """Makes a file in the same folder, and removes it at the end of the block if it is still there.
+
+    Nobody can guess its name, and what is there under that name is not opened, nor a link followed.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    file = temporary.open("xb")
     try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        replace_durably(temporary, path)
-    except BaseException:
+        with file:
+            yield file
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def replace_durably(temporary: Path, path: Path) -> None:
@@ -96,11 +109,8 @@ def check_writable(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    probe = path.with_name(f".{path.name}.{os.getpid()}.probe")
-    try:
-        probe.touch(exist_ok=False)
-    finally:
-        probe.unlink(missing_ok=True)
+    with _temporary(path):
+        pass
 
 
 def remove_leftovers(path: Path) -> None:
@@ -109,7 +119,7 @@ def remove_leftovers(path: Path) -> None:
     The caller must hold the lock on ``path``; a running process would lose its file too.
     """
     path = resolve_links(path)
-    leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+\.(tmp|probe)")
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
     for file in path.parent.iterdir():
         if leftover.fullmatch(file.name):
             file.unlink(missing_ok=True)

@@ -551,9 +551,8 @@ def test_an_output_with_the_name_of_a_training_state_is_refused(
 def test_what_killed_processes_left_is_swept(run: Run, small_mnist: SmallMnist) -> None:
     LATEST.parent.mkdir()
     for name in (LATEST.name, STATE.name):
-        (LATEST.parent / f".{name}.123.tmp").touch()
-        (LATEST.parent / f".{name}.123.probe").touch()
-    kept = {f".{LATEST.name}.tmp", f"{LATEST.name}.123.tmp", ".other.123.tmp"}
+        (LATEST.parent / f".{name}.0123456789abcdef.tmp").touch()
+    kept = {f".{LATEST.name}.tmp", f"{LATEST.name}.0123456789abcdef.tmp", ".a.0123456789abcdef.tmp"}
     for name in kept:
         (LATEST.parent / name).touch()
     assert run("train", *FLAGS, "--mirror", small_mnist.folder).exit_code == 0
