@@ -1,11 +1,14 @@
 """Atomic writes: a reader sees the old content or the new, never a part."""
 
+import contextlib
 import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,7 +45,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a temporary file in the same folder and renames it over ``path``.
 
     File and folder are flushed to disk, so that the rename survives a power cut. Missing folders
-    are made. Where ``path`` is a link, the file it leads to is replaced.
+    are made. Where ``path`` is a link, the file it leads to is replaced. The permissions of a file
+    that is replaced are kept.
 
     Args:
         path: The file.
@@ -67,10 +71,16 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
     """Makes a file in the same folder, and removes it at the end of the block if it is still there.
 
     Nobody can guess its name, and what is there under that name is not opened, nor a link followed.
+    It has the permissions of ``path``, and before these no others.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    file = temporary.open("xb")
+    mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else None
+    opener = partial(os.open, mode=0o666 if mode is None else 0o600)
+    file = open(temporary, "xb", opener=opener)  # noqa: SIM115  closed below
     try:
+        if mode is not None:
+            with contextlib.suppress(OSError):  # some file systems have no permissions
+                temporary.chmod(mode)
         with file:
             yield file
     finally:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,25 @@ def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(DigitcliError), exclusive_lock(tmp_path / "a", "a test", wait=0):
         pass
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666])
+def test_the_permissions_of_a_replaced_file_are_kept(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "a").chmod(mode)
+    (tmp_path / "link").symlink_to("a")
+    for name in ("a", "link"):
+        check_writable(tmp_path / name)
+        write_atomically(tmp_path / name, lambda file: file.write(b"new"))
+        assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
+def test_a_new_file_has_the_permissions_that_the_user_asks_for(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a", lambda file: file.write(b"new"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
