@@ -68,6 +68,9 @@ def exclusive_lock(
         ) from None
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
+            with contextlib.suppress(OSError):
+                if not lock_file.stat().st_size:  # made here: a holder's has a note
+                    lock_file.unlink()
             raise DigitcliError(
                 f"cannot write to {lock_file.parent}: {error_reason(error)}", next_step
             ) from error

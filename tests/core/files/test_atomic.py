@@ -1,13 +1,17 @@
 """Files are replaced whole or not at all, under names that nobody can prepare."""
 
+import errno
 import os
 import secrets
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from digitcli.core.errors import DigitcliError
+from digitcli.core.files import atomic
 from digitcli.core.files.atomic import check_writable, write_atomically
 from digitcli.core.files.locks import exclusive_lock
 
@@ -68,3 +72,70 @@ def test_a_new_file_has_the_permissions_that_the_user_asks_for(tmp_path: Path) -
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from digitcli.core.files import atomic
+from digitcli.core.files.atomic import write_atomically
+def write(file):
+    print("open", flush=True)
+    sys.stdin.read()
+write_atomically(Path(sys.argv[1]), write)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there an open file cannot be removed")
+def test_what_a_killed_process_left_is_swept_and_a_running_one_keeps_its_file(
+    tmp_path: Path,
+) -> None:
+    path, command = tmp_path / "a", [sys.executable, "-c", WRITE, str(tmp_path / "a")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (running,) = names_in(tmp_path)
+        check_writable(path)
+        assert names_in(tmp_path) == [running]
+        process.kill()
+    assert names_in(tmp_path) == [running]
+    kept = [f".b.{'0' * 16}.tmp", ".a.tmp", ".a.123.tmp", f".a.{'0' * 16}.tmpx"]
+    for name in kept:
+        (tmp_path / name).touch()
+    os.mkfifo(tmp_path / f".a.{'1' * 16}.tmp")
+    check_writable(tmp_path / "b")
+    kept.remove(f".b.{'0' * 16}.tmp")
+    assert names_in(tmp_path) == sorted([*kept, running, f".a.{'1' * 16}.tmp"])
+    check_writable(path)
+    assert names_in(tmp_path) == sorted(kept)
+
+
+def test_a_temporary_file_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, first = atomic._lock, True
+
+    def sweep_and_lock(file: int) -> bool:
+        nonlocal first
+        if first:
+            first = False
+            (tmp_path / names_in(tmp_path)[0]).unlink()
+        return lock(file)
+
+    monkeypatch.setattr(atomic, "_lock", sweep_and_lock)
+    write_atomically(tmp_path / "a", lambda file: file.write(b"new"))
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert names_in(tmp_path) == ["a"]
+
+
+def test_a_lock_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with (
+        pytest.raises(DigitcliError, match="Input/output error"),
+        exclusive_lock(tmp_path / "a", "a test", wait=0),
+    ):
+        pass
+    assert names_in(tmp_path) == []

@@ -24,7 +24,6 @@ from digitcli.core.errors import CheckpointError, DigitcliError, error_reason
 from digitcli.core.files.atomic import (
     check_writable,
     remove_durably,
-    remove_leftovers,
     write_errors,
 )
 from digitcli.core.files.locks import exclusive_lock
@@ -62,8 +61,6 @@ class CheckpointWriter(Callback):
     def locked(self) -> Iterator[None]:
         """Checks that the run can be saved, and keeps other runs from writing to the same place.
 
-        Files that a killed process left behind are removed.
-
         Raises:
             CheckpointError: The run could not be saved.
             DigitcliError: Another run is there.
@@ -72,9 +69,7 @@ class CheckpointWriter(Callback):
             check_writable(self.output)
         with exclusive_lock(self.state, "digitcli train", wait=0):
             with write_errors(self.output, _ELSEWHERE, CheckpointError):
-                for path in (self.output, self.state):
-                    check_writable(path)
-                    remove_leftovers(path)
+                check_writable(self.state)
             yield
 
     def find_interrupted(
