@@ -148,12 +148,17 @@ def remove_durably(path: Path) -> None:
 
 
 def _flush_folder(path: Path) -> None:
+    """Flushes a folder, after the names in it were changed.
+
+    Errors are ignored: the change is made, and the caller would take it for one that failed.
+    """
     if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with contextlib.suppress(OSError):
+            folder = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def check_writable(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from digitcli.core.errors import DigitcliError
 from digitcli.core.files import atomic
-from digitcli.core.files.atomic import check_writable, write_atomically
+from digitcli.core.files.atomic import check_writable, remove_durably, write_atomically
 from digitcli.core.files.locks import exclusive_lock
 
 
@@ -138,4 +138,19 @@ def test_a_lock_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mo
         exclusive_lock(tmp_path / "a", "a test", wait=0),
     ):
         pass
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there no folder is flushed")
+def test_a_folder_that_cannot_be_flushed_has_the_new_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_for_folders(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail_for_folders)
+    write_atomically(tmp_path / "a", lambda file: file.write(b"new"))
+    assert (tmp_path / "a").read_bytes() == b"new"
+    remove_durably(tmp_path / "a")
     assert names_in(tmp_path) == []
