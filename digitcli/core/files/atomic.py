@@ -48,6 +48,18 @@ def resolve_links(path: Path) -> Path:
         raise DigitcliError(problem, "change to another folder") from error
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it that are missing, so that a power cut takes none of them.
+
+    Raises:
+        OSError: A folder cannot be made.
+    """
+    missing = [each for each in (path, *path.parents) if not os.path.lexists(each)]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        _flush_folder(each.parent)
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a temporary file in the same folder and renames it over ``path``.
 
@@ -63,7 +75,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
     """
     path = resolve_links(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _temporary(path) as file:
         write(file)
         file.flush()
@@ -172,7 +184,7 @@ def check_writable(path: Path) -> None:
     path = resolve_links(path)
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     _sweep(path)
     with _temporary(path):
         pass

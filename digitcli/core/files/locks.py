@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from digitcli.core.errors import DigitcliError, error_reason
-from digitcli.core.files.atomic import resolve_links
+from digitcli.core.files.atomic import make_folder, resolve_links
 
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -52,7 +52,7 @@ def exclusive_lock(
     lock_file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _write_note(fd, doing))
     try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(lock_file.parent)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
