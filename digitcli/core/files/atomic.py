@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -18,6 +19,12 @@ try:
     import fcntl
 except ImportError:  # on Windows, where an open file cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
+
+_MAX_NAME = 255
+"""Maximum bytes of a file's name on nearly all file systems."""
+
+_RANDOM = re.compile(r"\.([0-9a-f]{16})\.tmp$")
+"""The random part of a temporary file's name."""
 
 _NEITHER_LINK_NOR_PIPE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -46,6 +53,14 @@ def resolve_links(path: Path) -> Path:
     except FileNotFoundError as error:
         problem = "the current folder does not exist any more"
         raise DigitcliError(problem, "change to another folder") from error
+
+
+def hidden_sibling(path: Path, ending: str) -> Path:
+    """Returns ``.NAME`` and an ending, in the same folder; a long name is replaced by its hash."""
+    name = os.fsencode(path.name)
+    if len(name) + len(ending) >= _MAX_NAME:
+        name = hashlib.sha256(name).hexdigest()[:32].encode()
+    return path.parent / f".{os.fsdecode(name)}{ending}"
 
 
 def make_folder(path: Path) -> None:
@@ -96,7 +111,7 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
     mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else None
     opener = partial(os.open, mode=0o666 if mode is None else 0o600)
     while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        temporary = _temporary_path(path, secrets.token_hex(8))
         file = open(temporary, "xb", opener=opener)  # noqa: SIM115  closed below
         _lock(file.fileno())
         if os.fstat(file.fileno()).st_nlink:
@@ -110,6 +125,10 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
             yield file
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary_path(path: Path, number: str) -> Path:
+    return hidden_sibling(path, f".{number}.tmp")
 
 
 def _lock(file: int) -> bool:
@@ -128,10 +147,10 @@ def _lock(file: int) -> bool:
 
 def _sweep(path: Path) -> None:
     """Removes the temporary files of processes that were killed while writing ``path``."""
-    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
     with contextlib.suppress(OSError):  # a folder may be writable and not readable
         for file in path.parent.iterdir():
-            if leftover.fullmatch(file.name):
+            number = _RANDOM.search(file.name)
+            if number is not None and file == _temporary_path(path, number[1]):
                 _remove_unlocked(file)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from digitcli.core.errors import DigitcliError, error_reason
-from digitcli.core.files.atomic import make_folder, resolve_links
+from digitcli.core.files.atomic import hidden_sibling, make_folder, resolve_links
 
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -49,7 +49,7 @@ def exclusive_lock(
     import filelock  # takes 60 ms, which only commands that lock should spend
 
     path = resolve_links(path)
-    lock_file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    lock_file = path / ".lock" if path.is_dir() else hidden_sibling(path, ".lock")
     lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _write_note(fd, doing))
     try:
         make_folder(lock_file.parent)

@@ -154,3 +154,20 @@ def test_a_folder_that_cannot_be_flushed_has_the_new_file_all_the_same(
     assert (tmp_path / "a").read_bytes() == b"new"
     remove_durably(tmp_path / "a")
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a" * 230, "a" * 244, "a" * 255, "ä" * 127])
+def test_names_as_long_as_they_may_be(tmp_path: Path, name: str) -> None:
+    """The names of temporary files and locks were longer."""
+    path = tmp_path / name
+    with exclusive_lock(path, "a test", wait=0):
+        check_writable(path)
+        write_atomically(path, lambda file: file.write(b"new"))
+        assert len(names_in(tmp_path)) == 2  # and the lock
+    assert names_in(tmp_path) == [name]
+    leftover = atomic._temporary_path(path, "0" * 16)
+    leftover.touch()
+    check_writable(tmp_path / ("b" + name[1:]))
+    assert leftover.exists()
+    check_writable(path)
+    assert names_in(tmp_path) == [name]
