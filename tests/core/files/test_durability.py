@@ -64,7 +64,8 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Call]:
 def after_power_cut(calls: list[Call]) -> Iterator[dict[Path, str]]:
     """Yields the files, by content, that may be there after these calls."""
     flushed = {path: content for kind, path, content in calls if kind == "flush"}
-    sure, unsure = [], []
+    sure: list[tuple[int, str, Path, Any]] = []
+    unsure: list[tuple[int, str, Path, Any]] = []
     for i, (kind, path, target) in enumerate(calls):
         if kind in ("rename", "remove", "make folder"):
             barrier = ("flush folder", path.parent, None)
