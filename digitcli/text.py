@@ -1,13 +1,28 @@
 """Text that is safe to show: control characters escaped, probabilities never rounded up to 1."""
 
 import math
+import re
+
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4"
+    "\U0001d159\U000e0100-\U000e01ef]"
+)
+"""Characters that Python counts as printable and that show nothing: fillers, variation selectors.
+With them two names look alike."""
 
 
 def visible(text: str) -> str:
-    r"""Escapes characters that move the cursor, set colors or break a line ("\n", "\x1b")."""
-    if text.isprintable():
+    r"""Escapes characters that move the cursor, set colors, break a line or show nothing.
+
+    For example newlines ("\n"), escapes ("\x1b") and fillers ("\u3164").
+    """
+    if text.isprintable() and (text.isascii() or not _UNSEEN.search(text)):
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c.encode("unicode_escape").decode() if _is_unseen(c) else c for c in text)
+
+
+def _is_unseen(character: str) -> bool:
+    return not character.isprintable() or _UNSEEN.match(character) is not None
 
 
 def below_one(share: float, decimals: int = 4) -> float:

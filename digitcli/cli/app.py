@@ -58,6 +58,14 @@ class Command(TyperCommand):
         super().format_help(ctx, formatter)
 
 
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Errors of a stream that cannot be written: a full disk, or a terminal that was closed."""
+
+
+class _ReaderGoneError(Exception):
+    """The reader of a pipe has gone away; Typer would end a ``BrokenPipeError`` with 1."""
+
+
 class CommandGroup(TyperGroup):
     """The subcommands, and the one place that decides the exit code and message of each.
 
@@ -91,12 +99,19 @@ class CommandGroup(TyperGroup):
             raise DigitcliError(f"there is no command {name}", f"read a picture with '{command}'")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Parses the options before the subcommand, which may print the help or the version."""
+        try:
+            return super().make_context(*args, **options)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
     def invoke(self, ctx: Any) -> Any:
-        """Runs the subcommand. Typer would end with 1 if the reader of a pipe has gone away."""
+        """Runs the subcommand."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            return BROKEN_PIPE
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Runs the command line and exits."""
@@ -114,10 +129,12 @@ class CommandGroup(TyperGroup):
             code = _fail(usage_error(error), error.exit_code)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
+        except _ReaderGoneError:
+            code = BROKEN_PIPE
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in _WRITE_ERRORS or error.filename is not None:
                 raise
-            # errors of writing files are DigitcliError, so the disk under standard output is full
+            # errors of writing files are DigitcliError, so this is standard output
             code = _fail(unwritable_output(error), USAGE_ERROR)
         if code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)

@@ -1,5 +1,6 @@
 """Every command: checkpoints, help, errors, exit codes, standard streams."""
 
+import errno
 import os
 import shlex
 import socket
@@ -8,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import rich.console
 from commands import Run, Start, weights_note
 from drawn_digits import SmallMnist, save_digit
 
 from digitcli import __version__
 from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.checkpointing.locate import LATEST
 
 LESSON = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "cat,dog,person")
 
@@ -218,6 +221,68 @@ def test_a_full_disk_under_standard_output(start: Start, arguments: list[str]) -
         "digitcli: error: cannot write to standard output: No space left on device; "
         "send it elsewhere\n"
     )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], LESSON])
+def test_a_reader_that_has_gone_away(start: Start, arguments: list[str]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = start(*arguments, stdout=theirs, stderr=-1, capture_output=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], LESSON])
+def test_a_terminal_that_was_closed(start: Start, arguments: list[str]) -> None:
+    ours, theirs = os.openpty()
+    os.close(ours)
+    done = start(*arguments, stdout=theirs, stderr=-1, capture_output=False)
+    os.close(theirs)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "digitcli: error: cannot write to standard output: Input/output error; send it elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EDQUOT, errno.EFBIG])
+def test_drawn_output_that_cannot_be_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(rich.console.Console, "print", fail)
+    monkeypatch.setattr("digitcli.console.softmax.is_terminal", lambda _: True)
+    result = run(*LESSON)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("digitcli: error: cannot write to standard output: ")
+
+
+@pytest.mark.usefixtures("checkpoint")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "1.npz"],
+        ["predict", "1.png", "--show-steps", "2.png"],
+        ["predict", "1.png", "--report", "2.html"],
+        ["eval", "--report", "2.html"],
+        ["train", "--dataset", "optdigits"],
+        ["train", "--dataset", "optdigits", "--log-dir", "log"],
+        ["download", "--data-dir", "data"],
+    ],
+    ids=" ".join,
+)
+def test_a_current_folder_that_was_deleted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir("gone")
+    monkeypatch.setenv("DIGITCLI_CHECKPOINT", str(tmp_path / LATEST))
+    (tmp_path / "gone").rmdir()
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "the current folder does not exist any more; change" in result.stderr
 
 
 @pytest.mark.usefixtures("checkpoint")

@@ -27,6 +27,8 @@ NAMES = {
     "turned": "a\u202egnp.b",
     "isolated": "a\u2066b\u2069.png",
     "zero width": "a\u200b\u200d\ufeffb.png",
+    "fillers": "a\u3164\u115f\u1160\uffa0\u2800b.png",
+    "selectors": "a\ufe0f\ufe00\U000e0100\u034f\u180bb.png",
     "separator": "a\u2028b\u2029c\x85d.png",
     "delete": "a\x08\x7fb.png",
     "bytes": "caf\udce9.png",
@@ -38,7 +40,12 @@ NAMES = {
 
 def is_harmless(text: str) -> bool:
     """Returns True if a text has no character that moves, colors, reverses or hides anything."""
-    return all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp") for c in text)
+    unseen = ("Cc", "Cf", "Zl", "Zp", "Mn")
+    return all(
+        c in "\n\t"
+        or not (unicodedata.category(c) in unseen or c in "\u3164\u115f\u1160\uffa0\u2800")
+        for c in text
+    )
 
 
 def named(text: str) -> Path:

@@ -34,10 +34,12 @@ def print_plan(
     if interrupted is not None:
         print_note(f"resuming {interrupted.place}")
         then = interrupted.machine
-        for name in sorted(name for name in then if machine.get(name) != then[name]):
+        for name in sorted(
+            name for name in machine if then.get(name, machine[name]) != machine[name]
+        ):
             print_note(
-                f"{name} was {visible(then[name])}, now {machine.get(name)}: the weights may "
-                "differ by rounding"
+                f"{name} was {visible(then[name])}, now {machine[name]}: the weights may differ by "
+                "rounding"
             )
     if initial is not None and settings.classes != initial.classes:
         print_note(f"{visible(initial.name)} has other classes, the output layer is new")

@@ -16,7 +16,12 @@ import numpy.typing as npt
 
 from digitcli.core.checkpointing.container import FileKind, read_container, write_container
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_checkpoint
-from digitcli.core.checkpointing.metadata import FORMAT_VERSION, Metadata, metadata_problems
+from digitcli.core.checkpointing.metadata import (
+    FORMAT_VERSION,
+    Metadata,
+    check_point_count,
+    metadata_problems,
+)
 from digitcli.core.errors import CheckpointError
 from digitcli.core.files.schema import describe, parse_record
 
@@ -81,6 +86,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         yield from _header_problems(path, header, _shapes(metadata))
 
     def parse(values: Any) -> Metadata:
+        check_point_count(values)
         return parse_record(values, Metadata, "the document")
 
     metadata, tensors = read_container(path, _CHECKPOINT, parse, problems)

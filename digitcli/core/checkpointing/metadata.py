@@ -1,9 +1,10 @@
 """The metadata of a checkpoint: how its network was trained, and how to use it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from digitcli.core.errors import DigitcliError
 from digitcli.core.files.schema import describe
@@ -23,6 +24,9 @@ MAX_CLASS_NAME = 40
 
 MAX_LOSS_POINTS = 100_000
 """Maximum number of loss and epoch points; they take 7 of a header's 8 MiB."""
+
+MAX_SEED = 2**32 - 1
+"""Maximum seed, which every random generator accepts."""
 
 _MAX_MEAN = 1e6
 """Maximum magnitude of the mean, and of the standard deviation and its inverse: normalized pixels,
@@ -89,6 +93,44 @@ def check_loss_points(epochs: int, within_epochs: int) -> None:
         raise DigitcliError(f"{count:,} loss points {too_many}", "give a larger --log-every")
 
 
+def check_point_count(values: Any) -> None:
+    """Checks that a metadata document has no more loss and epoch points than a run writes.
+
+    Raises:
+        ValueError: There are more than ``MAX_LOSS_POINTS``, which would take long to parse.
+    """
+    lists = [values.get(name) for name in ("losses", "accuracies")]
+    count = sum(len(points) for points in lists if isinstance(points, list))
+    if count > MAX_LOSS_POINTS:
+        raise ValueError(f"{count:,} loss points, more than {MAX_LOSS_POINTS:,}")
+
+
+def progress_problems(
+    seed: int, epochs: int, losses: Iterable[LossPoint], accuracies: Iterable[EpochPoint]
+) -> Iterator[str]:
+    """Yields what is wrong with a run's seed, and with its points in this number of epochs."""
+    if not 0 <= seed <= MAX_SEED:
+        yield f"the seed {seed} is outside 0 to {MAX_SEED}"
+    for loss in losses:
+        if not (1 <= loss.epoch <= epochs and loss.batch >= 1):
+            yield f"a loss of epoch {loss.epoch}, batch {loss.batch} is impossible"
+    for number, point in enumerate(accuracies, start=1):
+        if point.epoch != number or number > epochs or not 0 <= point.accuracy <= 1:
+            yield f"an accuracy of {point.accuracy} after epoch {point.epoch} is impossible"
+
+
+def class_problems(owner: object, names: Sequence[str]) -> Iterator[str]:
+    """Yields what is wrong with the classes of a network; ``owner`` begins the messages."""
+    if not 2 <= len(names) <= MAX_CLASSES:
+        yield f"{owner} has {len(names):,} classes, not 2 to {MAX_CLASSES}"
+    for i, name in enumerate(names):
+        if not 1 <= len(name) <= MAX_CLASS_NAME or name in names[:i]:
+            yield (
+                f"the class name {describe(name)} in {owner} is empty, a duplicate, or longer than "
+                f"{MAX_CLASS_NAME} characters"
+            )
+
+
 def library_versions() -> dict[str, str]:
     """Returns the versions of Python and of the imported packages that a result may depend on."""
     packages = ["digitcli", "torch", "numpy"]
@@ -110,15 +152,13 @@ def metadata_problems(path: Path, metadata: Metadata) -> Iterator[str]:
         yield f"the temperature {metadata.temperature} in {path} is outside {low:g} to {high:g}"
     if metadata.scored_on not in ("test", "validation"):
         yield f"{path} was scored on {describe(metadata.scored_on)}, neither test nor validation"
+    if not 1 <= metadata.epochs <= metadata.recipe.epochs:
+        yield f"{path} is of epoch {metadata.epochs} of {metadata.recipe.epochs}"
+    points = metadata.losses, metadata.accuracies
+    for problem in progress_problems(metadata.seed, metadata.epochs, *points):
+        yield f"{path} is of an impossible run: {problem}"
     names = metadata.classes
-    if not 2 <= len(names) <= MAX_CLASSES:
-        yield f"{path} has {len(names):,} classes, not 2 to {MAX_CLASSES}"
-    for i, name in enumerate(names):
-        if not 1 <= len(name) <= MAX_CLASS_NAME or name in names[:i]:
-            yield (
-                f"the class name {describe(name)} in {path} is empty, a duplicate, or longer than "
-                f"{MAX_CLASS_NAME} characters"
-            )
+    yield from class_problems(path, names)
     expected = layer_sizes(len(names))
     if metadata.layer_sizes != expected:
         sizes = "-".join(map(str, metadata.layer_sizes[: len(expected) + 1]))

@@ -4,7 +4,7 @@ It is a safetensors file beside the checkpoint: parameters and batch normalizati
 optimizer's moments, the state of torch's random generator, and the position within the run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,14 +12,27 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from digitcli.core.checkpointing.container import FileKind, Tensors, read_container, write_container
-from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
+from digitcli.core.checkpointing.metadata import (
+    MAX_SEED,
+    EpochPoint,
+    LossPoint,
+    check_point_count,
+    class_problems,
+    progress_problems,
+)
 from digitcli.core.errors import CheckpointError, DigitcliError
+from digitcli.core.files.atomic import resolve_links
 from digitcli.core.files.schema import parse_value
 from digitcli.core.recipes import Recipe
 
 STATE_VERSION = 1
 
+_ENDING = ".training.safetensors"
+
 _START_OVER = "start over with --no-resume"
+
+_MAX_DIFFERENCES = 20
+"""Maximum number of differences that an error lists."""
 
 _MAX_SIZE = 256 * 2**20
 """Maximum size of a training state in bytes.
@@ -43,8 +56,21 @@ _STATE = FileKind(
 
 
 def state_path(output: Path) -> Path:
-    """Returns the path of the training state of a run that writes its weights to ``output``."""
-    return output.parent / f"{output.name.removesuffix('.safetensors')}.training.safetensors"
+    """Returns the path of the training state of a run that writes its weights to ``output``.
+
+    Names that lead to one file, and names with and without ".safetensors", share a state. The
+    processes that write a run lock the state.
+
+    Raises:
+        CheckpointError: ``output`` is the name of a training state.
+    """
+    if output.name.endswith(_ENDING):
+        raise CheckpointError(
+            f"{output} is the name of a training state",
+            f"name the weights {output.name.removesuffix(_ENDING) or 'latest'}.safetensors",
+        )
+    target = resolve_links(output) if output.is_symlink() else output
+    return target.parent / (target.name.removesuffix(".safetensors") + _ENDING)
 
 
 @dataclass(frozen=True)
@@ -52,7 +78,7 @@ class Settings:
     """Everything that decides the weights that a run ends with, apart from the images.
 
     Raises:
-        DigitcliError: The recipe needs trained weights to start from.
+        DigitcliError: The recipe needs trained weights to start from, or a value is impossible.
     """
 
     dataset: str  # name of the data set
@@ -67,6 +93,13 @@ class Settings:
         if self.recipe.frozen and self.start is None:
             problem = f"the recipe {self.recipe.name} needs trained weights"
             raise DigitcliError(problem, "give some, for example --from pretrained")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise DigitcliError(f"the seed is {self.seed}", f"give --seed 0 to {MAX_SEED}")
+        if self.log_every < 1:
+            problem = f"the running loss is read every {self.log_every} batches"
+            raise DigitcliError(problem, "give --log-every 1 or more")
+        if self.validation is not None and self.validation < 1:
+            raise DigitcliError(f"{self.validation} images are held out", "give --validation 1")
 
 
 @dataclass(frozen=True)
@@ -126,6 +159,7 @@ def load_state(path: Path) -> TrainingState:
 
 def _parse(values: dict[str, Any]) -> dict[str, Any]:
     parse_value(values["state_version"], int, "state_version")
+    check_point_count(values)
     parsed = {
         name: parse_value(values[name], type_, name)
         for name, type_ in get_type_hints(TrainingState).items()
@@ -136,7 +170,17 @@ def _parse(values: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"no run is at epoch {epoch}, batch {batch}")
     if len(parsed["accuracies"]) != epoch - 1:
         raise ValueError(f"{len(parsed['accuracies'])} accuracies for {epoch - 1} finished epochs")
+    for problem in _state_problems(TrainingState(**parsed, tensors={})):
+        raise ValueError(problem)
     return parsed
+
+
+def _state_problems(state: TrainingState) -> Iterator[str]:
+    settings = state.settings
+    yield from class_problems("the run", settings.classes)
+    yield from progress_problems(settings.seed, state.epoch, state.losses, state.accuracies)
+    if state.seconds < 0:
+        yield f"{state.seconds} seconds are impossible"
 
 
 def by_option(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:
@@ -180,8 +224,11 @@ def _refuse_differences(what: str, values: Iterable[tuple[str, object, object]])
         f"{name} {before} then, {now} now" for name, before, now in values if before != now
     ]
     if differences:
+        listed = "; ".join(differences[:_MAX_DIFFERENCES])
+        if (more := len(differences) - _MAX_DIFFERENCES) > 0:
+            listed += f"; and {more:,} more"
         raise DigitcliError(
-            f"the run was started with other {what} ({'; '.join(differences)})",
+            f"the run was started with other {what} ({listed})",
             f"give the same {what}, or {_START_OVER}",
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from digitcli.core.errors import DigitcliError, error_reason
-from digitcli.core.files.atomic import resolve_links
+from digitcli.core.files.atomic import hidden_sibling, make_folder, resolve_links
 
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -49,10 +49,10 @@ def exclusive_lock(
     import filelock  # takes 60 ms, which only commands that lock should spend
 
     path = resolve_links(path)
-    lock_file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    lock_file = path / ".lock" if path.is_dir() else hidden_sibling(path, ".lock")
     lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _write_note(fd, doing))
     try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(lock_file.parent)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -68,6 +68,9 @@ def exclusive_lock(
         ) from None
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
+            with contextlib.suppress(OSError):
+                if not lock_file.stat().st_size:  # made here: a holder's has a note
+                    lock_file.unlink()
             raise DigitcliError(
                 f"cannot write to {lock_file.parent}: {error_reason(error)}", next_step
             ) from error

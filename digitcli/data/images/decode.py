@@ -23,7 +23,13 @@ from PIL.ImageFile import ImageFile
 from digitcli.core.errors import NotAPictureError, PictureError, error_reason
 from digitcli.core.files.regular import open_regular
 from digitcli.data.images.downscale import reduction_factor, upright
-from digitcli.data.images.limits import BYTES_PER_PIXEL, check_icon, count_pixels, decoding_cost
+from digitcli.data.images.limits import (
+    BYTES_PER_PIXEL,
+    check_comments,
+    check_icon,
+    count_pixels,
+    decoding_cost,
+)
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
 """Formats that images are read in; those first that Pillow has loaded at the start. Pillow's other
@@ -49,6 +55,9 @@ _ANOTHER = "save it again, or take another"
 _MAX_READS = 400_000
 """Maximum number of reads of a decoder, which takes 64 kB of pixels at a time: more are a file made
 of many parts to keep its reader busy."""
+
+_MAX_JPEG_HEADER_READS = 4000
+"""Maximum number of reads of a JPEG's header; a segment of at most 64 kB takes four."""
 
 
 class OpenImage:
@@ -125,15 +134,15 @@ class _LimitedReader(io.BufferedReader):
         raw.seek(0)
         super().__init__(raw)
         self.left: float = math.inf
-        self._reads = 0
+        self.reads_left = _MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Reads as any file does; bytes are counted unless all of them are requested."""
-        self._reads += 1
+        self.reads_left -= 1
         data = super().read(size)
         if size is not None and size >= 0:
             self.left -= len(data)
-        if self.left < 0 or self._reads > _MAX_READS:
+        if self.left < 0 or self.reads_left < 0:
             raise OSError("it has too many parts, or too long ones")
         return data
 
@@ -182,11 +191,15 @@ def _read_header(
     head = file.peek(4)
     if head.startswith(b"\0\0\1\0"):
         check_icon(file)
-    file.left = _MAX_JPEG_HEADER if head.startswith(b"\xff\xd8") else _MAX_HEADER
+    elif head.startswith((b"P1", b"P2", b"P3")):
+        check_comments(file)
+    file.left = _MAX_HEADER
+    if head.startswith(b"\xff\xd8"):
+        file.left, file.reads_left = _MAX_JPEG_HEADER, _MAX_JPEG_HEADER_READS
     image = Image.open(file, formats=FORMATS)
     if image.format == "TIFF":
         _silence_libtiff()
-    file.left = math.inf
+    file.left, file.reads_left = math.inf, _MAX_READS
     pixels = count_pixels(image)
     if not pixels:
         raise PictureError("it has no pixels", _ANOTHER)

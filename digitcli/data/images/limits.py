@@ -6,13 +6,17 @@ Help pages show ``MAX_PIXELS``, so Pillow is imported only where it is used.
 import math
 import re
 import struct
-from typing import TYPE_CHECKING, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from digitcli.core.errors import PictureError
+from digitcli.data.images.jpeg2000 import overhead
+from digitcli.data.images.tiff import segment_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
+    from PIL.TiffImagePlugin import TiffImageFile
 
 MAX_PIXELS = 100_000_000
 """Default maximum number of pixels: more than a camera of 64 megapixels takes, or a page scanned at
@@ -40,6 +44,10 @@ _PYTHON_DECODER = 200
 _MAX_ICON = 2**21
 """Maximum bytes of an ICO file, and pixels of an image in it: Pillow decodes ICO on opening."""
 
+_MAX_COMMENTS = 1000
+"""Maximum number of comments of an image in text; programs write one."""
+
+_PNG_START = b"\x89PNG"
 _PNG_SIZE = re.compile(rb"IHDR(.{8})", re.DOTALL)
 
 _MAX_PASSES = 12
@@ -63,16 +71,24 @@ def decoding_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
     if image.format in ("JPEG", "MPO"):
         return _jpeg_cost(image, file, max_pixels)
     if image.format in _COSTLY_FORMATS:
-        return _COSTLY_FORMATS[image.format] * count_pixels(image)
+        return _COSTLY_FORMATS[image.format] * count_pixels(image) + _jpeg2000_cost(image, file)
     each = _NARROW_MODES.get(image.mode, BYTES_PER_PIXEL)
     if image.format == "TIFF" and image.tag_v2.get(ORIENTATION_TAG, 1) != 1:  # type: ignore[attr-defined]
         each *= 2  # Pillow turns it upright itself, in a copy
-    for codec, _, _, mode in image.tile[:1]:
-        if codec == "libtiff":  # a strip, which may be the whole image
-            each += 2 * BYTES_PER_PIXEL if "16" in str(mode) else BYTES_PER_PIXEL
+    segment = 0
+    for codec, *_ in image.tile[:1]:
+        if codec == "libtiff":
+            segment = segment_bytes(cast("TiffImageFile", image), file)
         if codec in DECODERS:
             each += _PYTHON_DECODER
-    return each * count_pixels(image)
+    return each * count_pixels(image) + segment
+
+
+def _jpeg2000_cost(image: "ImageFile", file: BinaryIO) -> int:
+    if image.format != "JPEG2000":
+        return 0
+    file.seek(0)
+    return overhead(file.read(), image.size, len(image.getbands()))
 
 
 def _jpeg_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
@@ -106,12 +122,32 @@ def _count_passes(data: bytes) -> int:
 
 
 def check_icon(file: BinaryIO) -> None:
-    """Raises a ``PictureError`` if an ICO file or a PNG in it is large; leaves it at its start."""
+    """Raises a ``PictureError`` if an ICO file or an image in it is large.
+
+    Leaves the file at its start.
+    """
     data = file.read(_MAX_ICON + 1)
     file.seek(0)
     sizes = [struct.unpack(">2I", size) for size in _PNG_SIZE.findall(data)]
+    for at in range(6, min(len(data), 6 + 16 * int.from_bytes(data[4:6], "little")), 16):
+        start = int.from_bytes(data[at + 12 : at + 16], "little")
+        header = data[start + 4 : start + 12]  # of a BMP, whose height counts its mask too
+        if len(header) == 8 and data[start : start + 4] != _PNG_START:
+            width, height = struct.unpack("<2i", header)
+            sizes.append((abs(width), abs(height) // 2))
     if max(len(data), *(math.prod(size) for size in sizes), 0) > _MAX_ICON:
         raise PictureError("it is too large for an icon", "save it as PNG")
+
+
+def check_comments(file: BinaryIO) -> None:
+    """Raises a ``PictureError`` if a PNM file in text has many comments.
+
+    Pillow copies up to a megabyte for each. Leaves the file at its start.
+    """
+    marks = sum(block.count(b"#") for block in iter(partial(file.read, 2**20), b""))
+    file.seek(0)
+    if marks > _MAX_COMMENTS:
+        raise PictureError(f"it has {marks:,} comments", "save it again, or take another")
 
 
 def count_pixels(image: "Image") -> int:

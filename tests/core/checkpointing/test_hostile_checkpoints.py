@@ -279,8 +279,9 @@ def test_foreign_safetensors_are_refused(run: Run, tmp_path: Path) -> None:
 def test_the_maximum_number_of_loss_points_is_loaded_unchanged(
     run: Run, trained: Checkpoint, checkpoint: Path
 ) -> None:
-    points = tuple(LossPoint(99, i, 1 / 3e5) for i in range(MAX_LOSS_POINTS))
-    save_checkpoint(checkpoint, replace(trained, metadata=replace(trained.metadata, losses=points)))
+    points = tuple(LossPoint(9, 1 + i, 1 / 3e5) for i in range(MAX_LOSS_POINTS))
+    metadata = replace(trained.metadata, losses=points, accuracies=())
+    save_checkpoint(checkpoint, replace(trained, metadata=metadata))
     assert load_checkpoint(checkpoint).metadata.losses == points
     result = run("train", "--dataset", "optdigits", "--epochs", "2000", "--log-every", "1")
     assert result.exit_code == 2

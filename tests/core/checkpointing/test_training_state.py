@@ -4,20 +4,24 @@ import json
 import os
 import random
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from digitcli.core.checkpointing.metadata import MAX_LOSS_POINTS, EpochPoint, LossPoint
 from digitcli.core.checkpointing.training_state import (
     Settings,
     TrainingState,
     load_state,
+    refuse_other_data,
     save_state,
 )
-from digitcli.core.errors import CheckpointError
+from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.recipes import LESSON
 
 STATE = TrainingState(
@@ -73,8 +77,8 @@ def test_the_maximum_number_of_points_is_loaded_unchanged(path: Path) -> None:
         STATE,
         settings=replace(STATE.settings, recipe=recipe),
         epoch=half + 1,
-        losses=tuple(LossPoint(i, 9999, 1 / 3e5) for i in range(half)),
-        accuracies=tuple(EpochPoint(i, 1 / 3e5, 1 / 3e5) for i in range(half)),
+        losses=tuple(LossPoint(1 + i, 9999, 1 / 3e5) for i in range(half)),
+        accuracies=tuple(EpochPoint(1 + i, 1 / 3e5, 1 / 3e5) for i in range(half)),
     )
     save_state(path, state)
     assert load_state(path).losses == state.losses
@@ -117,6 +121,45 @@ def test_a_newer_version_is_refused_by_number(path: Path) -> None:
     path.write_bytes(data.replace(version, version[:-1] + b"7"))
     problem = refused(path, next_step="upgrade with 'pip install --upgrade digitcli'")
     assert problem == f"{path} has state version 7, this digitcli reads up to 1"
+
+
+INVALID: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no reading of the loss": (lambda v: v["settings"].update(log_every=0), "every 0 batches"),
+    "a negative interval": (lambda v: v["settings"].update(log_every=-1), "every -1 batches"),
+    "a negative seed": (lambda v: v["settings"].update(seed=-3), "the seed is -3"),
+    "a large seed": (lambda v: v["settings"].update(seed=2**32), "the seed is 4294967296"),
+    "no validation": (lambda v: v["settings"].update(validation=0), "0 images are held out"),
+    "one class": (lambda v: v["settings"].update(classes=["a"]), "has 1 classes"),
+    "equal classes": (lambda v: v["settings"].update(classes=["a", "a"]), "is empty, a duplicate"),
+    "a negative time": (lambda v: v.update(seconds=-1), "-1.0 seconds"),
+    "a loss before the run": (lambda v: v["losses"][0].update(epoch=-1), "epoch -1, batch 100"),
+    "a loss to come": (lambda v: v["losses"][0].update(epoch=3), "epoch 3, batch 100"),
+    "a loss of no batch": (lambda v: v["losses"][0].update(batch=0), "epoch 1, batch 0"),
+    "another epoch": (lambda v: v["accuracies"][0].update(epoch=-1), "after epoch -1"),
+    "a high accuracy": (lambda v: v["accuracies"][0].update(accuracy=1.5), "an accuracy of 1.5"),
+    "many losses": (lambda v: v.update(losses=[0] * 300_000), "300,001 loss points, more than"),
+}
+
+
+@pytest.mark.parametrize(("change", "problem"), INVALID.values(), ids=INVALID.keys())
+def test_values_of_no_run_are_refused(
+    path: Path, change: Callable[[dict[str, Any]], object], problem: str
+) -> None:
+    tensors = safetensors.numpy.load_file(path)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        ((key, document),) = file.metadata().items()
+    values = json.loads(document)
+    change(values)
+    safetensors.numpy.save_file(tensors, path, {key: json.dumps(values)})
+    assert problem in refused(path)
+
+
+def test_an_error_lists_a_limited_number_of_differences() -> None:
+    many = replace(STATE, checksums={f"{i:05}": "" for i in range(50_000)})
+    with pytest.raises(DigitcliError) as caught:
+        refuse_other_data(many, {"00000": ""})
+    assert len(str(caught.value)) < 1000
+    assert "now; and 49,979 more" in str(caught.value)
 
 
 def test_random_damage_is_refused_or_harmless(path: Path) -> None:

@@ -22,6 +22,7 @@ from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks import metric_logger
 from digitcli.core.training.callbacks.callback import LossReading
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
+from digitcli.core.training.callbacks.tensorboard import EventWriter
 
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 LINES, TABLE = Path("log/metrics.jsonl"), Path("log/metrics.csv")
@@ -213,11 +214,36 @@ def test_a_tensorboard_that_is_broken_is_told_before_training(
     monkeypatch.setattr(
         "digitcli.core.training.callbacks.tensorboard.find_spec", lambda _: object()
     )
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
     result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--log-dir", "log")
     assert result.exit_code == 2
     assert "pip install 'digitcli[tensorboard]'" in result.stderr.splitlines()[-1]
     assert not LATEST.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_full_disk_under_tensorboard_is_an_error_of_the_caller(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard's own writer ends it with a traceback of its thread."""
+    pytest.importorskip("tensorboard")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    events = EventWriter.open(tmp_path, 0)
+    assert events is not None
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+        with pytest.raises(OSError, match="File too large"):
+            for step in range(100):
+                events.add({"train/loss": 0.5}, step)
+        events.close()
+        with pytest.raises(OSError, match="File too large"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+            EventWriter.open(tmp_path, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("there", ["a file", "a folder in place of the table", "another run"])

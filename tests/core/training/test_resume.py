@@ -1,5 +1,6 @@
 """Interrupted runs: nothing is lost, and what comes of them is what would have come anyway."""
 
+import errno
 import json
 import os
 import resource
@@ -26,6 +27,7 @@ from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.files.schema import parse_record
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.recipes import RECIPES as DIGITCLIS_OWN
+from digitcli.core.training.callbacks import checkpoint_writer
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 from digitcli.core.training.data import TrainingData
@@ -271,10 +273,13 @@ def test_other_data_is_refused_by_name(
 
 def test_another_machine_is_told_and_not_refused(run: Run, interrupted: Path) -> None:
     state = load_state(interrupted)
-    save_state(interrupted, replace(state, machine={**state.machine, "torch": "1.0"}))
+    save_state(
+        interrupted, replace(state, machine={**state.machine, "torch": "1\x1b.0", "\x1b[2J": "x"})
+    )
     result = run("train", "--resume")
     assert result.exit_code == 0
-    assert f"torch was 1.0, now {torch.__version__}: " in result.stderr
+    assert "\x1b" not in result.stderr
+    assert f"torch was 1\\x1b.0, now {torch.__version__}: " in result.stderr
 
 
 def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: Path) -> None:
@@ -290,6 +295,25 @@ def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: P
     assert run("train", *FLAGS, "--no-resume").exit_code == 0
     assert LATEST.read_bytes() == Path("elsewhere").read_bytes()  # seed 0, not 3
     assert not interrupted.exists()
+
+
+@pytest.mark.parametrize("write", ["save_state", "save_checkpoint"])
+def test_a_new_run_killed_in_its_first_epoch_does_not_resume_the_old_one(
+    run: Run, interrupted: Path, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    new = (*FLAGS, "--seed", 2)
+    run("train", *new, "--output", "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint_writer, write, die)
+        assert run("train", *new, "--no-resume").exit_code == 130
+    assert not interrupted.exists() or load_state(interrupted).settings.seed == 2
+    LATEST.unlink(missing_ok=True)  # of the old run
+    assert run("train", *new, "--resume").exit_code == 0
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+    assert names_in("checkpoints") == [LATEST.name]
 
 
 def test_resume_with_nothing_there_starts(run: Run, small_mnist: SmallMnist) -> None:
@@ -460,7 +484,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(
     result = start("train", *FLAGS, preexec_fn=no_room)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == (
-        f"digitcli: error: cannot write {LATEST}: File too large; no other place could be written "
+        f"digitcli: error: cannot write {STATE}: File too large; no other place could be written "
         "either, free some space"
     )
     assert checkpoint.read_bytes() == before
@@ -468,19 +492,67 @@ def test_a_full_disk_keeps_the_old_checkpoint(
 
 
 def test_a_second_run_is_told_who_writes_there(run: Run, small_mnist: SmallMnist) -> None:
-    with exclusive_lock(LATEST, "digitcli train", wait=0):
+    with exclusive_lock(STATE, "digitcli train", wait=0):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder)
     assert result.exit_code == 2
     assert f"is being written by process {os.getpid()} on " in result.stderr
     assert not LATEST.exists()
 
 
+def test_a_state_that_cannot_be_removed_at_the_end_is_one_line(
+    run: Run, interrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def fail(path: Path, *, missing_ok: bool = False) -> None:
+        if path == interrupted:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    result = run("train", "--resume")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        f"digitcli: error: cannot remove {STATE}: Input/output error; delete it, the run is "
+        f"complete: {LATEST}"
+    )
+    assert load_checkpoint(LATEST).metadata.epochs == 3
+
+
+def test_names_of_one_run_share_its_state_and_its_lock(run: Run, small_mnist: SmallMnist) -> None:
+    Path("there").mkdir()
+    Path("link").symlink_to("there/a")
+    Path("there/b.safetensors").symlink_to("a.safetensors")
+    flags = (*FLAGS, "--mirror", small_mnist.folder)
+    names = ("there/a", "there/a.safetensors", "link", "there/b.safetensors")
+    for first in names:
+        with CheckpointWriter(Path(first)).locked():
+            for second in names:
+                result = run("train", *flags, "--output", second)
+                assert result.exit_code == 2
+                assert "there/a.training.safetensors is being written by process" in result.stderr
+    states = {state_path(Path(name)).resolve() for name in names}
+    assert states == {Path("there/a.training.safetensors").resolve()}
+
+
+def test_an_output_with_the_name_of_a_training_state_is_refused(
+    run: Run, interrupted: Path
+) -> None:
+    before = interrupted.read_bytes()
+    result = run("train", *FLAGS, "--output", interrupted)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"digitcli: error: {STATE} is the name of a training state; name the weights "
+        "latest.safetensors\n"
+    )
+    assert interrupted.read_bytes() == before
+
+
 def test_what_killed_processes_left_is_swept(run: Run, small_mnist: SmallMnist) -> None:
     LATEST.parent.mkdir()
     for name in (LATEST.name, STATE.name):
-        (LATEST.parent / f".{name}.123.tmp").touch()
-        (LATEST.parent / f".{name}.123.probe").touch()
-    kept = {f".{LATEST.name}.tmp", f"{LATEST.name}.123.tmp", ".other.123.tmp"}
+        (LATEST.parent / f".{name}.0123456789abcdef.tmp").touch()
+    kept = {f".{LATEST.name}.tmp", f"{LATEST.name}.0123456789abcdef.tmp", ".a.0123456789abcdef.tmp"}
     for name in kept:
         (LATEST.parent / name).touch()
     assert run("train", *FLAGS, "--mirror", small_mnist.folder).exit_code == 0

@@ -349,3 +349,92 @@ def test_the_images_are_readable_before_mutation() -> None:
         grey = read_gray(data)
         assert grey.shape in ((96, 96), (64, 64), (32, 32)), name
         assert np.isfinite(grey).all()
+
+
+def tiff(*tags: tuple[int, str, int], data: bytes) -> bytes:
+    """Returns a TIFF of a directory with these numbers of the given type, and of its data."""
+    at, length = 8 + len(data), 2 + 12 * len(tags) + 4
+    entries, extra = b"", b""
+    for number, kind, value in tags:
+        raw = struct.pack(f"<{kind}", value)
+        if len(raw) > 4:
+            extra, raw = extra + raw, struct.pack("<I", at + length + len(extra))
+        type_ = {"H": 3, "I": 4, "q": 17}[kind]
+        entries += struct.pack("<HHI", number, type_, 1) + raw.ljust(4, b"\0")
+    head = b"II*\0" + struct.pack("<I", at) + data + struct.pack("<H", len(tags))
+    return head + entries + bytes(4) + extra
+
+
+def tiled(*tile: tuple[int, str, int], samples: int = 1, compression: int = 5) -> bytes:
+    """Returns a TIFF of 28x28 pixels with these tags of its tiles, and of another length."""
+    data = b"\x80" * 1000
+    size = [(256, "I", 28), (257, "I", 28), (258, "H", 8), (259, "H", compression)]
+    color = [(262, "H", 1 if samples == 1 else 6), (277, "H", samples)]
+    return tiff(*size, *color, *tile, (324, "I", 8), (325, "I", len(data)), data=data)
+
+
+@pytest.mark.parametrize("side", [32_000, 46_000])
+def test_a_tile_larger_than_its_image_costs_what_is_decoded(side: int) -> None:
+    tags = (322, "I", side), (323, "I", side)
+    assert "its 784 pixels cost as much memory or time as" in problem(tiled(*tags))
+    assert "it is damaged" in problem(tiled(*tags), side * side)  # as the user allows
+    color = problem(tiled(*tags, samples=3, compression=7))
+    assert int(color.split()[-1]) > 6 * side * side / 4  # converted in a second buffer
+
+
+@pytest.mark.parametrize(
+    "more", [[], [(322, "I", 28), (323, "I", 28)]], ids=["alone", "with a second entry"]
+)
+def test_a_tile_whose_size_pillow_cannot_read(more: list[tuple[int, str, int]]) -> None:
+    whole = tiled((322, "q", 32_000), (323, "q", 32_000), *more)
+    assert problem(whole).startswith("its size is not clear; ")
+
+
+def test_a_strip_of_more_rows_than_the_image_is_cut_off() -> None:
+    data = zlib.compress(bytes(784))
+    size = [(256, "I", 28), (257, "I", 28), (258, "H", 8), (259, "H", 8), (262, "H", 1)]
+    strip = [(273, "I", 8), (277, "H", 1), (278, "I", 2**31 - 1), (279, "I", len(data))]
+    assert read_gray(tiff(*size, *strip, data=data)).shape == (28, 28)
+
+
+@pytest.mark.parametrize("whole_file", [False, True])
+def test_a_jpeg2000_of_tiles_of_one_pixel(whole_file: bool) -> None:
+    data = bytearray(encoded(Image.new("L", (255, 257)), "JPEG2000", no_jp2=not whole_file))
+    struct.pack_into(">2I", data, data.index(b"\xff\x51") + 22, 1, 1)
+    assert "cost as much memory or time" in problem(bytes(data))
+
+
+@pytest.mark.parametrize(("side", "layers"), [(1500, 1), (60, 65535)])
+def test_a_jpeg2000_of_precincts_of_one_pixel(side: int, layers: int) -> None:
+    image = Image.new("L", (side, side))
+    data = bytearray(encoded(image, "JPEG2000", no_jp2=True, precinct_size=(128, 128)))
+    assert read_gray(bytes(data)).shape
+    at = data.index(b"\xff\x52") + 4
+    struct.pack_into(">H", data, at + 2, layers)
+    data[at + 10 : at + 11 + data[at + 5]] = b"\0" + b"\x11" * data[at + 5]
+    assert "cost as much memory or time" in problem(bytes(data))
+
+
+@pytest.mark.parametrize("depth", [8, 32])
+def test_a_bitmap_in_an_icon_that_claims_to_be_large(depth: int) -> None:
+    size = struct.pack("<IiiHHIIiiII", 40, 30_000, 60_000, 1, depth, 0, 0, 0, 0, 256, 0)
+    entry = struct.pack("<HHHBBBBHHII", 0, 1, 1, 28, 28, 0, 0, 1, depth, 2**31, 22)
+    assert "it is too large for an icon" in problem(entry + size + bytes(2000))
+    icon = encoded(draw_digit(7, size=96), "ICO", bitmap_format="bmp")
+    assert read_gray(icon).shape == (64, 64)
+
+
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
+def test_an_image_in_text_with_many_comments(kind: str) -> None:
+    numbers = " 1" * 3 * 784
+    head = f"{kind}\n#a\n28 28\n" + "255\n" * (kind != "P1")
+    assert "it has 100,001 comments" in problem((head + "#a\n" * 100_000 + numbers).encode())
+    assert read_gray((head + "#a\n" * 900 + numbers).encode()).shape == (28, 28)
+
+
+def test_a_jpeg_of_many_small_profiles_is_refused() -> None:
+    photo = encoded(draw_digit(7), "JPEG")
+    for part in (b"\xff\xe1\0\x36Exif\0\0", b"\xff\xe2\0\x36ICC_PROFILE\0\1\1"):
+        segment = part.ljust(56, b"a")
+        assert "too many parts" in problem(photo[:2] + segment * 130_000 + photo[2:])
+        assert read_gray(photo[:2] + segment * 500 + photo[2:]).shape

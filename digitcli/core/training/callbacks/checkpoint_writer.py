@@ -5,12 +5,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.training_state import (
+    Settings,
     TrainingState,
     by_option,
     load_state,
@@ -18,10 +20,15 @@ from digitcli.core.checkpointing.training_state import (
     save_state,
     state_path,
 )
-from digitcli.core.errors import CheckpointError, DigitcliError
-from digitcli.core.files.atomic import check_writable, remove_leftovers, write_errors
+from digitcli.core.errors import CheckpointError, DigitcliError, error_reason
+from digitcli.core.files.atomic import (
+    check_writable,
+    remove_durably,
+    write_errors,
+)
 from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
+from digitcli.core.training.data import TrainingData
 
 _ELSEWHERE = "choose another place with --output"
 
@@ -33,12 +40,17 @@ class RunCompleteError(DigitcliError):
 class CheckpointWriter(Callback):
     """Writes the checkpoint and the training state of a run.
 
+    The state of another run is removed before anything is written: no run may resume from it.
     After an epoch the checkpoint is written first: killed before the state is written, the run
-    resumes from the older state and writes the same checkpoint again.
+    resumes from its older state and writes the same checkpoint again. The first state has no older
+    one, so it is written before its checkpoint.
 
     Attributes:
         output: File of the checkpoint.
         state: File of the training state, beside it.
+
+    Raises:
+        CheckpointError: The output is the name of a training state.
     """
 
     def __init__(self, output: Path) -> None:
@@ -49,19 +61,15 @@ class CheckpointWriter(Callback):
     def locked(self) -> Iterator[None]:
         """Checks that the run can be saved, and keeps other runs from writing to the same place.
 
-        Files that a killed process left behind are removed.
-
         Raises:
             CheckpointError: The run could not be saved.
             DigitcliError: Another run is there.
         """
         with write_errors(self.output, _ELSEWHERE, CheckpointError):
             check_writable(self.output)
-        with exclusive_lock(self.output, "digitcli train", wait=0):
+        with exclusive_lock(self.state, "digitcli train", wait=0):
             with write_errors(self.output, _ELSEWHERE, CheckpointError):
-                for path in (self.output, self.state):
-                    check_writable(path)
-                    remove_leftovers(path)
+                check_writable(self.state)
             yield
 
     def find_interrupted(
@@ -109,15 +117,37 @@ class CheckpointWriter(Callback):
         )
 
     @override
+    def on_start(
+        self, data: TrainingData, settings: Settings, resumed: TrainingState | None
+    ) -> None:
+        """Removes the state of another run.
+
+        Raises:
+            CheckpointError: That fails.
+        """
+        if resumed is None:
+            with write_errors(self.state, _ELSEWHERE, CheckpointError):
+                remove_durably(self.state)
+
+    @override
     def on_epoch(self, result: EpochResult) -> None:
         def write(output: Path) -> None:
-            save_checkpoint(output, result.checkpoint)
-            if result.state is not None:
-                save_state(state_path(output), result.state)
+            state, path = result.state, state_path(output)
+            writes = [partial(save_checkpoint, output, result.checkpoint)]
+            if state is not None:
+                writes.insert(1 if path.exists() else 0, partial(save_state, path, state))
+            for each in writes:
+                each()
 
         self._write(write)
-        if result.state is None:  # the run is complete
-            self.state.unlink(missing_ok=True)
+        if result.state is None:
+            try:
+                remove_durably(self.state)
+            except OSError as error:
+                raise CheckpointError(
+                    f"cannot remove {self.state}: {error_reason(error)}",
+                    f"delete it, the run is complete: {self.output}",
+                ) from error
 
     @override
     def on_state(self, state: TrainingState) -> None:

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
-from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
+from digitcli.core.files.atomic import check_writable, make_folder, write_atomically, write_errors
 from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.callbacks.tensorboard import EventWriter
@@ -95,7 +95,7 @@ class MetricLogger(Callback):
             DigitcliError: They cannot be written, or another run writes them.
         """
         with write_errors(self.folder, _ELSEWHERE):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             for path in (self.lines, self.table):
                 check_writable(path)
         with exclusive_lock(self.folder, "digitcli train --log-dir", wait=0, next_step=_ELSEWHERE):
