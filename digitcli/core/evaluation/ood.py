@@ -61,7 +61,7 @@ def ood_warning(
         probability: Probability of the answer, in 0..1.
         classes: Names of the network's classes.
         label: The answer.
-        doubtful: True if it is unsure which part of the picture is the digit.
+        doubtful: True if the preparation found no digit that the network is sure of.
         stripe: True for a bar from border to border of the picture.
     """
     doubtful |= probability < _MIN_PROBABILITY

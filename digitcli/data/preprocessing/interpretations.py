@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.core.evaluation.ood import bar_tilt
-from digitcli.data.arrays import Classify, Gray, Ink, Mask, bounding_box, sizes
+from digitcli.data.arrays import Classify, Gray, Ink, Mask, sizes
 from digitcli.data.preprocessing.binarize import border_spread, is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
@@ -28,6 +27,7 @@ from digitcli.data.preprocessing.mnist_form import (
     downscale,
     ignore_step,
     in_mnist_form,
+    is_bar,
     keep,
     prepare,
 )
@@ -40,14 +40,13 @@ _MIN_SCORE = 0.75  # minimum score of an interpretation other than the first
 _MIN_CUT_SCORE = 0.45  # the same of one for digits that fill the image
 _UNEXPLAINED = 0.3  # cost in probability of a digit that has none of the image's ink
 _CUT_WEIGHT = 0.9  # weight of a digit at the border of an image without an even background
-_TIGHT_WEIGHTS = {2: 0.9, 3: 0.95}  # weights of a digit that touches some borders but not all
-_ENCLOSED_WEIGHT = 0.8  # weight of a digit that touches none though the border shows other ink
+_TIGHT_WEIGHTS = {2: 0.9, 3: 0.95}  # weights of a digit that touches two or three borders
+_ENCLOSED_WEIGHT = 0.8  # weight of one that touches none, in a mixed border or within a margin
 _MIXED_BORDER = 0.6  # minimum spread of a border that ink and background share
 _WHOLE = 0.98  # minimum coverage of a digit that is all of an image's ink
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
 _CERTAIN, _CERTAIN_CHANGED = 0.7, 0.9  # minimum of the first and of another without a doubt
 _FILLED = 0.7  # minimum width of a bar in a tight crop, as a fraction of the image's; edges blur
-_BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar such as a 1
 _AS_IT_IS = "image"  # name of the first interpretation
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
@@ -84,11 +83,12 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     small = downscale(gray)
     if choice.score < _SURE or choice.at_border:
         choice.consider(_with_margins(small))
-    if choice.score < _SURE and not choice.is_cropped:
+    if choice.score < _SURE and not (choice.is_tight or choice.is_clear_crop):
         choice.consider(_without_other_ink(small))
     digit, change = choice.digit, choice.change
-    if (choice.is_changed or choice.may_be_surroundings) and not choice.is_cropped:
-        others = _count_whole_digits(small, classify) - 1
+    if (choice.is_changed or choice.may_be_surroundings) and not choice.is_tight:
+        # A digit at a border is none of the whole ones.
+        others = _whole_digits(small, classify) - (not any(_touched(digit, change)))
         digit = replace(digit, others=max(digit.others, others))
     if on_step is not ignore_step:
         names = {"image": change.name}
@@ -116,6 +116,7 @@ class _Choice:
         self.digit, self.change = prepare(gray), _Change(_AS_IT_IS, gray)
         self.certainty = _score(self.digit, classify)
         touched = sum(_touched(self.digit, self.change))
+        self._touched_border = touched > 0
         mixed = self.certainty < _CLEAR and border_spread(gray) > _MIXED_BORDER
         self.score = self.certainty * _weight(self.digit, self.change)
         self.at_border, self.may_be_surroundings = touched > 0 or mixed, False
@@ -131,16 +132,20 @@ class _Choice:
         return self.change.name != _AS_IT_IS
 
     @property
-    def is_cropped(self) -> bool:
-        """True if the image is a digit cropped to its ink.
+    def _is_all_ink(self) -> bool:
+        return not self.digit.others and self.digit.coverage >= _WHOLE
 
-        The digit is all of the ink. It touches all borders, or is clear with a margin.
-        """
-        if self.digit.others or self.digit.coverage < _WHOLE:
-            return False
-        if self.change.margin and self.certainty >= _CLEAR:
-            return True
-        return self.score >= _MIN_CUT_SCORE and all(_touched(self.digit, self.change))
+    @property
+    def is_tight(self) -> bool:
+        """True if a plausible digit is all of the ink and touches all borders."""
+        plausible = self.score >= _MIN_CUT_SCORE
+        return plausible and self._is_all_ink and all(_touched(self.digit, self.change))
+
+    @property
+    def is_clear_crop(self) -> bool:
+        """True if a digit that touched a border is all of the ink, and clear with a margin."""
+        clear = self.certainty >= _CLEAR and self.change.margin > 0
+        return clear and self._is_all_ink and self._touched_border
 
     def consider(self, changes: Iterator[_Change]) -> None:
         """Takes the best of some changes if it is better."""
@@ -174,9 +179,10 @@ def _weight(digit: PreparedDigit, change: _Change) -> float:
 def _is_possible(digit: PreparedDigit, change: _Change) -> bool:
     """Returns True if an interpretation is meant for such a digit.
 
-    With a margin, a digit fills the image from border to border. Otherwise it touches none.
+    With a margin, a digit touches two borders or more, and a bar fills the width. Otherwise it
+    touches none.
     """
-    touched, bar = sum(_touched(digit, change)), _is_bar(digit)
+    touched, bar = sum(_touched(digit, change)), is_bar(digit.image)
     if change.margin and touched >= 2:
         return not bar or _fills_width(digit, change)
     return touched == 0 and change.inner and (change.bars or not bar)
@@ -191,16 +197,10 @@ def _touched(digit: PreparedDigit, change: _Change) -> tuple[bool, bool, bool, b
 
 
 def _is_stripe(digit: PreparedDigit, change: _Change) -> bool:
-    """Returns True for a bar between opposite borders that has room beside it."""
+    """Returns True for a bar from the upper to the lower border that has room beside it."""
     _, top, _, bottom = _touched(digit, change)
     across = top and bottom and not _fills_width(digit, change)
-    return across and _is_bar(digit)
-
-
-def _is_bar(digit: PreparedDigit) -> bool:
-    """Returns True for a slender digit, upright or leaning."""
-    left, top, right, bottom = bounding_box(digit.image)
-    return right - left < _BAR * (bottom - top) or bar_tilt(digit.image) is not None
+    return across and is_bar(digit.image)
 
 
 def _fills_width(digit: PreparedDigit, change: _Change) -> bool:
@@ -242,7 +242,7 @@ def _closer_looks(gray: Gray) -> Iterator[_Change]:
         yield _Change("closer look", gray[cut:-cut, cut:-cut])
 
 
-def _count_whole_digits(gray: Gray, classify: Classify) -> int:
+def _whole_digits(gray: Gray, classify: Classify) -> int:
     """Returns the number of digits in an image, or in its middle if there are no two of them."""
     count = 0
     if min(gray.shape) >= _PAGE_SIDE:

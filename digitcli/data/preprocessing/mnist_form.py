@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from digitcli.core.errors import BlankPictureError
+from digitcli.core.evaluation.ood import bar_tilt
 from digitcli.data.arrays import Box, Gray, Image28, Ink, bounding_box, longer_side, pixels_of
 from digitcli.data.preprocessing.binarize import inner_image, separate_ink, stroke_mask
 from digitcli.data.preprocessing.components import find_digit, stroke_width
@@ -25,6 +26,7 @@ from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 
 SIDE = 28
 BOX = 20
+BAR = 0.35  # maximum aspect ratio, width by height, of an upright bar
 VISIBLE = 0.1  # minimum ink of a visible pixel
 CENTER = SIDE // 2  # row and column that MNIST's centers of mass are rounded to
 
@@ -49,8 +51,8 @@ class PreparedDigit:
     others: int = 0  # other shapes in the original that are as large as a digit
     coverage: float = 1.0  # fraction of the image's ink but frames that is the digit's
     box: Box = _WHOLE  # of the digit in the image; all of one in MNIST form
-    doubtful: bool = False  # True if another part of the image may be the digit
-    stripe: bool = False  # True for a bar between opposite borders, with room on both sides
+    doubtful: bool = False  # True if the network is unsure that this is the image's one digit
+    stripe: bool = False  # True for a bar from the upper to the lower border
 
 
 def ignore_step(name: str, image: npt.NDArray[Any]) -> None:
@@ -208,6 +210,12 @@ def fit(ink: Ink) -> Image28:
     if longer_side(bounding_box(image)) < BOX - 1:  # an edge too fine to survive the scaling
         return fit(crop(image.astype(np.float32) / np.float32(255)))
     return image
+
+
+def is_bar(image: Image28) -> bool:
+    """Returns True for a slender shape such as a 1, upright or leaning."""
+    left, top, right, bottom = bounding_box(image)
+    return right - left < BAR * (bottom - top) or bar_tilt(image) is not None
 
 
 def to_mnist_form(ink: Ink) -> Image28:

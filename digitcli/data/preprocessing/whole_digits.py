@@ -10,14 +10,13 @@ import numpy as np
 from digitcli.data.arrays import Classify, Gray, sizes
 from digitcli.data.preprocessing.binarize import separate_ink, stroke_mask
 from digitcli.data.preprocessing.components import DIGIT_MASS, DIGIT_SIDE, find_components
-from digitcli.data.preprocessing.mnist_form import to_mnist_form
+from digitcli.data.preprocessing.mnist_form import is_bar, to_mnist_form
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
 
 _MIN_PIXELS = 8  # minimum pixels of a digit's longer side
 _MIN_SIDE = 0.04  # the same as a fraction of the image's longer side
 _MIN_PROBABILITY = 0.9
 _MOST = 50  # maximum number of components that are classified, the heaviest
-_BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar: a 1, or a meter's segment
 
 
 def count_whole_digits(gray: Gray, classify: Classify) -> int:
@@ -34,12 +33,12 @@ def count_whole_digits(gray: Gray, classify: Classify) -> int:
     sides = sizes(boxes).max(axis=1)
     whole = (boxes[:, :2] > near).all(axis=1) & (boxes[:, 2:] < ends - near).all(axis=1)
     possible = np.flatnonzero(whole & (sides >= max(_MIN_PIXELS, _MIN_SIDE * max(ink.shape))))
-    if len(possible) < 2:
-        return len(possible)
+    if not len(possible):
+        return 0
     images = np.stack([to_mnist_form(components.ink_of(i, ink)) for i in possible.tolist()])
-    digits = possible[classify(images).max(axis=1) >= _MIN_PROBABILITY]
-    width, height = sizes(boxes[digits]).T
-    if (width < _BAR * height).all():
+    recognized = classify(images).max(axis=1) >= _MIN_PROBABILITY
+    digits = possible[recognized]
+    if all(map(is_bar, images[recognized])):  # or none is recognized
         return 0
     heavy = components.mass[digits] >= DIGIT_MASS * components.mass[digits[0]]
     return int((heavy & (sides[digits] >= DIGIT_SIDE * sides[digits[0]])).sum())

@@ -35,6 +35,7 @@ from digitcli.data.segmentation.text_lines import find_rows, join_stacked
 _WINDOW = 0.35
 _MAX_COMPONENTS = 1000  # maximum number without dust; a page of 200 digits has some hundreds
 _UPRIGHT_HEIGHT, _MAX_SCALE = 64, 4  # height of upright digits in pixels, and maximum enlargement
+_MAX_UPRIGHT_PIXELS = 2**20  # maximum pixels of an enlarged image
 _SOFT_EDGE = 0.05  # maximum width of a stroke's soft edge, as a fraction of a digit's height
 
 
@@ -91,7 +92,11 @@ def make_upright(separated: Separated) -> Separated:
     """Shears leaning digits upright, and enlarges small ones, whose gaps are below a pixel."""
     segments = segment(separated, Way())
     slope = estimate_slope(np.where(segments.labels > 0, separated.ink, 0))
-    scale = int(np.clip(_UPRIGHT_HEIGHT / segments.writing.height, 1, _MAX_SCALE))
+    height, width = separated.ink.shape
+    most = np.sqrt(_MAX_UPRIGHT_PIXELS / (height * (width + abs(slope) * height)))
+    scale = int(max(1, min(_UPRIGHT_HEIGHT / segments.writing.height, _MAX_SCALE, most)))
+    if slope == 0 and scale == 1:
+        return separated
     shear = Shear(slope, scale, len(separated.ink))
     return replace(separated, ink=shear.apply(separated.ink), shear=shear)
 

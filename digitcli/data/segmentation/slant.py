@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from digitcli.data.arrays import Box, Floats, Ink, bounding_box, pixels_of
+from digitcli.data.arrays import Floats, Ink, bounding_box, pixels_of
 
-_SLOPES = np.linspace(-0.6, 1.0, 33)  # width by height of a leaning stroke, to the right positive
+_SLOPES = np.arange(-12, 21) / 20  # width by height of a leaning stroke, to the right positive
 _MAX_SIDE = 300  # maximum pixels of a side of the ink whose slant is estimated
 
 
@@ -55,7 +55,7 @@ NO_SHEAR = Shear()
 
 def estimate_slope(ink: Ink) -> float:
     """Returns the slope of upright strokes: after the shear, columns have most ink or none."""
-    ink = ink[pixels_of(Box(*bounding_box(ink)))]
+    ink = ink[pixels_of(bounding_box(ink))]
     step = -(-max(ink.shape) // _MAX_SIDE)
     ink = np.ascontiguousarray(ink[::step, ::step])
     sharpness = [

@@ -4,11 +4,13 @@ Segmentation leaves out what is small, light or faint beside the other ink: dust
 network shows which of these shapes look like digits.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from digitcli.data.arrays import Boxes, Classify, Mask, gaps, sizes
 from digitcli.data.preprocessing.components import find_components, stroke_width
-from digitcli.data.preprocessing.mnist_form import to_mnist_form
+from digitcli.data.preprocessing.mnist_form import BAR, to_mnist_form
 from digitcli.data.segmentation.segments import Segments
 from digitcli.data.segmentation.surroundings import dilated
 
@@ -20,7 +22,6 @@ _MIN_PIXELS = 10  # minimum height of a digit in pixels
 _MOST = 50  # maximum number of components that are looked at, the heaviest
 # Stroke width, as a multiple of that of the segments; the minimum is that of digits as high.
 _MIN_STROKE, _MAX_STROKE = 0.3, 2.0
-_BAR = 0.35  # maximum aspect ratio, width by height, of a plain bar; many shapes look like a 1
 _SEVERAL = 2  # minimum number of shapes lower than _LOW that are not dust
 # Lengths are fractions of the typical height of the digits that are read.
 _APART = 0.03  # minimum distance from ink that is read: halos are nearer
@@ -28,14 +29,20 @@ _MAX_HEIGHT, _LOW = 1.6, 0.4
 _MIN_BAR, _ALIGNED = 0.6, 0.6  # minimum height of a bar, and its minimum overlap with a digit
 
 
-def count_unread(segments: Segments, read: Mask, classify: Classify) -> int:
+def count_unread(segments: Segments, digits: Sequence[tuple[int, int]], classify: Classify) -> int:
     """Returns the number of shapes that are not read and could be digits.
 
-    ``read`` is True for the segments that belong to digits, bool (segments,).
+    Args:
+        segments: All segments.
+        digits: First segment of each digit that is read, and the one after its last.
+        classify: The network.
     """
-    ink, boxes = segments.writing.ink, segments.boxes[read]
-    if not len(boxes):
+    if not digits:
         return 0
+    ink, boxes = segments.writing.ink, np.array([segments.box(*digit) for digit in digits])
+    read = np.zeros(len(segments), dtype=bool)
+    for first, end in digits:
+        read[first:end] = True
     height = float(np.median(sizes(boxes)[:, 1]))
     is_read: Mask = np.append(False, read)[segments.labels]
     weak = (ink > _LEVEL) & ~is_read
@@ -67,7 +74,7 @@ def _is_possible(box: Boxes, boxes: Boxes, height: float) -> bool:
     across, down = box[2:] - box[:2]
     if not _MIN_PIXELS <= down <= _MAX_HEIGHT * height or across > 1.5 * down:
         return False
-    if across >= _BAR * down:
+    if across >= BAR * down:
         return True
     overlap = -gaps(boxes, box)[:, 1] >= _ALIGNED * np.minimum(sizes(boxes)[:, 1], down)
     return bool(down >= _MIN_BAR * height and overlap.any())

@@ -121,13 +121,11 @@ def find_digits(segments: Segments, classify: Classify, classes: Sequence[str]) 
     ]
     found = []
     path, cost = _viterbi_path(segments, candidates, costs)
-    read = np.zeros(len(segments), dtype=bool)
-    for i in path:
-        first, end = candidates[i].first, candidates[i].end
-        read[first:end] = True
+    places = [(candidates[i].first, candidates[i].end) for i in path]
+    for i, (first, end) in zip(path, places, strict=True):
         box, image = segments.original_box(first, end), segments.image(first, end)
         found.append(SegmentedDigit(image, scores[i], box, int(segments.rows[first])))
-    left_out = segments.writing.left_out + count_unread(segments, read, classify)
+    left_out = segments.writing.left_out + count_unread(segments, places, classify)
     return Found(found, cost / max(1, len(path)), left_out)
 
 

@@ -59,6 +59,21 @@ def test_a_blank_image_has_none() -> None:
         count_whole_digits(np.zeros((100, 100), np.float32), WEIGHTS.probabilities)
 
 
+def test_leaning_bars_are_not_counted() -> None:
+    page = Image.new("L", (300, 300), 255)
+    for x in (60, 120, 180):
+        ImageDraw.Draw(page).line((x + 40, 80, x, 160), fill=0, width=9)
+    assert count_whole_digits(as_grey(page), WEIGHTS.probabilities) == 0
+
+
+@pytest.mark.parametrize("digit", [2, 3, 5, 6, 8])
+def test_a_digit_beside_a_table_is_read_or_warned_of(digit: int) -> None:
+    page = Image.new("L", (300, 400), 205)
+    page.paste(draw_digit(digit, size=130, ink=60, paper=205), (80, 120))
+    answer = WEIGHTS.predict(on_a_dark_table(page))
+    assert answer.label == str(digit) or answer.warning is not None
+
+
 @pytest.mark.parametrize("digits", [(2, 3), (5, 3, 2, 8), (2, 2, 2, 2, 2, 2)])
 def test_digits_that_are_not_read_are_warned_of(digits: tuple[int, ...]) -> None:
     answer = WEIGHTS.predict(on_a_dark_table(page_of(*digits)))

@@ -1,6 +1,5 @@
 """Digits of an image of several that are not read: small, faint, or lost in another way."""
 
-import numpy as np
 import pytest
 from drawn_digits import draw_digit
 from paths import BUNDLED
@@ -37,7 +36,7 @@ def test_a_row_much_smaller_than_the_others_is_warned_of() -> None:
     page = page_of("", *[(d, (60 + 210 * i, 120), 260, 0) for i, d in enumerate((8, 3))], *small)
     text, left_out = noted(page)
     assert text == "83"
-    assert left_out >= 2
+    assert left_out == 3
 
 
 def test_dots_specks_and_lines_are_not_warned_of() -> None:
@@ -53,8 +52,3 @@ def test_dots_specks_and_lines_are_not_warned_of() -> None:
 def test_shadows_are_not_warned_of() -> None:
     page = page_of("2385", *[(d, (120 + 90 * d, 40), 80, 235) for d in (2, 3, 5)])
     assert noted(page) == ("2385", 0)
-
-
-def test_ink_beside_nothing_that_is_read() -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
-    assert WEIGHTS.read(Image.fromarray(noise)).left_out >= 0
