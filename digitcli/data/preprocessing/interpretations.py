@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from digitcli.core.errors import BlankPictureError
-from digitcli.data.arrays import Classify, Gray, Ink, Mask, sizes
+from digitcli.data.arrays import Classify, Floats, Gray, Ink, Mask, sizes
 from digitcli.data.preprocessing.binarize import border_spread, is_evenly_lit, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
@@ -32,7 +32,7 @@ from digitcli.data.preprocessing.mnist_form import (
     prepare,
 )
 from digitcli.data.preprocessing.ruled_lines import remove_ruled_lines
-from digitcli.data.preprocessing.whole_digits import count_whole_digits
+from digitcli.data.preprocessing.whole_digits import find_whole_digits
 
 _SURE = 0.97  # minimum score at which no further interpretation is tried
 _CLEAR = 0.99  # the same of a digit in a crop, whose border ink and background share
@@ -46,11 +46,12 @@ _MIXED_BORDER = 0.6  # minimum spread of a border that ink and background share
 _WHOLE = 0.98  # minimum coverage of a digit that is all of an image's ink
 _NEAR = 0.05  # maximum distance from a border that is touched, as a fraction of the shorter side
 _CERTAIN, _CERTAIN_CHANGED = 0.7, 0.9  # minimum of the first and of another without a doubt
-_FILLED = 0.7  # minimum width of a bar in a tight crop, as a fraction of the image's; edges blur
+_FILLED = 0.5  # minimum width of a bar in a tight crop, as a fraction of the image's; edges blur
 _AS_IT_IS = "image"  # name of the first interpretation
 _MARGIN = 0.15  # width of an added margin, as a fraction of the image's longer side
 _MARGINS = {"dark margin added": 5, "light margin added": 95}  # percentiles of the gray levels
 _MIN_SIDE = 64  # minimum pixels of the shorter side of an image with lines or a table
+_ALIKE = 0.15  # maximum difference of the sizes of one digit, found in two ways, as a fraction
 _PAGE_SIDE = 100  # the same of one with room for several digits beside a larger shape
 _BANDS = 4  # bands across the image in which curved or interrupted ruled lines are straight
 _FLAT = 0.02  # maximum height of what remains of a ruled line, as a fraction of the image's height
@@ -83,13 +84,14 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
     small = downscale(gray)
     if choice.score < _SURE or choice.at_border:
         choice.consider(_with_margins(small))
-    if choice.score < _SURE and not (choice.is_tight or choice.is_clear_crop):
+    is_crop = choice.is_tight or choice.is_clear_crop
+    if choice.score < _SURE and not is_crop:
         choice.consider(_without_other_ink(small))
     digit, change = choice.digit, choice.change
-    if (choice.is_changed or choice.may_be_surroundings) and not choice.is_tight:
-        # A digit at a border is none of the whole ones.
-        others = _whole_digits(small, classify) - (not any(_touched(digit, change)))
-        digit = replace(digit, others=max(digit.others, others))
+    if (choice.is_changed or choice.may_be_surroundings) and not is_crop:
+        scale = 1.0 if choice.is_changed else max(small.shape) / max(gray.shape)
+        size: Floats = scale * sizes(np.array([digit.box]))[0].astype(np.float64)
+        digit = replace(digit, others=max(digit.others, _count_others(small, size, classify)))
     if on_step is not ignore_step:
         names = {"image": change.name}
         prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
@@ -242,16 +244,21 @@ def _closer_looks(gray: Gray) -> Iterator[_Change]:
         yield _Change("closer look", gray[cut:-cut, cut:-cut])
 
 
-def _whole_digits(gray: Gray, classify: Classify) -> int:
-    """Returns the number of digits in an image, or in its middle if there are no two of them."""
-    count = 0
+def _count_others(gray: Gray, size: Floats, classify: Classify) -> int:
+    """Returns the number of digits in an image beside the one that is read, or in its middle.
+
+    ``size`` is the width and height of the digit that is read.
+    """
+    others = 0
     if min(gray.shape) >= _PAGE_SIDE:
         for change in (_Change(_AS_IT_IS, gray), *_closer_looks(gray)):
             with suppress(BlankPictureError):
-                count = max(count, count_whole_digits(change.gray, classify))
-            if count > 1:
+                found = sizes(find_whole_digits(change.gray, classify))
+                alike = (np.abs(found - size) <= np.maximum(4, _ALIKE * size)).all(axis=1)
+                others = max(others, len(found) - bool(alike.any()))
+            if others:
                 break
-    return count
+    return others
 
 
 def _ink(gray: Gray) -> Ink:

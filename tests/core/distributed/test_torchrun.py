@@ -94,6 +94,7 @@ def test_an_error_of_another_rank_is_printed_after_a_while(
     monkeypatch.setattr("time.sleep", waited.append)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     result = run("train", "--dataset", "nosuch")
     assert result.exit_code == 2
     assert result.stderr.startswith("digitcli [rank 1]: error: there is no data set 'nosuch'; ")
