@@ -172,7 +172,8 @@ BEST = Recipe(
 """For MNIST and for people's own images: the highest accuracy of this network.
 
 Chosen on a validation split of the training images: ``tests/benchmarks/choose_recipe.py best``.
-The temperature is the one that ``digitcli train --recipe best --validation 10000`` fits.
+The temperature is the one that ``digitcli train --recipe best --validation 10000`` fitted before
+the recipe had synthetic digits.
 """
 
 FINETUNE = Recipe(
