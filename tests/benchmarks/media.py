@@ -37,6 +37,10 @@ def on_screen(rng: Rng, share: Field) -> bytes:
     """A screenshot, light or dark."""
     if rng.random() < 0.5:
         return in_paint(rng, share)
+    return dark_on_white(rng, share)
+
+
+def dark_on_white(rng: Rng, share: Field) -> bytes:
     return png(to_image(inked(sheet(size_of(share), white_paper(rng)), share, dark_ink(rng))))
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from media import dark_on_white, size_of
 from pictures import mnist
 from PIL import Image, ImageOps
 from rich.box import SIMPLE_HEAD
@@ -39,7 +40,6 @@ from scenery import (
     png,
     sheet,
     soft_shadow,
-    to_image,
     white_paper,
 )
 
@@ -136,12 +136,11 @@ def on_black(share: Field, rng: Rng) -> bytes:  # noqa: ARG001
 
 
 def on_white(share: Field, rng: Rng) -> bytes:
-    size = (share.shape[1], share.shape[0])
-    return png(to_image(inked(sheet(size, white_paper(rng)), share, dark_ink(rng))))
+    return dark_on_white(rng, share)
 
 
 def on_photo(share: Field, rng: Rng) -> bytes:
-    size = (share.shape[1], share.shape[0])
+    size = size_of(share)
     page = inked(grain(rng, sheet(size, white_paper(rng)), 2), share, dark_ink(rng))
     blur = between(rng, 0.2, 1) * max(size) / 1000
     return photographed(rng, page, soft_shadow(rng, size), noise=between(rng, 1, 4), blur=blur)

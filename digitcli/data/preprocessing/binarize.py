@@ -11,7 +11,7 @@ _IGNORED_PIXELS = 20  # hot or dead pixels, at either end of the gray levels; a 
 _MIN_THRESHOLD = 0.25  # minimum threshold of ink, as a fraction of the darkest
 _NOISE_FACTOR = 1.5  # ink is cleared up to this multiple of the background's 90th percentile
 _MASK_RANGE = (0.1, 0.5)  # range of the threshold for strokes: pale ink counts, a smear does not
-_FLAT_BORDER = 0.12  # maximum spread of a border of one color, as a fraction of the contrast
+FLAT_BORDER = 0.12  # maximum spread of a border of one color, as a fraction of the contrast
 _PADDING_TOLERANCE = 0.03  # maximum deviation of padding from its color
 _FILLED_EDGES = 0.9  # minimum fraction of an inner image's edges that differ from the padding
 _MIN_INNER_SIDE = 24  # minimum pixels of an inner image's shorter side; less could be a stroke
@@ -71,7 +71,7 @@ def separate_ink(gray: Gray, window: float = _WINDOW) -> Ink:
 
 def is_evenly_lit(gray: Gray) -> bool:
     """Returns True if the border has one even color, which is then that of the background."""
-    return border_spread(gray) <= _FLAT_BORDER
+    return border_spread(gray) <= FLAT_BORDER
 
 
 def border_spread(gray: Gray) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from digitcli.core.errors import BlankPictureError
 from digitcli.data.arrays import Classify, Floats, Gray, Ink, Mask, sizes
-from digitcli.data.preprocessing.binarize import border_spread, is_evenly_lit, separate_ink
+from digitcli.data.preprocessing.binarize import FLAT_BORDER, border_spread, separate_ink
 from digitcli.data.preprocessing.components import Components, find_components
 from digitcli.data.preprocessing.mnist_form import (
     SIDE,
@@ -119,12 +119,14 @@ class _Choice:
         self.certainty = _score(self.digit, classify)
         touched = sum(_touched(self.digit, self.change))
         self._touched_border = touched > 0
-        mixed = self.certainty < _CLEAR and border_spread(gray) > _MIXED_BORDER
+        is_clear = self.certainty >= _CLEAR
+        spread = 0.0 if is_clear and not touched else border_spread(gray)
+        mixed = not is_clear and spread > _MIXED_BORDER
         self.score = self.certainty * _weight(self.digit, self.change)
         self.at_border, self.may_be_surroundings = touched > 0 or mixed, False
         if mixed and not touched:
             self.score *= _ENCLOSED_WEIGHT
-        elif touched and not is_evenly_lit(gray):
+        elif touched and spread > FLAT_BORDER:
             self.score *= _CUT_WEIGHT
             self.may_be_surroundings = touched > 1
 
