@@ -14,7 +14,16 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from digitcli._version import __version__
-from digitcli.cli import completion, download, evaluate, export, inspect_softmax, predict
+from digitcli.cli import (
+    completion,
+    download,
+    evaluate,
+    export,
+    import_weights,
+    info,
+    inspect_softmax,
+    predict,
+)
 from digitcli.cli.help_pages import flowing, prepare_help
 from digitcli.cli.options import examples
 from digitcli.cli.train import command as train
@@ -221,6 +230,11 @@ for _name, _module, _command, _help in (
         export.export,
         "Export the network: ONNX, PyTorch or NumPy.",
     ),
+    (
+        *("import", import_weights, import_weights.import_weights),
+        "Import weights: PyTorch, safetensors or NumPy.",
+    ),
+    ("info", info, info.info, "Show what a checkpoint is: layers, classes, training."),
 ):
     app.command(
         _name,

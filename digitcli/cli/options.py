@@ -56,11 +56,13 @@ def mirror(name: str) -> str:
     return expand_home(name)
 
 
-def _checkpoint_names(incomplete: str) -> list[str]:
+def checkpoint_names(incomplete: str) -> list[str]:
+    """Returns the values of ``--checkpoint`` that are no files, for completion."""
     return [PRETRAINED] if incomplete else []  # for an empty word the shell offers files
 
 
-def _dataset_names() -> list[str]:
+def dataset_names() -> list[str]:
+    """Returns the values of ``--dataset``, for completion."""
     from digitcli.data.datasets.image_folder import PREFIX
     from digitcli.data.datasets.registry import DATASETS
 
@@ -113,7 +115,7 @@ CheckpointFile = Annotated[
     typer.Option(
         "--checkpoint",
         parser=file_name,
-        autocompletion=_checkpoint_names,
+        autocompletion=checkpoint_names,
         envvar=CHECKPOINT_VARIABLE,
         metavar="FILE",
         show_default=f"{LATEST} if there, else {PRETRAINED}",
@@ -133,7 +135,7 @@ Device = Annotated[
 DATASET_OPTION = typer.Option(
     "--dataset",
     metavar="NAME",
-    autocompletion=_dataset_names,
+    autocompletion=dataset_names,
     help="mnist, fashion-mnist, kmnist, qmnist, usps; optdigits, which comes with scikit-learn and "
     "needs no network; or folder:PATH, a folder of pictures for each class.",
 )

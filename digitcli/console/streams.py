@@ -153,10 +153,12 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
     if is_bundled(path):
         print_note("using the bundled weights")
         return
-    done, planned = metadata.epochs, metadata.recipe.epochs
+    done = metadata.epochs
     epochs = f"{done} epoch{'' if done == 1 else 's'}"
-    if done < planned:
-        epochs = f"{done} of {planned} epochs"
+    if metadata.recipe is None:
+        epochs = "imported"
+    elif done < metadata.recipe.epochs:
+        epochs = f"{done} of {metadata.recipe.epochs} epochs"
     facts = f"{visible(metadata.dataset)}, {epochs}"
     if metadata.accuracies:
         facts += f", {metadata.scored_on} accuracy {percent(metadata.accuracies[-1].accuracy)}"

@@ -97,7 +97,7 @@ def _summary(result: EpochResult, path: Path) -> dict[str, Any]:
     return {
         "checkpoint": str(path),
         "dataset": metadata.dataset,
-        "recipe": asdict(metadata.recipe),
+        "recipe": metadata.recipe and asdict(metadata.recipe),
         "epochs": metadata.epochs,
         "seed": metadata.seed,
         "device": metadata.device,

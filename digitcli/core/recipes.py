@@ -16,7 +16,7 @@ TEMPERATURES = (0.05, 20.0)
 nearly uniform, which no validation split asks for."""
 
 _MAX_FROZEN = 4
-"""Maximum number of frozen layers; the network has five, and at least one must learn."""
+"""Maximum number of frozen layers; the lesson's network has five, and at least one must learn."""
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda epochs: epochs >= 1, "give --epochs 1 or more"),

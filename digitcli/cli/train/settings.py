@@ -47,6 +47,7 @@ def new_settings(
     Raises:
         DigitcliError: There is no such recipe, or a value is invalid.
     """
+    from digitcli.core.checkpointing.metadata import HIDDEN
     from digitcli.core.checkpointing.training_state import Settings
     from digitcli.core.recipes import FINETUNE, TRANSFER, default_recipe, find_recipe
     from digitcli.data.datasets.outliers import supports_outliers
@@ -59,6 +60,9 @@ def new_settings(
     else:
         recipe = default_recipe(dataset.name)
     chosen = replace(recipe, **{name: given[name] for name in _OVERRIDES if name in given})
+    hidden = initial.hidden if initial else HIDDEN
+    # at least the output layer learns
+    chosen = replace(chosen, frozen=min(chosen.frozen, len(hidden)))
     # synthetic images are digits, and outliers must show none of the network's classes
     if not (supports_outliers(classes) and set(dataset.classes) == set(classes)):
         chosen = replace(chosen, outliers=0.0, synthetic=0.0)
@@ -72,6 +76,7 @@ def new_settings(
         recipe=chosen,
         seed=given.get("seed", SEED),
         log_every=given.get("log_every", LOG_EVERY),
+        hidden=hidden,
     )
 
 

@@ -32,10 +32,11 @@ _CHECKPOINT = FileKind(
     key="digitcli",
     version_key="format_version",
     version=FORMAT_VERSION,
-    max_size=16 * 2**20,  # the weights take 2.3 million, whatever the classes
+    max_size=64 * 2**20,  # the lesson's weights take 2.3 million
     if_invalid="choose another with --checkpoint, or train a new one with 'digitcli train'",
     if_missing="check the path, or leave it out to use the latest trained weights or the bundled "
     "ones",
+    if_foreign="make it a checkpoint with 'digitcli import {path} --output mine.safetensors'",
 )
 
 _MAX_ACTIVATION = 1e30
@@ -91,7 +92,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     metadata, tensors = read_container(path, _CHECKPOINT, parse, problems)
     weights = {name: tensors[name] for name in _shapes(metadata)}
-    for problem in _weight_problems(path, weights, metadata):
+    for problem in weight_problems(path, weights, metadata):
         raise _CHECKPOINT.invalid(problem)
     return Checkpoint(weights, metadata)
 
@@ -128,7 +129,7 @@ def _as_text(shape: Any) -> str:
     return "x".join(map(describe, shape)) or "a single number"
 
 
-def _weight_problems(path: Path, weights: Weights, metadata: Metadata) -> Iterator[str]:
+def weight_problems(path: Path, weights: Weights, metadata: Metadata) -> Iterator[str]:
     """Yields what is wrong with the weights: nan, infinity, or logits that an image can overflow.
 
     No activation of a layer is larger than the largest sum of its weights' magnitudes times the

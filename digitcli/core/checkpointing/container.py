@@ -6,6 +6,7 @@ several entries in no fixed order, and equal runs should give equal files.
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -29,6 +30,10 @@ _MAX_HEADER = 8 * 2**20
 """Maximum size of a header in bytes; the metadata of ``MAX_LOSS_POINTS`` losses takes 7 million."""
 
 
+_OF_TORCH_OR_NUMPY = (b"PK\x03\x04", b"\x80")
+"""First bytes of the files of torch.save, old and new, and of npz files."""
+
+
 @dataclass(frozen=True)
 class FileKind:
     """A kind of file, and what the user can do about an invalid or a missing one."""
@@ -40,10 +45,16 @@ class FileKind:
     max_size: int  # bytes
     if_invalid: str
     if_missing: str
+    if_foreign: str = ""  # for files that other programs save; "" for ``if_invalid``
 
     def invalid(self, problem: str) -> CheckpointError:
         """Returns the error that a file is invalid."""
         return CheckpointError(problem, self.if_invalid)
+
+    def foreign(self, path: Path, problem: str) -> CheckpointError:
+        """Returns the error that a file was saved by another program."""
+        step = self.if_foreign.format(path=shlex.quote(str(path))) or self.if_invalid
+        return CheckpointError(problem, step)
 
     def damaged(self, path: Path, why: str) -> CheckpointError:
         """Returns the error that a file is not even safetensors."""
@@ -92,7 +103,7 @@ def read_container(
     if not isinstance(metadata, dict) or not isinstance(metadata.get(kind.key, ""), str):
         raise kind.damaged(path, "its header holds metadata that is not text")
     if kind.key not in metadata:
-        raise kind.invalid(f"{path} is a safetensors file, but not a {kind.name} of digitcli")
+        raise kind.foreign(path, f"{path} is a safetensors file, but not a {kind.name} of digitcli")
     parsed = _parse(path, kind, metadata[kind.key], parse)
     for problem in problems(parsed, header):
         raise kind.invalid(problem)
@@ -112,12 +123,16 @@ def _read(path: Path, kind: FileKind) -> tuple[bytes, dict[str, Any]]:
                 raise kind.invalid(f"the {kind.name} {path} is empty")
             length = int.from_bytes(start, "little")
             if size < 8 or length > _MAX_HEADER:  # true of nearly every other format
-                raise kind.invalid(f"{path} is not a safetensors file")
+                problem = f"{path} is not a safetensors file"
+                if start.startswith(_OF_TORCH_OR_NUMPY):
+                    raise kind.foreign(path, problem)
+                raise kind.invalid(problem)
             if length > size - 8:
                 raise kind.damaged(path, f"it ends within its header of {length:,} bytes")
             if size > kind.max_size:
                 raise kind.damaged(path, f"{size:,} bytes are too many for a {kind.name}")
-            data = start + file.read(size - 8)
+            file.seek(0)
+            data = file.read(size)
     except FileNotFoundError:
         if path.is_symlink():
             raise kind.invalid(f"{path} is a link to nothing") from None

@@ -16,6 +16,12 @@ INPUTS = 28 * 28
 HIDDEN = (512, 256, 128, 64)
 """Widths of the lesson's hidden layers."""
 
+MAX_LAYERS = 20
+"""Maximum number of linear layers."""
+
+MAX_WIDTH = 4096
+"""Maximum width of a hidden layer: its activations of 10,000 images then take 164 MB."""
+
 MAX_CLASSES = 100
 """Maximum number of classes: more than digits and letters need, few enough for every table."""
 
@@ -33,9 +39,22 @@ _MAX_MEAN = 1e6
 from 0..1, then stay within float32."""
 
 
-def layer_sizes(classes: int) -> tuple[int, ...]:
-    """Returns the widths of the network from input to output for a number of classes."""
-    return (INPUTS, *HIDDEN, classes)
+UNKNOWN_DATASET = "unknown"
+"""Name of the data set of imported weights if nobody named it."""
+
+
+def layer_sizes(classes: int, hidden: tuple[int, ...] = HIDDEN) -> tuple[int, ...]:
+    """Returns the widths of a network from input to output; by default those of the lesson."""
+    return (INPUTS, *hidden, classes)
+
+
+def width_problems(owner: object, hidden: Sequence[int]) -> Iterator[str]:
+    """Yields what is wrong with the widths of hidden layers; ``owner`` begins the messages."""
+    if len(hidden) >= MAX_LAYERS:
+        yield f"{owner} has {len(hidden) + 1:,} layers, more than {MAX_LAYERS}"
+    for width in hidden:
+        if not 1 <= width <= MAX_WIDTH:
+            yield f"{owner} has a layer of width {width}, not 1 to {MAX_WIDTH:,}"
 
 
 @dataclass(frozen=True)
@@ -58,14 +77,17 @@ class EpochPoint:
 
 @dataclass(frozen=True)
 class Metadata:
-    """How a checkpoint's network was trained, and how to use it."""
+    """How a checkpoint's network was trained, and how to use it.
+
+    Imported weights have no recipe, and 0 epochs: how they were trained is not known.
+    """
 
     layer_sizes: tuple[int, ...]  # widths from input to output
     classes: tuple[str, ...]  # class names in the order of the outputs
     mean: float  # subtracted from pixels in 0..1 before the first layer
     std: float  # divisor of the pixels after that
-    dataset: str  # name of the training data set
-    recipe: Recipe
+    dataset: str  # name of the training data set, or ``UNKNOWN_DATASET``
+    recipe: Recipe | None
     epochs: int  # finished when the file was written
     seed: int  # of the initial weights and everything else drawn at random
     device: str  # type of the training device, such as "cpu"
@@ -73,7 +95,7 @@ class Metadata:
     accuracies: tuple[EpochPoint, ...]
     scored_on: str  # "test", or "validation" for images held out of the training set
     temperature: float  # divisor of the logits before softmax, within TEMPERATURES
-    command: str  # command line that trains this checkpoint; "" for a run without one
+    command: str  # command line that makes this checkpoint; "" for a run without one
     data_checksums: dict[str, str]  # by file, as "md5:..." or "sha256:..."
     versions: dict[str, str] = field(default_factory=dict)  # digitcli, torch, NumPy, Python
     format_version: int = FORMAT_VERSION
@@ -152,17 +174,19 @@ def metadata_problems(path: Path, metadata: Metadata) -> Iterator[str]:
         yield f"the temperature {metadata.temperature} in {path} is outside {low:g} to {high:g}"
     if metadata.scored_on not in ("test", "validation"):
         yield f"{path} was scored on {describe(metadata.scored_on)}, neither test nor validation"
-    if not 1 <= metadata.epochs <= metadata.recipe.epochs:
-        yield f"{path} is of epoch {metadata.epochs} of {metadata.recipe.epochs}"
+    first, last = (1, metadata.recipe.epochs) if metadata.recipe else (0, 0)
+    if not first <= metadata.epochs <= last:
+        yield f"{path} is of epoch {metadata.epochs} of {last}"
     points = metadata.losses, metadata.accuracies
     for problem in progress_problems(metadata.seed, metadata.epochs, *points):
         yield f"{path} is of an impossible run: {problem}"
     names = metadata.classes
     yield from class_problems(path, names)
-    expected = layer_sizes(len(names))
-    if metadata.layer_sizes != expected:
-        sizes = "-".join(map(str, metadata.layer_sizes[: len(expected) + 1]))
+    hidden = metadata.layer_sizes[1:-1]
+    yield from width_problems(path, hidden)
+    if metadata.layer_sizes != layer_sizes(len(names), hidden):
+        sizes = "-".join(map(str, metadata.layer_sizes)) or "none"
         yield (
-            f"{path} is for other layer sizes: {sizes} with {len(names)} classes, not "
-            f"{'-'.join(map(str, expected[:-1]))} and one output per class"
+            f"{path} is for other layer sizes: {sizes} with {len(names)} classes, not from "
+            f"{INPUTS} pixels to one output per class"
         )

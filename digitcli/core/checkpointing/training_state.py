@@ -13,12 +13,15 @@ import numpy as np
 
 from digitcli.core.checkpointing.container import FileKind, Tensors, read_container, write_container
 from digitcli.core.checkpointing.metadata import (
+    HIDDEN,
     MAX_SEED,
     EpochPoint,
     LossPoint,
     check_point_count,
     class_problems,
+    layer_sizes,
     progress_problems,
+    width_problems,
 )
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.files.atomic import resolve_links
@@ -37,11 +40,12 @@ _MAX_DIFFERENCES = 20
 _MAX_SIZE = 256 * 2**20
 """Maximum size of a training state in bytes.
 
-Whatever the data: 8 MiB of header at most, for 100,000 loss points; 7 MB for 581,000 parameters
-and two moments of each, in float32; 31 KB for batch normalization's parameters and buffers with
-their moments; 5 KB for the random generator. By the data: 8 bytes per image for an epoch's order,
-and 4 bytes per batch for its losses, so at most 12 bytes per image. MNIST's 60,000 images take up
-to 0.7 MB. 256 MiB leave room for 21 million images, whose pixels fill 16 GB of memory.
+Whatever the data: 8 MiB of header at most, for 100,000 loss points; 7 MB for the 575,000 parameters
+of the lesson's network and two moments of each, in float32; 31 KB for batch normalization's
+parameters and buffers with their moments; 5 KB for the random generator. The parameters of the
+largest checkpoint take 192 MiB with their moments. By the data: 8 bytes per image for an epoch's
+order, and 4 bytes per batch for its losses, so at most 12 bytes per image. MNIST's 60,000 images
+take up to 0.7 MB. 256 MiB leave room for 21 million images, or 4 million with the largest network.
 """
 
 _STATE = FileKind(
@@ -88,11 +92,21 @@ class Settings:
     recipe: Recipe
     seed: int  # of everything drawn at random
     log_every: int  # batches between two readings of the running loss
+    hidden: tuple[int, ...] = HIDDEN  # widths of the hidden layers; those of ``start``
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Widths of the network from input to output."""
+        return layer_sizes(len(self.classes), self.hidden)
 
     def __post_init__(self) -> None:
         if self.recipe.frozen and self.start is None:
             problem = f"the recipe {self.recipe.name} needs trained weights"
             raise DigitcliError(problem, "give some, for example --from pretrained")
+        if self.recipe.frozen > len(self.hidden):
+            layers = len(self.hidden) + 1
+            problem = f"{self.recipe.frozen} layers would be frozen of the network's {layers}"
+            raise DigitcliError(problem, "choose another --recipe")
         if not 0 <= self.seed <= MAX_SEED:
             raise DigitcliError(f"the seed is {self.seed}", f"give --seed 0 to {MAX_SEED}")
         if self.log_every < 1:
@@ -178,6 +192,7 @@ def _parse(values: dict[str, Any]) -> dict[str, Any]:
 def _state_problems(state: TrainingState) -> Iterator[str]:
     settings = state.settings
     yield from class_problems("the run", settings.classes)
+    yield from width_problems("the run", settings.hidden)
     yield from progress_problems(settings.seed, state.epoch, state.losses, state.accuracies)
     if state.seconds < 0:
         yield f"{state.seconds} seconds are impossible"
@@ -187,6 +202,7 @@ def by_option(recipe: Recipe, start: str | None, **others: object) -> dict[str, 
     """Returns settings, among them the recipe's, by the names of their options."""
     values = {**vars(recipe), **others, "recipe": recipe.name, "from": start}
     del values["name"]
+    values.pop("hidden", None)  # no option: the widths are those of ``start``
     return values
 
 

@@ -30,7 +30,7 @@ def unpack(content: bytes) -> Predict:
 
     def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         x = images.reshape(-1, 784)
-        for n in range(1, 6):  # maximum is ReLU, and leaves pixels unchanged
+        for n in range(1, len(net.files) // 2):  # maximum is ReLU, and leaves pixels unchanged
             x = np.maximum(x, 0) @ net[f"l{n}.weight"].T + net[f"l{n}.bias"]
         e = np.exp(x - x.max(axis=1, keepdims=True))
         return np.asarray(e / e.sum(axis=1, keepdims=True))

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
-from digitcli.core.checkpointing.metadata import layer_sizes
+from digitcli.core.checkpointing.training_state import Settings
 from digitcli.core.distributed.process_group import ProcessGroup
 from digitcli.core.errors import CheckpointError, error_reason
 from digitcli.core.model import MLP
-from digitcli.core.recipes import Recipe
 from digitcli.core.training.data import TrainingData
 
 _NAME_ANOTHER = "name another with --from"
@@ -30,6 +29,11 @@ class InitialWeights:
     def classes(self) -> tuple[str, ...]:
         """Class names of the checkpoint, in the order of its outputs."""
         return self.checkpoint.metadata.classes
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the checkpoint's hidden layers."""
+        return self.checkpoint.metadata.layer_sizes[1:-1]
 
     def classes_with(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         """Returns the classes of a network that starts from these weights.
@@ -52,7 +56,8 @@ def load_initial_weights(path: Path, name: str) -> InitialWeights:
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
     except CheckpointError as error:
-        raise CheckpointError(error.problem, _NAME_ANOTHER) from error
+        step = error.next_step if "digitcli import" in error.next_step else _NAME_ANOTHER
+        raise CheckpointError(error.problem, step) from error
     except OSError as error:
         raise CheckpointError(
             f"cannot read {path}: {error_reason(error)}", _NAME_ANOTHER
@@ -61,11 +66,12 @@ def load_initial_weights(path: Path, name: str) -> InitialWeights:
 
 
 def build_model(
-    data: TrainingData, recipe: Recipe, initial: InitialWeights | None, group: ProcessGroup
+    data: TrainingData, settings: Settings, initial: InitialWeights | None, group: ProcessGroup
 ) -> MLP:
     """Creates the network of a run, on the CPU, with the weights that it starts from."""
+    recipe = settings.recipe
     batch_norm = group.batch_norm if recipe.batch_norm else None
-    model = MLP(layer_sizes(len(data.classes)), batch_norm=batch_norm)
+    model = MLP(settings.layer_sizes, batch_norm=batch_norm)
     if initial is not None:
         copy_weights(model, initial, data)
     for layer in model.layers[: recipe.frozen]:

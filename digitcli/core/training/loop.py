@@ -67,7 +67,7 @@ def train(
     recipe = settings.recipe
     torch.manual_seed(settings.seed)
     loader = BatchLoader(data, recipe, device, group)
-    model = build_model(data, recipe, initial, group).to(device)
+    model = build_model(data, settings, initial, group).to(device)
     scorer = Scorer(data, recipe, model, loader, neutral=initial is not None)
     network = group.wrap(model)  # every process gets the weights of the first one
     optimizer = make_optimizer(recipe, [p for p in model.parameters() if p.requires_grad])

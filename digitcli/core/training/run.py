@@ -15,7 +15,6 @@ from digitcli.core.checkpointing.metadata import (
     LossPoint,
     Metadata,
     check_loss_points,
-    layer_sizes,
     library_versions,
 )
 from digitcli.core.checkpointing.training_state import (
@@ -141,7 +140,7 @@ class TrainingRun:
         self.accuracies.append(EpochPoint(self.epoch, mean_loss, score.accuracy))
         start = self._settings.start
         metadata = Metadata(
-            layer_sizes=layer_sizes(len(data.classes)),
+            layer_sizes=self._settings.layer_sizes,
             classes=data.classes,
             mean=data.mean,
             std=data.std,

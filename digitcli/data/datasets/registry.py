@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from digitcli.core.checkpointing.metadata import UNKNOWN_DATASET
 from digitcli.core.errors import DatasetError
 from digitcli.data.datasets import image_folder
 from digitcli.data.datasets.optdigits import load_optdigits
@@ -102,6 +103,10 @@ def find_dataset(
         dataset = _folder_dataset(name, prepare)
     elif name in DATASETS:
         dataset = DATASETS[name]
+    elif name == UNKNOWN_DATASET:
+        raise DatasetError(
+            "the data set of these imported weights is not known", "name it with --dataset"
+        )
     else:
         raise DatasetError(
             f"there is no data set {name!r}",

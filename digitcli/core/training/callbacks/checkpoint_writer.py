@@ -105,6 +105,11 @@ class CheckpointWriter(Callback):
     def _refuse_finished(self, given: Mapping[str, object]) -> None:
         """Raises the error of a run without a training state: it is complete, or lost."""
         metadata = load_checkpoint(self.output).metadata
+        if metadata.recipe is None:
+            raise CheckpointError(
+                f"{self.output} was imported, so there is no run to resume",
+                "start from it with --from and another --output, or replace it with --no-resume",
+            )
         start = metadata.data_checksums.get("from")
         then = by_option(metadata.recipe, start, dataset=metadata.dataset, seed=metadata.seed)
         refuse_changes(then, given)

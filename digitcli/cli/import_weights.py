@@ -1,0 +1,148 @@
+"""``digitcli import``: make a checkpoint of weights that another program saved."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from digitcli.cli.options import Json, dataset_names, examples, file
+
+if TYPE_CHECKING:
+    from digitcli.core.importing.checkpoint import Network
+
+EXAMPLES = examples(
+    "digitcli import mnist.pth --output mine.safetensors",
+    "digitcli eval --checkpoint mine.safetensors",
+    "digitcli import net.npz --mean 0 --std 1 --output plain.safetensors",
+    "digitcli import abc.pth --classes A,B,C --output abc.safetensors",
+    "digitcli import clothes.pth --dataset fashion-mnist --output clothes.safetensors",
+)
+
+
+def import_weights(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            parser=file,
+            show_default=False,
+            help="A state dict of torch.save, safetensors, or an npz file.",
+        ),
+    ],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            parser=file, metavar="OUT", show_default=False, help="The checkpoint to write."
+        ),
+    ],
+    mean: Annotated[
+        float | None,
+        typer.Option(
+            metavar="M", show_default="0.1307", help="Mean that was subtracted from pixels in 0..1."
+        ),
+    ] = None,
+    std: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", show_default="0.3081", help="Number that the pixels were divided by then."
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            show_default="0 to N-1",
+            help="Names of the classes, in the order of the outputs.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=dataset_names,
+            help="Data set that the network was trained on: its classes, mean and std.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a checkpoint of weights that another program saved, for every other command.
+
+    The network must be a chain of Linear layers with ReLU between them, from 784 pixels to
+    the scores of 2 to 100 classes. Its layers are found by names and shapes. No code in the
+    file is run.
+    """
+    from digitcli.console.checkpoint import show_import
+    from digitcli.console.streams import print_note
+    from digitcli.core.checkpointing.checkpoint import save_checkpoint
+    from digitcli.core.checkpointing.training_state import state_path
+    from digitcli.core.errors import DigitcliError
+    from digitcli.core.files.atomic import check_writable, resolve_links, write_errors
+    from digitcli.core.files.locks import exclusive_lock
+    from digitcli.core.importing.checkpoint import make_checkpoint, read_network
+    from digitcli.text import visible
+
+    if resolve_links(source) == resolve_links(output):
+        raise DigitcliError(f"{output} is the file to import", "give another --output")
+    state = state_path(output)
+    network = read_network(source)
+    known = _known(network, dataset, classes, mean, std)
+    options = {"mean": mean, "std": std, "classes": classes, "dataset": dataset}
+    words = ["digitcli", "import", str(source), "--output", str(output)]
+    for name, value in options.items():
+        words += [] if value is None else [f"--{name}", str(value)]
+    checkpoint = make_checkpoint(
+        network,
+        classes=known[0],
+        normalization=known[1],
+        dataset=known[2],
+        command=shlex.join(words),
+    )
+    with write_errors(output, "choose another place with --output", DigitcliError):
+        check_writable(output)
+    with exclusive_lock(state, "digitcli import", wait=0, next_step="give another --output"):
+        if output.exists():
+            print_note(f"{visible(str(output))} will be replaced")
+        save_checkpoint(output, checkpoint)
+    assumed = [] if dataset is not None else [n for n in options if options[n] is None]
+    show_import(network, checkpoint.metadata, output, assumed=assumed, as_json=json)
+
+
+def _known(
+    network: "Network",
+    dataset: str | None,
+    classes: str | None,
+    mean: float | None,
+    std: float | None,
+) -> tuple[tuple[str, ...], tuple[float, float], str]:
+    """Returns the classes, mean and standard deviation, and the data set's name.
+
+    Options come first, then the data set, then what most MNIST networks have.
+    """
+    from digitcli.core.checkpointing.metadata import UNKNOWN_DATASET
+    from digitcli.core.errors import DigitcliError
+    from digitcli.data.download.manifest import DIGITS, MNIST_NORMALIZATION
+
+    names = tuple(map(str, range(min(network.outputs, 1000))))
+    normalization = MNIST_NORMALIZATION
+    if dataset is not None:
+        from digitcli.data.datasets.registry import find_dataset
+
+        chosen = find_dataset(dataset)
+        dataset, names = chosen.name, chosen.classes
+        normalization = chosen.normalization or MNIST_NORMALIZATION
+    if classes is not None:
+        names = tuple(map(str.strip, classes.split(",")))
+    if len(names) != network.outputs <= 100:
+        raise DigitcliError(
+            f"{network.path} has {network.outputs} outputs, and there are {len(names)} classes",
+            "name one class per output with --classes",
+        )
+    if dataset is None:
+        dataset = "mnist" if names == DIGITS else UNKNOWN_DATASET
+    pair = tuple(
+        known if given is None else given
+        for given, known in zip((mean, std), normalization, strict=True)
+    )
+    return names, (pair[0], pair[1]), dataset

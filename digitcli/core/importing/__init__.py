@@ -1,0 +1,1 @@
+"""Importing: weights that other programs saved become a checkpoint."""
