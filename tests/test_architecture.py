@@ -8,10 +8,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 from drawn_digits import draw_digit
 from importlinter.cli import lint_imports
 from paths import ROOT
+
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 HEAVY = {"torch", "torchvision", "sklearn", "scipy"}
@@ -51,7 +55,10 @@ def modules_of(*arguments: str | Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"], ["export"]],
+    [
+        *([], ["download"], ["train"], ["eval"], ["predict"], ["inspect-softmax"], ["export"]),
+        *(["import"], ["info"]),
+    ],
 )
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     assert not modules_of(*command, "--help") & (HEAVY | {"numpy", "PIL"})
@@ -66,6 +73,15 @@ def test_inference_imports_nothing_heavy(tmp_path: Path) -> None:
     assert not modules_of("predict", picture, "--report", tmp_path / "x.html") & (HEAVY | {"rich"})
     assert not modules_of("inspect-softmax", picture, "--target", "5") & (HEAVY | {"rich"})
     assert not modules_of("inspect-softmax", "--logits", "2,1,0.1") & (HEAVY | {"rich", "PIL"})
+
+
+def test_import_and_info_without_torch(checkpoint: Path) -> None:
+    weights = dict(load_checkpoint(checkpoint).weights)
+    np.savez("net.npz", **weights)  # type: ignore[arg-type]  # mypy: one could be allow_pickle
+    safetensors.numpy.save_file(weights, "net.safetensors")
+    for name in ("net.npz", "net.safetensors"):
+        assert not modules_of("import", name, "--output", "new") & (HEAVY | {"rich", "PIL"})
+    assert not modules_of("info", "new") & (HEAVY | {"rich", "PIL"})
 
 
 @pytest.mark.usefixtures("checkpoint")

@@ -2,14 +2,11 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from digitcli.cli.options import Json, dataset_names, examples, file
-
-if TYPE_CHECKING:
-    from digitcli.core.importing.checkpoint import Network
 
 EXAMPLES = examples(
     "digitcli import mnist.pth --output mine.safetensors",
@@ -87,62 +84,52 @@ def import_weights(
         raise DigitcliError(f"{output} is the file to import", "give another --output")
     state = state_path(output)
     network = read_network(source)
-    known = _known(network, dataset, classes, mean, std)
-    options = {"mean": mean, "std": std, "classes": classes, "dataset": dataset}
+    known = _known(dataset, classes, mean, std)
+    assumed = _assumed(known, network.outputs)
+    values = known | assumed
+    if len(values["classes"]) != network.outputs:
+        raise DigitcliError(
+            f"{source} has {network.outputs:,} outputs, and there are "
+            f"{len(values['classes']):,} classes",
+            "name one class per output with --classes",
+        )
+    options = {"--dataset": dataset, "--classes": classes, "--mean": mean, "--std": std}
     words = ["digitcli", "import", str(source), "--output", str(output)]
     for name, value in options.items():
-        words += [] if value is None else [f"--{name}", str(value)]
-    checkpoint = make_checkpoint(
-        network,
-        classes=known[0],
-        normalization=known[1],
-        dataset=known[2],
-        command=shlex.join(words),
-    )
-    with write_errors(output, "choose another place with --output", DigitcliError):
+        words += [] if value is None else [name, str(value)]
+    checkpoint = make_checkpoint(network, **values, command=shlex.join(words))
+    with write_errors(output, "choose another place with --output"):
         check_writable(output)
     with exclusive_lock(state, "digitcli import", wait=0, next_step="give another --output"):
         if output.exists():
             print_note(f"{visible(str(output))} will be replaced")
         save_checkpoint(output, checkpoint)
-    assumed = [] if dataset is not None else [n for n in options if options[n] is None]
-    show_import(network, checkpoint.metadata, output, assumed=assumed, as_json=json)
+    show_import(network, checkpoint.metadata, output, assumed=list(assumed), as_json=json)
 
 
 def _known(
-    network: "Network",
-    dataset: str | None,
-    classes: str | None,
-    mean: float | None,
-    std: float | None,
-) -> tuple[tuple[str, ...], tuple[float, float], str]:
-    """Returns the classes, mean and standard deviation, and the data set's name.
-
-    Options come first, then the data set, then what most MNIST networks have.
-    """
-    from digitcli.core.checkpointing.metadata import UNKNOWN_DATASET
-    from digitcli.core.errors import DigitcliError
-    from digitcli.data.download.manifest import DIGITS, MNIST_NORMALIZATION
-
-    names = tuple(map(str, range(min(network.outputs, 1000))))
-    normalization = MNIST_NORMALIZATION
+    dataset: str | None, classes: str | None, mean: float | None, std: float | None
+) -> dict[str, Any]:
+    """Returns what the options and the named data set tell about a network; options come first."""
+    known: dict[str, Any] = {}
     if dataset is not None:
         from digitcli.data.datasets.registry import find_dataset
 
         chosen = find_dataset(dataset)
-        dataset, names = chosen.name, chosen.classes
-        normalization = chosen.normalization or MNIST_NORMALIZATION
-    if classes is not None:
-        names = tuple(map(str.strip, classes.split(",")))
-    if len(names) != network.outputs <= 100:
-        raise DigitcliError(
-            f"{network.path} has {network.outputs} outputs, and there are {len(names)} classes",
-            "name one class per output with --classes",
-        )
-    if dataset is None:
-        dataset = "mnist" if names == DIGITS else UNKNOWN_DATASET
-    pair = tuple(
-        known if given is None else given
-        for given, known in zip((mean, std), normalization, strict=True)
-    )
-    return names, (pair[0], pair[1]), dataset
+        known |= {"dataset": chosen.name, "classes": chosen.classes}
+        known |= dict(zip(("mean", "std"), chosen.normalization or (), strict=False))
+    names = None if classes is None else tuple(map(str.strip, classes.split(",")))
+    given = {"classes": names, "mean": mean, "std": std}
+    return known | {name: value for name, value in given.items() if value is not None}
+
+
+def _assumed(known: dict[str, Any], outputs: int) -> dict[str, Any]:
+    """Returns what is not known about a network: by default that of a network for MNIST."""
+    from digitcli.core.checkpointing.metadata import UNKNOWN_DATASET
+    from digitcli.data.download.manifest import DIGITS, MNIST_NORMALIZATION
+
+    names = tuple(map(str, range(outputs)))
+    dataset = "mnist" if known.get("classes", names) == DIGITS else UNKNOWN_DATASET
+    mean, std = MNIST_NORMALIZATION
+    defaults = {"mean": mean, "std": std, "classes": names, "dataset": dataset}
+    return {name: value for name, value in defaults.items() if name not in known}

@@ -164,7 +164,7 @@ def library_versions() -> dict[str, str]:
 
 def metadata_problems(path: Path, metadata: Metadata) -> Iterator[str]:
     """Yields what is wrong with a checkpoint's metadata whose values have the right types."""
-    if abs(metadata.mean) > _MAX_MEAN or not 1 / _MAX_MEAN < metadata.std < _MAX_MEAN:
+    if not abs(metadata.mean) <= _MAX_MEAN or not 1 / _MAX_MEAN < metadata.std < _MAX_MEAN:
         yield (
             f"the normalization in {path} is impossible (mean {metadata.mean}, standard deviation "
             f"{metadata.std})"

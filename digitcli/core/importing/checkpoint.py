@@ -52,7 +52,8 @@ def make_checkpoint(
     network: Network,
     *,
     classes: tuple[str, ...],
-    normalization: tuple[float, float],
+    mean: float,
+    std: float,
     dataset: str,
     command: str,
 ) -> Checkpoint:
@@ -61,14 +62,14 @@ def make_checkpoint(
     Args:
         network: The network.
         classes: A name per output.
-        normalization: Mean and standard deviation of the pixels in 0..1.
+        mean: Mean that is subtracted from pixels in 0..1.
+        std: Divisor of the pixels after that.
         dataset: Name of the training data set, or ``UNKNOWN_DATASET``.
         command: Recorded as the command that makes the checkpoint.
 
     Raises:
         DigitcliError: A value is impossible in a checkpoint.
     """
-    mean, std = normalization
     metadata = Metadata(
         layer_sizes=layer_sizes(
             network.outputs, tuple(layer.outputs for layer in network.layers[:-1])

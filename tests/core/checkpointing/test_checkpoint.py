@@ -161,7 +161,8 @@ def test_tensors_that_do_not_fit(trained: Checkpoint, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"layer_sizes": [784, 32, 10]}, "for other layer sizes: 784-32-10 with 10 classes"),
+        ({"layer_sizes": [784, 32, 10]}, "holds an unknown tensor l3.bias"),
+        ({"layer_sizes": [100, 32, 10]}, "for other layer sizes: 100-32-10 with 10 classes"),
         ({"layer_sizes": "784"}, "incomplete or of the wrong type"),
         ({"classes": ["a"]}, "has 1 classes, not 2 to 100"),
         ({"classes": [1] * 10}, "incomplete or of the wrong type"),

@@ -33,6 +33,7 @@ def test_the_golden_checkpoint_gives_the_same_probabilities(tmp_path: Path) -> N
     assert (loaded.metadata.seed, loaded.metadata.epochs) == (7, 2)
     assert loaded.metadata.format_version == FORMAT_VERSION
     assert len(loaded.metadata.losses) > 1
+    assert loaded.metadata.recipe
     assert loaded.metadata.recipe.schedule == "constant"
 
 

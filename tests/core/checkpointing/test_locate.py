@@ -88,6 +88,7 @@ def test_the_note_names_epochs_and_accuracy(
         accuracies=(EpochPoint(1, 1.5, 0.5861),),
         scored_on="validation",
     )
+    assert metadata.recipe
     for epochs, planned, text in ((1, 1, "1 epoch"), (3, 3, "3 epochs"), (1, 40, "1 of 40 epochs")):
         recipe = replace(metadata.recipe, epochs=planned)
         changed = replace(metadata, epochs=epochs, recipe=recipe)

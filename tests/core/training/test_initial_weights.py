@@ -162,6 +162,7 @@ def test_recipes_with_batch_normalization_start_too(
     flags = ("--recipe", "best", "--epochs", 1, "--batch-size", 50)
     assert run("train", *flags, "--from", checkpoint, "--output", "new").exit_code == 0
     metadata = load_checkpoint(Path("new")).metadata
+    assert metadata.recipe
     assert metadata.recipe.batch_norm
     assert metadata.recipe.outliers == BEST.outliers
     assert metadata.accuracies[-1].accuracy > before - 0.25

@@ -60,6 +60,7 @@ def test_a_row_per_reading_and_per_epoch(run: Run, small_mnist: SmallMnist) -> N
     result = run("train", *flags, "--mirror", small_mnist.folder, "--log-dir", "log")
     assert result.exit_code == 0, result.stderr
     metadata = load_checkpoint(LATEST).metadata
+    assert metadata.recipe
     lr_at = metadata.recipe.lr_at
     losses, epochs = list(metadata.losses), list(metadata.accuracies)
     assert [

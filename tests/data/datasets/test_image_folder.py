@@ -122,6 +122,7 @@ def test_class_names_are_saved_in_the_checkpoint_and_escaped_on_output(
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.classes == (name, "three")
     assert (metadata.mean, metadata.std) == (0.1307, 0.3081)
+    assert metadata.recipe
     assert metadata.recipe.name == "optdigits"
     assert metadata.data_checksums.keys() == {"folder:train", "folder:test"}
     assert f"folder:{root}" in metadata.command
@@ -246,6 +247,7 @@ def test_a_recipe_reduces_its_batch_size_for_a_few_images(run: Run) -> None:
     assert result.exit_code == 0, result.stderr
     assert result.stderr == "digitcli: batch size reduced from 16 to 2: only 2 training images\n"
     metadata = load_checkpoint(LATEST).metadata
+    assert metadata.recipe
     assert metadata.recipe.batch_size == 2
     assert "--batch-size 2" in metadata.command
     for given in (3, 16):  # 16 is the recipe's own
@@ -294,4 +296,5 @@ def test_images_are_generated_for_digits_only(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "generating" not in result.stderr
     recipe = load_checkpoint(LATEST).metadata.recipe
+    assert recipe
     assert (recipe.outliers, recipe.synthetic) == (0, 0)
