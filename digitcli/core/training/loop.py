@@ -9,12 +9,13 @@ from torch.nn.functional import cross_entropy, log_softmax
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from digitcli.core.recipes import Recipe
+from digitcli.core.training.backpropagation import BackpropagationStep, covers
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
-from digitcli.core.training.cuda_graphs import capture_step
+from digitcli.core.training.cuda_graphs import Step, capture_step
 from digitcli.core.training.data import TrainingData
 from digitcli.core.training.initial_weights import InitialWeights, build_model
 from digitcli.core.training.loader import Batch, BatchLoader
-from digitcli.core.training.optimizers import make_optimizer
+from digitcli.core.training.optimizers import SGD, make_optimizer
 from digitcli.core.training.run import Saving, TrainingRun, check_run, torch_threads
 from digitcli.core.training.scoring import Scorer
 from digitcli.core.training.signals import StopSignals
@@ -82,7 +83,18 @@ def train(
         optimizer.step(lr)
         return loss.detach()
 
-    take_step = capture_step(step, loader.full_batch, device, callbacks, group)
+    fast: Step = step
+    if isinstance(optimizer, SGD) and covers(recipe, device, group):
+        fast = BackpropagationStep(model, optimizer, recipe, loader.full_batch)
+    take_step = capture_step(
+        fast,
+        plain=step,
+        state=[*model.state_dict().values(), *optimizer.state().values()],
+        size=loader.full_batch,
+        device=device,
+        callbacks=callbacks,
+        rank=group,
+    )
     checksums = data.checksums_for(recipe)
     run = TrainingRun(
         model, optimizer, loader, settings, checksums=checksums, command=command, group=group
