@@ -3,8 +3,8 @@
 import os
 import sys
 
-_REPRODUCIBLE = "AVX2,STRICT"
-"""Instructions that every x86 processor of the last ten years has: one with more takes the same."""
+_REPRODUCIBLE = "AUTO,STRICT"
+"""The best instructions that the processor has, and sums in one order."""
 
 
 def use_one_thread() -> None:
