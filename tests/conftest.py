@@ -134,17 +134,14 @@ def launch(program: list[str]) -> Launch:
     """Starts a command as a process of its own, and does not wait for it."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def call(*arguments: object) -> "subprocess.Popen[str]":
+    def call(*arguments: object, **options: object) -> "subprocess.Popen[str]":
         # A process inherits what nohup or a shell in the background had the tests ignore.
         ignored = [number for number in signals if signal.getsignal(number) is signal.SIG_IGN]
         for number in ignored:
             signal.signal(number, signal.SIG_DFL)
-        process = subprocess.Popen(
-            [*program, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [*program, *map(str, arguments)]
+        process = subprocess.Popen(command, **{**pipes, **options})  # type: ignore[call-overload]
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
         return process

@@ -106,6 +106,17 @@ def predict(
             help="Write all answers to a page, for example report.html.",
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            show_default="the number of cores",
+            help="Processes that read small pictures, where there are more than 512.",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar="", help="Print only the answers.")
     ] = False,
@@ -121,6 +132,7 @@ def predict(
     from digitcli.classifier import Classifier
     from digitcli.console.prediction import PredictionDisplay, ReadingDisplay
     from digitcli.console.streams import print_note
+    from digitcli.processes import Read, read_in_processes
 
     names = images or []
     _check_output(json=json, quiet=quiet, multi=multi, top=top)
@@ -136,14 +148,14 @@ def predict(
 
     folders: dict[str, int] = {}  # number of images found in each
     find = partial(_find_images, folders=folders, gallery=gallery, max_pixels=max_pixels)
-    read: Callable[..., Iterator[tuple[ImageSource, Answer]]]
-    read = classifier.read_sources if multi else classifier.predict_sources
+    method: Read[Any] = Classifier.read_sources if multi else Classifier.predict_sources
     display_class = ReadingDisplay if multi else PredictionDisplay
     with display_class(
         classifier, as_json=json, quiet=quiet, minimum=min_probability, top=top
     ) as display:
         results = _Results(display, gallery, folders, min_probability)
-        for source, answer in read(_groups(names, files_from, find), max_pixels):
+        groups = _groups(names, files_from, find)
+        for source, answer in read_in_processes(classifier, method, groups, max_pixels, jobs):
             results.add(source, answer)
         results.add_empty_folders()
 
