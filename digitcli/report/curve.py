@@ -11,6 +11,7 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.errors import DigitcliError
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
+from digitcli.core.imports import import_errors
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
 from digitcli.core.training.data import TrainingData
 
@@ -46,13 +47,8 @@ class LearningCurve(Callback):
             )
         # it would report fonts and a home that cannot be written, also while it is imported
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        try:
+        with import_errors("--plot needs matplotlib", "run pip install 'digitcli[plot]'"):
             import matplotlib.figure  # noqa: F401  takes a second, better now than after an epoch
-        except ImportError as error:
-            raise DigitcliError(
-                "--plot needs matplotlib, which cannot be imported",
-                "run pip install 'digitcli[plot]'",
-            ) from error
         with write_errors(path, _ELSEWHERE):
             check_writable(path)
 

@@ -237,8 +237,8 @@ def test_without_the_extra(package: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
-        f"digitcli: error: ONNX files need onnx and onnxruntime, and {package} cannot be "
-        "imported; run pip install 'digitcli[onnx]'"
+        "digitcli: error: ONNX files need onnx and onnxruntime, which cannot be imported: import "
+        f"of {package} halted; None in sys.modules; run pip install 'digitcli[onnx]'"
     )
     assert not Path("x.onnx").exists()
 

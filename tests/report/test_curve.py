@@ -89,8 +89,8 @@ def test_a_missing_library_is_named_before_training(
     result = run("train", "--dataset", "optdigits", "--plot", "curve.png")
     assert result.exit_code == 2
     assert result.stderr == (
-        "digitcli: error: --plot needs matplotlib, which cannot be imported; "
-        "run pip install 'digitcli[plot]'\n"
+        "digitcli: error: --plot needs matplotlib, which cannot be imported: import of matplotlib "
+        "halted; None in sys.modules; run pip install 'digitcli[plot]'\n"
     )
     assert not Path("curve.png").exists()
     assert not LATEST.exists()

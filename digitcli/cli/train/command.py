@@ -254,6 +254,9 @@ def _train(
     source: tuple[Path, list[str]],
 ) -> None:
     """Loads the data and trains, in this process's share of the work."""
+    from digitcli.core.imports import import_torch
+
+    import_torch("training")
     from digitcli.cli.train.messages import next_steps, print_plan
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
