@@ -200,6 +200,13 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--seed", "-1"], "--seed"),
         (["--output", "."], "cannot write .: it is not a regular file"),
         (["--output", "old/new"], "cannot write old/new: "),
+        (
+            ["--output", "a/m.pth"],
+            "the weights a/m.pth would be a safetensors file, not .pth; name them m.safetensors",
+        ),
+        (["--output", "digits.onnx"], "not .onnx; name them digits.safetensors"),
+        (["--output", "m.tar.h5"], "not .h5; name them m.tar.safetensors"),
+        (["--plot", "x.jpg"], "--plot cannot write x.jpg; name it curve.png or curve.svg"),
     ],
 )
 def test_wrong_use_changes_nothing(
@@ -214,6 +221,14 @@ def test_wrong_use_changes_nothing(
     assert problem in last
     assert "will be replaced" not in result.stderr
     assert Path("old").read_text() == "precious"
+    assert not Path("a").exists()
+
+
+@pytest.mark.parametrize("name", ["lr0.05", "run.SafeTensors", ".hidden", "net.safetensors"])
+def test_names_of_weights(run: Run, name: str) -> None:
+    flags = ("--dataset", "optdigits", "--epochs", 1, "--output", name)
+    assert run("train", *flags).exit_code == 0
+    assert load_checkpoint(Path(name)).metadata.dataset == "optdigits"
 
 
 def test_a_diverging_run_keeps_the_old_checkpoint(run: Run, small_mnist: SmallMnist) -> None:

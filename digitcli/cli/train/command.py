@@ -146,7 +146,11 @@ def train(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option(parser=file, metavar="FILE", help="Checkpoint, written after every epoch."),
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Checkpoint, written after every epoch: a .safetensors file.",
+        ),
     ] = LATEST,
     log_dir: Annotated[
         Path | None,

@@ -62,12 +62,19 @@ def state_path(output: Path) -> Path:
     processes that write a run lock the state.
 
     Raises:
-        CheckpointError: ``output`` is the name of a training state.
+        CheckpointError: ``output`` is the name of a training state, or ends as files of another
+            format do. A version number, as in "run-0.5", is no ending.
     """
     if output.name.endswith(_ENDING):
         raise CheckpointError(
             f"{output} is the name of a training state",
             f"name the weights {output.name.removesuffix(_ENDING) or 'latest'}.safetensors",
+        )
+    ending = output.suffix
+    if ending.lower() != ".safetensors" and any(map(str.isalpha, ending)):
+        raise CheckpointError(
+            f"the weights {output} would be a safetensors file, not {ending}",
+            f"name them {output.stem}.safetensors",
         )
     target = resolve_links(output) if output.is_symlink() else output
     return target.parent / (target.name.removesuffix(".safetensors") + _ENDING)
