@@ -81,9 +81,9 @@ def _draw(metadata: Metadata, batches: int) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    figure = Figure(figsize=(8, 5), dpi=200)  # inches; readable at 800 pixels
+    # inches; readable at 800 pixels
+    figure = Figure(figsize=(8, 5), dpi=200, layout="constrained")
     losses, accuracies = figure.subplots(2, 1, sharex=True)
-    figure.subplots_adjust(left=0.09, right=0.91, top=0.97, bottom=0.1, hspace=0.12)
     for axes in (losses, accuracies):
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(_AXES_COLOR)
@@ -101,10 +101,11 @@ def _draw(metadata: Metadata, batches: int) -> "Figure":
     epochs = [point.epoch for point in metadata.accuracies]
     middles = [epoch - 0.5 for epoch in epochs]  # a mean over an epoch belongs in its middle
     _mark(losses, middles, [point.loss for point in metadata.accuracies], "{:.3g}")
-    losses.set_yscale("log", nonpositive="clip")
-    losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    losses.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    losses.yaxis.set_minor_locator(NullLocator())
+    if any(point.loss > 0 for point in (*metadata.losses, *metadata.accuracies)):
+        losses.set_yscale("log", nonpositive="clip")
+        losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        losses.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        losses.yaxis.set_minor_locator(NullLocator())
     losses.set_ylabel("training loss (nats)", color=_AXES_COLOR)
     if metadata.losses:  # with large batches an epoch may be over before the loss is read
         losses.legend(
@@ -120,9 +121,17 @@ def _draw(metadata: Metadata, batches: int) -> "Figure":
     accuracies.set_ylabel(f"{metadata.scored_on} accuracy (%)", color=_AXES_COLOR)
     accuracies.set_xlabel("epochs", color=_AXES_COLOR)
     accuracies.set_xlim(0, epochs[-1])
+    accuracies.set_ylim(_percent_range(shares))
     accuracies.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels()
     return figure
+
+
+def _percent_range(shares: list[float]) -> tuple[float, float]:
+    """Returns the ends of an axis for percentages, with a margin where that is within 0 to 100."""
+    low, high = min(shares), max(shares)
+    margin = 0.05 * (high - low) or 1
+    return max(0, low - margin), min(100, high + margin)
 
 
 def _mark(axes: "Axes", places: Sequence[float], values: list[float], form: str) -> None:

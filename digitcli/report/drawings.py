@@ -30,8 +30,14 @@ _MIN_SIDE, _MAX_SIDE = 600, 1400
 _NEXT_STEP = "choose another place with --show-steps"
 
 _FORMATS = {
-    **{".png": "PNG", ".gif": "GIF", ".bmp": "BMP", ".webp": "WEBP"},
-    **{".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"},
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
 }
 """Format of a drawing by extension. Pillow writes others in a format that the extension does not
 name, such as JP2 as .j2c, or reduced, as .ico."""
