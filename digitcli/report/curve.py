@@ -101,7 +101,7 @@ def _draw(metadata: Metadata, batches: int) -> "Figure":
     epochs = [point.epoch for point in metadata.accuracies]
     middles = [epoch - 0.5 for epoch in epochs]  # a mean over an epoch belongs in its middle
     _mark(losses, middles, [point.loss for point in metadata.accuracies], "{:.3g}")
-    if any(point.loss > 0 for point in (*metadata.losses, *metadata.accuracies)):
+    if any(point.loss > 0 for points in (metadata.losses, metadata.accuracies) for point in points):
         losses.set_yscale("log", nonpositive="clip")
         losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         losses.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
