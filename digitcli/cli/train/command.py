@@ -1,7 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -222,6 +222,8 @@ def train(
             settings = new_settings(given, chosen, initial)
         else:
             settings, initial = interrupted.settings, None
+            if log_every is not None:
+                settings = replace(settings, log_every=log_every)
             chosen = find_dataset(settings.dataset, settings.classes)
         run = _Run(settings, chosen, interrupted, initial, fixed_batch_size=batch_size is not None)
         outputs = _Outputs(writer, log, None if plot is None else LearningCurve(plot), json)
