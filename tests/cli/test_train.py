@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from commands import Run
 from drawn_digits import SmallMnist
 
-from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing import locate
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.data.datasets import registry
 from digitcli.data.datasets.readers import read_split
@@ -268,3 +270,28 @@ def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: Smal
     for reported in (False, True):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
         assert ("same will be replaced after the first epoch" in result.stderr) is reported
+
+
+@pytest.mark.parametrize(("accuracy", "told"), [(1.0, True), (0.0, False)])
+def test_better_bundled_weights_are_told(
+    run: Run, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch, accuracy: float, told: bool
+) -> None:
+    flags = ("train", "--dataset", "optdigits", "--epochs", 1)
+    run(*flags, "--output", "first")
+    checksums = load_checkpoint(Path("first")).metadata.data_checksums
+    bundled = Path("bundled").resolve()
+    monkeypatch.setattr(locate, "BUNDLED_PATHS", (bundled,))
+    point = replace(trained.metadata.accuracies[-1], accuracy=accuracy)
+    last = (*trained.metadata.accuracies[:-1], point)
+    for known in (checksums, {"other": "md5:00"}):
+        metadata = replace(trained.metadata, accuracies=last, data_checksums=known)
+        save_checkpoint(bundled, replace(trained, metadata=metadata))
+        result = run(*flags)
+        assert result.exit_code == 0
+        note = (
+            "digitcli: the other commands use these weights here from now on; the bundled ones "
+            f"have a test accuracy of {accuracy:.2%} (--checkpoint pretrained)\n"
+        )
+        assert (note in result.stderr) is (told and known == checksums)
+        assert ("from now on" in result.stderr) is (told and known == checksums)
+    assert "from now on" not in run(*flags, "--output", "second").stderr

@@ -263,7 +263,7 @@ def _train(
     from digitcli.core.imports import import_torch
 
     import_torch("training")
-    from digitcli.cli.train.messages import next_steps, print_plan
+    from digitcli.cli.train.messages import next_steps, print_better_weights, print_plan
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
@@ -313,6 +313,8 @@ def _train(
             group=group,
         )
     display.on_done(result, outputs.writer.output)
+    if rank.is_first:
+        print_better_weights(outputs.writer.output, result.checkpoint.metadata)
 
 
 def _callbacks(run: _Run, outputs: _Outputs, display: "TrainingDisplay") -> "list[Callback]":
