@@ -58,6 +58,7 @@ def evaluate(
     """
     from digitcli.classifier import Classifier
     from digitcli.core.checkpointing.checkpoint import find_and_load
+    from digitcli.core.imports import import_torch
     from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
     if report is not None:
@@ -70,7 +71,8 @@ def evaluate(
         loaded.metadata.dataset if dataset is None else dataset, loaded.metadata.classes, prepare
     )
 
-    # torch is imported here, after what can be wrong with the options
+    # after what can be wrong with the options
+    import_torch("evaluation")
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
     from digitcli.console.streams import print_note, print_weights

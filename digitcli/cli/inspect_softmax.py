@@ -169,7 +169,9 @@ def _labelled(
     from digitcli.data.datasets.registry import DatasetLocation, find_dataset
 
     chosen = find_dataset(
-        classifier.metadata.dataset if dataset is None else dataset, classifier.classes
+        classifier.metadata.dataset if dataset is None else dataset,
+        classifier.classes,
+        classifier.prepare,  # as eval prepares the images of a folder
     )
     with DownloadDisplay() as progress:
         data = chosen.load(split, DatasetLocation(*source, progress))

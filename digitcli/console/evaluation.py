@@ -17,6 +17,7 @@ from digitcli.console.streams import (
     print_line,
     print_whole,
 )
+from digitcli.core.checkpointing.locate import weights_name
 from digitcli.core.evaluation.calibration import Calibration, Coverage
 from digitcli.core.evaluation.evaluate import Evaluation
 from digitcli.text import below_one, percent, visible
@@ -95,7 +96,7 @@ def _known(share: float | None) -> float | str:
 def _print_summary(console: "Console", evaluation: Evaluation, data: str, checkpoint: Path) -> None:
     from rich.text import Text
 
-    console.print(Text(f"{visible(str(checkpoint))} on {visible(data)}", style="dim"))
+    console.print(Text(f"{visible(weights_name(checkpoint))} on {visible(data)}", style="dim"))
     correct = round(evaluation.accuracy * evaluation.count)
     console.print(
         Text.assemble(

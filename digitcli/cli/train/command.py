@@ -1,7 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -146,7 +146,11 @@ def train(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option(parser=file, metavar="FILE", help="Checkpoint, written after every epoch."),
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Checkpoint, written after every epoch: a .safetensors file.",
+        ),
     ] = LATEST,
     log_dir: Annotated[
         Path | None,
@@ -228,6 +232,8 @@ def train(
             settings = new_settings(given, chosen, initial)
         else:
             settings, initial = interrupted.settings, None
+            if log_every is not None:
+                settings = replace(settings, log_every=log_every)
             chosen = find_dataset(settings.dataset, settings.classes)
         run = _Run(
             settings,
@@ -272,7 +278,10 @@ def _train(
     source: tuple[Path, list[str]],
 ) -> None:
     """Loads the data and trains, in this process's share of the work."""
-    from digitcli.cli.train.messages import next_steps, print_plan
+    from digitcli.core.imports import import_torch
+
+    import_torch("training")
+    from digitcli.cli.train.messages import next_steps, print_better_weights, print_plan
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
@@ -319,6 +328,8 @@ def _train(
             threads=run.threads,
         )
     display.on_done(result, outputs.writer.output)
+    if rank.is_first:
+        print_better_weights(outputs.writer.output, result.checkpoint.metadata)
 
 
 def _callbacks(run: _Run, outputs: _Outputs, display: "TrainingDisplay") -> "list[Callback]":

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from digitcli.console.streams import print_note
-from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_bundled
+from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
-from digitcli.core.errors import DivergedError, StoppedError
+from digitcli.core.errors import CheckpointError, DivergedError, StoppedError
 from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
 from digitcli.core.training.callbacks.callback import Callback
 from digitcli.core.training.data import TrainingData
-from digitcli.text import visible
+from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
     from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
@@ -47,6 +49,31 @@ def print_plan(
         print_note("generating synthetic digits")
     if settings.recipe.outliers:
         print_note("generating non-digit images for outlier exposure")
+
+
+def print_better_weights(output: Path, metadata: Metadata) -> None:
+    """Prints that other commands will use a run's weights, if the bundled ones are more accurate.
+
+    Both must have been scored on the same test images.
+    """
+    if output != LATEST:
+        return
+    try:
+        bundled = load_checkpoint(find_bundled()).metadata
+    except CheckpointError:
+        return
+    both = metadata.data_checksums.keys() & bundled.data_checksums.keys() - {"from"}
+    same_images = both and all(
+        metadata.data_checksums[file] == bundled.data_checksums[file] for file in both
+    )
+    if not same_images or {metadata.scored_on, bundled.scored_on} != {"test"}:
+        return
+    mine, theirs = metadata.accuracies[-1].accuracy, bundled.accuracies[-1].accuracy
+    if mine < theirs:
+        print_note(
+            f"the other commands use these weights here from now on; the bundled ones have a test "
+            f"accuracy of {percent(theirs)} (--checkpoint {PRETRAINED})"
+        )
 
 
 class StartNotes(Callback):

@@ -24,10 +24,14 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     Raises:
         CheckpointError: They cannot be read, or are at ``output``: with its initial weights
             replaced, a run could not be repeated.
+        DigitcliError: torch cannot be imported.
     """
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
     from digitcli.core.files.atomic import resolve_links
+    from digitcli.core.imports import import_torch
+
+    import_torch("training")
     from digitcli.core.training.initial_weights import load_initial_weights
 
     path = find_checkpoint(name)

@@ -123,7 +123,7 @@ def train(
 
                 run.record(loss)
                 if run.batch % settings.log_every == 0:
-                    reading = run.read_loss(settings.log_every)
+                    reading = run.read_loss()
                     for callback in callbacks:
                         callback.on_loss(reading)
                 if run.batch % _REPORT_EVERY == 0 or run.batch == loader.batches:

@@ -100,13 +100,15 @@ class TrainingRun:
         self._batch_losses[self.batch] = loss
         self.batch += 1
 
-    def read_loss(self, count: int) -> LossReading:
-        """Records and returns the mean loss of the last ``count`` batches.
+    def read_loss(self) -> LossReading:
+        """Records and returns the mean loss of the epoch's batches since the last reading.
 
         Raises:
             DivergedError: It is not finite.
         """
-        point = LossPoint(self.epoch, self.batch, self._mean_loss(count))
+        last = self.losses[-1] if self.losses else None
+        read = last.batch if last is not None and last.epoch == self.epoch else 0
+        point = LossPoint(self.epoch, self.batch, self._mean_loss(self.batch - read))
         self.losses.append(point)
         return LossReading(point, self._elapsed)
 
