@@ -41,10 +41,12 @@ def write_evaluation(
     dataset: str,
     split: str,
     checkpoint: Path,
+    files: int | None = None,
 ) -> None:
     """Writes the page of a checkpoint evaluated on a split of a data set.
 
-    ``images`` are uint8 (count, 28, 28), ``labels`` their classes, int64 (count,).
+    ``images`` are uint8 (count, 28, 28), ``labels`` their classes, int64 (count,). ``files`` is
+    the number of files if the data set is a folder.
 
     Raises:
         DigitcliError: The page cannot be written.
@@ -60,6 +62,7 @@ def write_evaluation(
         metadata=metadata,
         dataset=dataset,
         split=split,
+        files=files,
         checkpoint=str(checkpoint),
         name=checkpoint.name,
         wrong=len(mistakes),

@@ -25,6 +25,7 @@ from digitcli.cli.train.settings import (
     LOG_EVERY,
     SEED,
     command_of,
+    find_dataset_of,
     find_initial_weights,
     new_settings,
     with_fitting_batches,
@@ -218,7 +219,7 @@ def train(
             settings = new_settings(given, chosen, initial)
         else:
             settings, initial = interrupted.settings, None
-            chosen = find_dataset(settings.dataset, settings.classes)
+            chosen = find_dataset_of(interrupted)
         run = _Run(settings, chosen, interrupted, initial, fixed_batch_size=batch_size is not None)
         outputs = _Outputs(writer, log, None if plot is None else LearningCurve(plot), json)
         _train(run, outputs, device=device, save_every=save_every, source=(data_dir, mirror or []))

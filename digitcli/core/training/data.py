@@ -17,7 +17,7 @@ Labels = npt.NDArray[np.int64]
 class TrainingData:
     """The images that a run learns from and is scored on."""
 
-    name: str  # of the data set
+    name: str  # of the data set, as ``recorded_dataset`` returns it
     classes: tuple[str, ...]  # names, in the order of the labels
     mean: float  # of the pixels in 0..1, for normalization
     std: float  # standard deviation of the pixels in 0..1, for normalization

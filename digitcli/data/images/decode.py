@@ -81,9 +81,7 @@ class OpenImage:
             raw = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source)
             self._file = _LimitedReader(raw)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
-            raise PictureError(
-                f"cannot read it: {error_reason(error)}", "check the path and its permissions"
-            ) from error
+            raise _unreadable(source, error) from error
         try:
             with _decoding_errors(self._file):
                 self._image, self.cost, self._full_size = _read_header(self._file, max_pixels)
@@ -110,6 +108,13 @@ class OpenImage:
             if image is not self._image:
                 self._image.close()
             return image
+
+
+def _unreadable(source: Path | bytes, error: OSError | ValueError) -> PictureError:
+    if isinstance(error, FileNotFoundError) and isinstance(source, Path) and source.is_symlink():
+        return PictureError("it is a broken link", "check where it leads")
+    reason = error_reason(error)
+    return PictureError(f"cannot read it: {reason}", "check the path and its permissions")
 
 
 def max_file_size(max_pixels: int) -> int:

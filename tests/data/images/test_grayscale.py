@@ -9,7 +9,7 @@ from drawn_digits import as_grey, draw_digit, drawn_pictures, prepared
 from PIL import Image
 
 from digitcli.core.errors import PictureError
-from digitcli.data.images.discover import find_files
+from digitcli.data.images.discover import LeftOut, find_files
 from digitcli.data.images.grayscale import read_gray
 
 
@@ -143,7 +143,7 @@ def test_files_are_found_in_order(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
-    found = [str(path.relative_to(tmp_path)) for path in find_files(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in find_files(tmp_path, LeftOut())]
     assert found == ["a.dat", "b.png", "sub/c.png"]
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError
 from digitcli.data.images.decode import OpenImage
-from digitcli.data.images.discover import find_files
+from digitcli.data.images.discover import LeftOut, find_files
 from digitcli.data.images.grayscale import read_gray
 from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource
@@ -278,7 +278,7 @@ def test_folders_deeper_than_a_path_can_be(run: Run, deep: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_listed_is_found_itself(tmp_path: Path) -> None:
-    assert list(find_files(tmp_path / "gone")) == [tmp_path / "gone"]
+    assert list(find_files(tmp_path / "gone", LeftOut())) == [tmp_path / "gone"]
 
 
 def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None:
