@@ -255,7 +255,7 @@ def _train(
     source: tuple[Path, list[str]],
 ) -> None:
     """Loads the data and trains, in this process's share of the work."""
-    from digitcli.cli.train.messages import next_steps, print_plan
+    from digitcli.cli.train.messages import next_steps, print_plan, print_unanswered
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
@@ -264,6 +264,7 @@ def _train(
     from digitcli.core.training.callbacks.cpu_contention import CpuContention
     from digitcli.core.training.loop import train as train_network
     from digitcli.core.training.run import machine, thread_count
+    from digitcli.core.training.scoring import initial_accuracy, rare_unanswered_classes
     from digitcli.core.training.signals import StopSignals
     from digitcli.data.datasets.registry import DatasetLocation
     from digitcli.data.datasets.training_data import load_training_data
@@ -281,8 +282,9 @@ def _train(
     display = TrainingDisplay()  # shows nothing
     callbacks: list[Callback] = []
     if rank.is_first:
-        display = training_display(data, settings.recipe, as_json=outputs.as_json)
-        callbacks = _callbacks(run, outputs, display)
+        accuracy = initial_accuracy(run.initial.checkpoint, data) if run.initial else None
+        display = training_display(data, settings.recipe, accuracy, as_json=outputs.as_json)
+        callbacks = _callbacks(run, outputs, display, accuracy)
         if torch_device.type == "cpu":
             threads = thread_count(settings.recipe)
             callbacks.append(CpuContention(threads, partial(display.on_contention, threads)))
@@ -304,14 +306,20 @@ def _train(
             signals=signals,
             group=group,
         )
-    display.on_done(result, outputs.writer.output)
+    if rank.is_first:
+        unanswered = rare_unanswered_classes(result.checkpoint, data)
+        display.on_done(result, outputs.writer.output, unanswered)
+        print_unanswered(data, unanswered)
 
 
-def _callbacks(run: _Run, outputs: _Outputs, display: "TrainingDisplay") -> "list[Callback]":
+def _callbacks(
+    run: _Run, outputs: _Outputs, display: "TrainingDisplay", accuracy: float | None
+) -> "list[Callback]":
     """Returns the callbacks of a run in the order that they are called in."""
     from digitcli.cli.train.messages import StartNotes
 
-    notes = StartNotes(run.settings.recipe.batch_size, outputs.writer.output, outputs.log)
+    batch_size = run.settings.recipe.batch_size
+    notes = StartNotes(batch_size, accuracy, outputs.writer.output, outputs.log)
     # the log comes before the writer: no saved state may be ahead of it
     every = (notes, outputs.log, outputs.writer, outputs.curve, display)
     return [callback for callback in every if callback is not None]

@@ -206,7 +206,7 @@ def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) ->
 
 
 def _with_recorded_dataset(settings: Mapping[str, object]) -> dict[str, object]:
-    """Makes names of data sets comparable: an absolute and a relative path may lead to one folder."""
+    """Makes names of data sets comparable: a folder has an absolute and a relative path."""
     return {
         name: recorded_dataset(value) if name == "dataset" and isinstance(value, str) else value
         for name, value in settings.items()

@@ -1,4 +1,4 @@
-"""Paths as users give them: ``~`` that no shell has expanded, and names to record in shared files."""
+"""Paths as users give them: ``~`` that no shell has expanded, and paths to record in files."""
 
 import os
 from pathlib import Path

@@ -31,6 +31,11 @@ class TrainingData:
     synthetic_images: Images | None = None  # digits in styles that the data set lacks
     synthetic_labels: Labels | None = None  # int64, indices of classes
 
+    def class_counts(self, labels: Labels) -> dict[str, int]:
+        """Returns the number of images of each class that has any, given their labels."""
+        counts = np.bincount(labels, minlength=len(self.classes)).tolist()
+        return {name: count for name, count in zip(self.classes, counts, strict=True) if count}
+
     def batches_per_epoch(self, batch_size: int) -> int:
         """Returns the number of batches in an epoch; the last may be smaller."""
         return math.ceil(len(self.train_labels) / batch_size)

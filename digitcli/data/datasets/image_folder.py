@@ -131,7 +131,9 @@ class ImageFolder:
                     on_left_out(f"left out {file.path}: the same image as {file.original}")
         sources = (ImageSource(str(file.path), file.path) for file in files)
         prepared = chain.from_iterable(prepare_all([sources], self._prepare_image))
-        for file, (_, digit) in zip(files, prepared, strict=True):
+        for file, (source, digit) in zip(files, prepared, strict=True):
+            if source.warning is not None and self._is_in(file, split):
+                on_left_out(f"{file.path}: {source.warning}")
             yield file, digit if isinstance(digit, PictureError) else digit.image
 
     def _files(self, split: str) -> list[list[_File]]:
