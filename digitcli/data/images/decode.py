@@ -23,6 +23,7 @@ from PIL.ImageFile import ImageFile
 from digitcli.core.errors import NotAPictureError, PictureError, error_reason
 from digitcli.core.files.regular import open_regular
 from digitcli.data.images.downscale import reduction_factor, upright
+from digitcli.data.images.heif import is_heif, open_heif
 from digitcli.data.images.kinds import unread_error, unread_images
 from digitcli.data.images.limits import (
     BYTES_PER_PIXEL,
@@ -33,8 +34,8 @@ from digitcli.data.images.limits import (
 )
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
-"""Formats that images are read in; those first that Pillow has loaded at the start. Pillow's other
-formats start outside programs (EPS), have no signature (TGA), or come from instruments."""
+"""Formats that images are read in, and HEIC; those first that Pillow has loaded at the start. Its
+other formats start outside programs (EPS), have no signature (TGA), or come from instruments."""
 
 # Pillow warns and logs about large images and odd metadata; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -199,7 +200,8 @@ def _read_header(
     file.left = _MAX_HEADER
     if head.startswith(b"\xff\xd8"):
         file.left, file.reads_left = _MAX_JPEG_HEADER, _MAX_JPEG_HEADER_READS
-    image = Image.open(file, formats=FORMATS)
+    is_heic = is_heif(file.peek(64))
+    image = open_heif(file) if is_heic else Image.open(file, formats=FORMATS)
     if image.format == "TIFF":
         _silence_libtiff()
     file.left, file.reads_left = math.inf, _MAX_READS
