@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
 from digitcli.core.evaluation.calibration import choose_temperature
 from digitcli.core.inference import forward
@@ -19,6 +21,9 @@ from digitcli.core.training.loader import BatchLoader
 
 _RARE = 0.5
 """Fraction of the mean number of training images of a class, below which a class is rare."""
+
+_CHUNK = 4096
+"""Images classified at a time; each takes 10 kB."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,9 @@ def rare_unanswered_classes(checkpoint: Checkpoint, data: TrainingData) -> tuple
 
 
 def _answers(checkpoint: Checkpoint, data: TrainingData) -> Labels:
-    logits = forward(checkpoint, data.scored_images)
-    return logits.argmax(axis=1)
+    parts = range(0, len(data.scored_images), _CHUNK)
+    images = (data.scored_images[start : start + _CHUNK] for start in parts)
+    return np.concatenate([forward(checkpoint, chunk).argmax(axis=1) for chunk in images])
 
 
 class Scorer:

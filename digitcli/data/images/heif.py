@@ -62,7 +62,8 @@ def open_heif(file: BinaryIO) -> "ImageFile":
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError as error:
         raise PictureError(
-            "HEIC pictures need the extra heic", "pip install 'digitcli[heic]', or save it as JPEG"
+            "HEIC pictures need the extra heic",
+            "run pip install 'digitcli[heic]', or save it as JPEG",
         ) from error
     with _ONE_THREAD:  # tiles that are decoded at the same time would add up
         threads, options.DECODE_THREADS = options.DECODE_THREADS, 1

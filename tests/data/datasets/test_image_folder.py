@@ -246,7 +246,7 @@ def test_a_recipe_reduces_its_batch_size_for_a_few_images(run: Run) -> None:
     flags = ("train", "--dataset", "folder:mine", "--epochs", 2)
     result = run(*flags)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == "digitcli: batch size reduced from 16 to 2: only 2 training images\n"
+    assert "digitcli: batch size reduced from 16 to 2: only 2 training images\n" in result.stderr
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.recipe.batch_size == 2
     assert "--batch-size 2" in metadata.command

@@ -175,7 +175,7 @@ def test_without_the_extra_the_error_names_it(run: Run, monkeypatch: pytest.Monk
     result = run("predict", "scan", "generic")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        f"digitcli: error: {name}: HEIC pictures need the extra heic; pip install "
+        f"digitcli: error: {name}: HEIC pictures need the extra heic; run pip install "
         "'digitcli[heic]', or save it as JPEG"
         for name in ("scan", "generic")
     ]

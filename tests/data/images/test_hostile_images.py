@@ -285,7 +285,7 @@ def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None
     save_digit(Path("scans/1.png"), 1)
     Path("scans/2.png").touch()
     Path("scans/3.JPG").write_bytes(bytes(5000))
-    Path("scans/4.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    Path("scans/4.heic").write_bytes(b"no picture")
     Path("scans/notes.txt").touch()
     Path("scans/film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(5000))
     result = run("predict", "scans", "-q")
@@ -293,7 +293,7 @@ def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None
     assert [line.split(": ")[2:] for line in result.stderr.splitlines()] == [
         ["scans/2.png", "the file is empty; give a PNG, JPEG or another picture"],
         ["scans/3.JPG", "it is not a picture; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
-        ["scans/4.heic", "HEIC pictures are not supported; save it as JPEG or PNG"],
+        ["scans/4.heic", "it is not a picture; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
     ]
 
 
