@@ -219,7 +219,7 @@ def test_what_systems_leave_is_passed_over_with_one_line(run: Run, tmp_path: Pat
     assert predicted.exit_code == 0
     assert len(predicted.stdout.splitlines()) == 20
     assert predicted.stderr.splitlines()[-1].startswith("digitcli: left out 9 system files and fo")
-    assert run("predict", "mine", "--quiet").stderr == ""
+    assert "left out" not in run("predict", "mine", "--quiet").stderr
 
 
 def test_links_to_nothing_are_reported(run: Run, tmp_path: Path) -> None:

@@ -233,7 +233,9 @@ def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
         "Invalid argument",
     ]
     done = measured("predict", tmp_path, "-q")
-    assert (done.code, done.output) == (0, "1\n")
+    assert (done.code, done.output) == (1, "1\n")
+    assert done.errors.count("\n") == 1
+    assert "loop.png: cannot read it: Too many levels of symbolic links" in done.errors
 
 
 @pytest.mark.parametrize("limit", [10**12, 10**20])  # more than memory, more than 64 bits

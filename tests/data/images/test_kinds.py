@@ -21,7 +21,8 @@ DIGITS = [draw_digit(digit) for digit in (3, 4, 5)]
 
 def pages(format_: str, images: list[Image.Image] = DIGITS, **options: object) -> bytes:
     buffer = io.BytesIO()
-    images[0].save(buffer, format_, save_all=True, append_images=images[1:], **options)
+    first, *others = (image.copy() for image in images)
+    first.save(buffer, format_, save_all=True, append_images=others, **options)
     return buffer.getvalue()
 
 
@@ -34,13 +35,13 @@ def warning(content: bytes) -> str | None:
 def tiff(order: str, *directories: dict[int, int]) -> bytes:
     """Returns a TIFF of directories of tags, whose values are whole numbers."""
     content = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}L", 8)
-    for tags in directories:
+    for number, tags in enumerate(directories, start=1):
         content += struct.pack(f"{order}H", len(tags))
         content += b"".join(
             struct.pack(f"{order}HHLL", tag, 4, 1, value) for tag, value in tags.items()
         )
-        is_last = tags is directories[-1]
-        content += struct.pack(f"{order}L", 0 if is_last else len(content) + 4)
+        following = len(content) + 4 if number < len(directories) else 0
+        content += struct.pack(f"{order}L", following)
     return content + bytes(600)
 
 
@@ -154,9 +155,7 @@ def test_a_tga_without_a_signature_is_known_by_its_name(tmp_path: Path) -> None:
         OpenImage(tmp_path / "notes.tga", MAX_PIXELS)
 
 
-@pytest.mark.parametrize(
-    "content", [b"II*\0", b"MM\0*\0\0\0\x99", b"II+\0\x08\0\0\0" + b"\xff" * 40]
-)
+@pytest.mark.parametrize("content", [b"II*\0", b"MM\0*\0\0\0\x99", b"II*\0\x08\0\0\0\0\0"])
 def test_a_tiff_without_tags_is_damaged(content: bytes) -> None:
     with pytest.raises(PictureError, match="it is a damaged TIFF"):
         OpenImage(content, MAX_PIXELS)
