@@ -32,8 +32,9 @@ _MAX_TILES = 4
 _TILE_MARGIN = 2**22
 """Pixels that tiles may have besides."""
 
-_REFUSED_TYPES = {b"iovl", b"unci", b"tili", b"mski"}
-"""Types of parts that cameras do not write, and whose size is not checked here."""
+_TYPES = {b"hvc1", b"hev1", b"grid", b"iden"}
+"""Types of parts that cameras write: coded images, grids of them, and turned ones. The sizes of
+others, such as overlays, are not checked here."""
 
 _ALPHA = (b"auxiliary:alpha", b"auxid:1")
 """Parts of the names that mark transparency."""
@@ -129,7 +130,7 @@ class _Parts:
     def area(self, file: BinaryIO, part: int) -> int:
         """Returns the number of pixels of a part, checked against its tiles if it is a grid."""
         kind = self.types[part]
-        if kind in _REFUSED_TYPES:
+        if kind not in _TYPES:
             raise _unclear()
         if kind != b"grid":
             return self.sizes[part]
@@ -146,9 +147,11 @@ class _Parts:
         inside, extents = self.extents[part]
         content = b""
         for offset, length in extents[:4]:
-            file.seek(offset)
-            piece = self.data[offset : offset + length] if inside else file.read(min(length, 16))
-            content += piece
+            if inside:
+                content += self.data[offset : offset + length]
+            else:
+                file.seek(offset)
+                content += file.read(min(length, 16))
         return content
 
 
