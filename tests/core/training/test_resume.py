@@ -223,7 +223,8 @@ def test_what_is_not_given_is_taken_from_the_interrupted_run(
     assert result.exit_code == 0
     assert "digitcli: resuming after batch 5 of epoch 2" in result.stderr
     assert "will be replaced" not in result.stderr
-    first, *_, done = map(json.loads, result.stdout.splitlines())
+    begin, first, *_, done = map(json.loads, result.stdout.splitlines())
+    assert (begin["event"], begin["epoch"], begin["batch"]) == ("begin", 2, 5)
     assert (first["epoch"], first["batch"]) == (2, 10)
     assert (done["epochs"], done["seed"]) == (3, 3)
     assert LATEST.read_bytes() == Path("whole").read_bytes()
