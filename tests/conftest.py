@@ -15,6 +15,7 @@ from typing import TypeVar
 # More threads do not pay for the tests' small networks, and they busy-wait for each other, which
 # slows down the other worker. Processes that tests start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, and of NumPy's OpenBLAS
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as train sets it before it imports torch
 
 import hypothesis
 import pytest

@@ -45,13 +45,6 @@ class TrainingDisplay(Callback):
             f"the steps cannot be captured in a CUDA graph, training is slower: {visible(reason)}"
         )
 
-    def on_contention(self, threads: int) -> None:
-        """Called when other programs use the cores that ``threads`` threads compute on."""
-        self._print_note(
-            "other programs use the CPU: until they end, training is faster with "
-            f"OMP_NUM_THREADS={threads // 2} in front of the command"
-        )
-
     def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
         """Called when the run is over.
 

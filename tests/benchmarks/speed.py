@@ -112,7 +112,7 @@ def bench_train(runs: int, folder: Path) -> list[Row]:
             f"{mine:.1f} s",
             f"{other:.1f} s",
             mine / other,
-            "<= 0.30",
+            "<= 0.17",
         ),
         Row(
             "of that, training alone",
@@ -154,7 +154,7 @@ def bench_epoch(runs: int, folder: Path) -> list[Row]:
             f"{mine:.2f} s",
             f"{other:.2f} s",
             mine / other,
-            "<= 1.5",
+            "<= 1.10",
         )
     ]
 

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +30,7 @@ from digitcli.cli.train.settings import (
     with_fitting_batches,
 )
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED
+from digitcli.core.threads import use_reproducible_sums
 from digitcli.text import visible
 
 if TYPE_CHECKING:
@@ -166,6 +166,15 @@ def train(
         ),
     ] = None,
     device: Device = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default="the cores that other programs leave",
+            help="CPU threads; any number gives the same weights.",
+        ),
+    ] = None,
     mirror: Mirrors = None,
     data_dir: DataDir,
     json: Json = False,
@@ -186,6 +195,7 @@ def train(
     from digitcli.data.datasets.registry import find_dataset
     from digitcli.report.curve import LearningCurve
 
+    use_reproducible_sums()
     initial = find_initial_weights(start_from, output) if start_from is not None else None
     options = {
         "dataset": dataset,
@@ -220,7 +230,14 @@ def train(
         else:
             settings, initial = interrupted.settings, None
             chosen = find_dataset_of(interrupted)
-        run = _Run(settings, chosen, interrupted, initial, fixed_batch_size=batch_size is not None)
+        run = _Run(
+            settings,
+            chosen,
+            interrupted,
+            initial,
+            fixed_batch_size=batch_size is not None,
+            threads=threads,
+        )
         outputs = _Outputs(writer, log, None if plot is None else LearningCurve(plot), json)
         _train(run, outputs, device=device, save_every=save_every, source=(data_dir, mirror or []))
 
@@ -234,6 +251,7 @@ class _Run:
     interrupted: "TrainingState | None"
     initial: "InitialWeights | None"
     fixed_batch_size: bool
+    threads: int | None
 
 
 @dataclass(frozen=True)
@@ -261,9 +279,8 @@ def _train(
     from digitcli.core.device import choose_device
     from digitcli.core.distributed.process_group import join, local_device
     from digitcli.core.distributed.rank import rank_from_environment
-    from digitcli.core.training.callbacks.cpu_contention import CpuContention
     from digitcli.core.training.loop import train as train_network
-    from digitcli.core.training.run import machine, thread_count
+    from digitcli.core.training.run import machine
     from digitcli.core.training.scoring import initial_accuracy, rare_unanswered_classes
     from digitcli.core.training.signals import StopSignals
     from digitcli.data.datasets.registry import DatasetLocation
@@ -273,7 +290,7 @@ def _train(
     settings, interrupted, rank = run.settings, run.interrupted, rank_from_environment()
     torch_device = local_device(choose_device(device))
     if rank.is_first:
-        computer = machine(torch_device, settings.recipe, rank)
+        computer = machine(torch_device, settings.recipe, rank, run.threads)
         print_plan(settings, interrupted, run.initial, computer)
     with DownloadDisplay() if rank.is_first else nullcontext(DownloadProgress()) as progress:
         data = load_training_data(run.dataset, DatasetLocation(*source, progress), settings)
@@ -285,9 +302,6 @@ def _train(
         accuracy = initial_accuracy(run.initial.checkpoint, data) if run.initial else None
         display = training_display(data, settings.recipe, accuracy, as_json=outputs.as_json)
         callbacks = _callbacks(run, outputs, display, accuracy)
-        if torch_device.type == "cpu":
-            threads = thread_count(settings.recipe)
-            callbacks.append(CpuContention(threads, partial(display.on_contention, threads)))
     with (
         next_steps(outputs.writer, outputs.log, outputs.curve),
         StopSignals(ignore_further=rank.size > 1) as signals,
@@ -305,6 +319,7 @@ def _train(
             save_every=save_every,
             signals=signals,
             group=group,
+            threads=run.threads,
         )
     if rank.is_first:
         unanswered = rare_unanswered_classes(result.checkpoint, data)
