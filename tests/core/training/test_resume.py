@@ -174,7 +174,9 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert process.returncode == code
     state = load_state(state_path(Path(output)))
     advice = f"continue with 'digitcli train --resume --output {shlex.quote(output)}'"
-    assert err == f"digitcli: stopped {state.place}; {advice}\n"
+    *images, stopped = err.splitlines()
+    assert stopped == f"digitcli: stopped {state.place}; {advice}"
+    assert [line.split()[1:3] for line in images] == [["600", "training"], ["200", "test"]]
     assert all(line.startswith("epoch ") for line in out.splitlines())
 
 
