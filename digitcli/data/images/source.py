@@ -25,6 +25,7 @@ class ImageSource:
     content: Path | bytes | Gray  # a file, the content of a file, or a grayscale image
     folder: str | None = None  # that was searched for images, as the user named it
     size: tuple[int, int] = (0, 0)  # width and height of the upright image, once it is decoded
+    warning: str | None = None  # that other images in the file are not read, once it is decoded
     error: PictureError | None = None  # if it is known that the image cannot be read
 
 
