@@ -76,6 +76,7 @@ def import_weights(
     from digitcli.core.checkpointing.training_state import state_path
     from digitcli.core.errors import DigitcliError
     from digitcli.core.files.atomic import check_writable, resolve_links, write_errors
+    from digitcli.core.files.home import portable_path
     from digitcli.core.files.locks import exclusive_lock
     from digitcli.core.importing.checkpoint import make_checkpoint, read_network
     from digitcli.text import visible
@@ -94,7 +95,8 @@ def import_weights(
             "name one class per output with --classes",
         )
     options = {"--dataset": dataset, "--classes": classes, "--mean": mean, "--std": std}
-    words = ["digitcli", "import", str(source), "--output", str(output)]
+    paths = portable_path(str(source)), portable_path(str(output))
+    words = ["digitcli", "import", paths[0], "--output", paths[1]]
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
     checkpoint = make_checkpoint(network, **values, command=shlex.join(words))
@@ -113,10 +115,11 @@ def _known(
     """Returns what the options and the named data set tell about a network; options come first."""
     known: dict[str, Any] = {}
     if dataset is not None:
+        from digitcli.core.checkpointing.metadata import recorded_dataset
         from digitcli.data.datasets.registry import find_dataset
 
         chosen = find_dataset(dataset)
-        known |= {"dataset": chosen.name, "classes": chosen.classes}
+        known |= {"dataset": recorded_dataset(chosen.name), "classes": chosen.classes}
         known |= dict(zip(("mean", "std"), chosen.normalization or (), strict=False))
     names = None if classes is None else tuple(map(str.strip, classes.split(",")))
     given = {"classes": names, "mean": mean, "std": std}

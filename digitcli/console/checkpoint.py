@@ -168,7 +168,7 @@ def _facts(path: Path, metadata: Metadata) -> list[tuple[str, str]]:
         ("versions", visible(", ".join(versions))),
         ("command", visible(metadata.command)),
         *(
-            (f"checksum of {visible(name)}", visible(checksum))
+            ("checksum", visible(f"{name} {checksum}"))
             for name, checksum in sorted(metadata.data_checksums.items())
         ),
     ]

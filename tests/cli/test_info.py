@@ -70,7 +70,7 @@ def test_imported_weights_have_no_training(run: Run) -> None:
         "command\tdigitcli import net.pth --output net --mean 0.5",
     ):
         assert f"{line}\n" in text
-    assert "checksum of imported file\tsha256:" in text
+    assert "checksum\timported file sha256:" in text
     assert "epochs" not in text
     trained = json.loads(run("info", "pretrained", "--json").stdout)
     imported = json.loads(run("info", "net", "--json").stdout)

@@ -13,6 +13,7 @@ import safetensors.numpy
 from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.regular import NotRegularFileError, open_regular
 from digitcli.core.importing.layers import Arrays
+from digitcli.core.imports import import_torch
 
 MAX_SIZE = 256 * 2**20
 """Maximum size of a file in bytes, and of its content unpacked: the largest network that a
@@ -108,6 +109,7 @@ def _members(path: Path, content: bytes) -> list[str]:
 
 
 def _read_torch(path: Path, content: bytes) -> Arrays:
+    import_torch("importing a file of torch.save")
     from digitcli.core.importing.torch_file import read_state_dict
 
     return read_state_dict(path, content, MAX_SIZE)
