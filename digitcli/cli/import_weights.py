@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from digitcli.cli.lists import split_names
 from digitcli.cli.options import Json, dataset_names, examples, file
 
 EXAMPLES = examples(
@@ -121,7 +122,7 @@ def _known(
         chosen = find_dataset(dataset)
         known |= {"dataset": recorded_dataset(chosen.name), "classes": chosen.classes}
         known |= dict(zip(("mean", "std"), chosen.normalization or (), strict=False))
-    names = None if classes is None else tuple(map(str.strip, classes.split(",")))
+    names = None if classes is None else tuple(split_names(classes))
     given = {"classes": names, "mean": mean, "std": std}
     return known | {name: value for name, value in given.items() if value is not None}
 

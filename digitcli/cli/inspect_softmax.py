@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from digitcli.cli.lists import split_names, split_numbers
 from digitcli.cli.options import (
     DATASET_OPTION,
     SPLIT_OPTION,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person --target cat --explain",
+    "digitcli inspect-softmax --probabilities 0.7,0.2,0.1 --target 1,0,0",
+    "digitcli inspect-softmax --logits 2,1,0.1 --target 0 --step 1",
     "digitcli inspect-softmax digit.png --target 7",
     "digitcli inspect-softmax --index 8 --temperature 2",
     "digitcli inspect-softmax --logits 1000,999 --json",
@@ -40,8 +43,15 @@ def inspect_softmax(
     logits: Annotated[
         str | None, typer.Option(metavar="Z,Z,...", help="Scores instead of a picture.")
     ] = None,
+    probabilities: Annotated[
+        str | None,
+        typer.Option(metavar="P,P,...", help="Probabilities instead, to see their loss."),
+    ] = None,
     classes: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME,...", help="Names of the classes of --logits.")
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,...", help="Names of the classes of --logits or --probabilities."
+        ),
     ] = None,
     index: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Picture N of a data set, from 0.")
@@ -49,7 +59,11 @@ def inspect_softmax(
     dataset: Annotated[str | None, DATASET_OPTION] = None,
     split: Annotated[str | None, SPLIT_OPTION] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="The right class; --index knows its own.")
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="The right class, or its one-hot vector such as 1,0,0; --index knows its own.",
+        ),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -59,8 +73,18 @@ def inspect_softmax(
             help="Divide the scores by T before softmax.",
         ),
     ] = None,
+    step: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LR",
+            help="Take a step of gradient descent on the scores, to see the loss fall.",
+        ),
+    ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", metavar="", help="Explain each step in a sentence.")
+        bool,
+        typer.Option(
+            "--explain", metavar="", help="Explain each step in a sentence, with its formula."
+        ),
     ] = False,
     checkpoint: CheckpointFile = None,
     mirror: Mirrors = None,
@@ -70,51 +94,53 @@ def inspect_softmax(
     """Show softmax and cross-entropy step by step, for a picture or for plain scores."""
     from digitcli.console.softmax import show_softmax
     from digitcli.console.streams import print_weights
-    from digitcli.core.errors import ScoresError
-    from digitcli.core.softmax import softmax_steps
+    from digitcli.core.softmax import probability_steps, softmax_steps
 
-    if sum(given is not None for given in (image, logits, index)) != 1:
-        raise ScoresError(
-            "give exactly one of a picture, --logits and --index",
-            "try 'digitcli inspect-softmax --logits 2,1,0.1'",
-        )
-    if classes is not None and logits is None:
-        raise ScoresError("--classes needs --logits", "add --logits, or leave --classes out")
-    if (dataset is not None or split is not None) and index is None:
-        raise ScoresError("--dataset and --split choose a picture", "give them with --index")
-
-    classifier, picture, label = None, None, None
-    if logits is not None:
-        scores, names = _parse_scores(logits, classes)
+    plain = logits if logits is not None else probabilities
+    _check_options(
+        image=image,
+        logits=logits,
+        probabilities=probabilities,
+        index=index,
+        classes=classes,
+        data=dataset or split,
+        changes=step if temperature is None else temperature,
+    )
+    classifier, picture, label, network = None, None, None, None
+    path, divisor, origin = None, 1.0, "default"
+    if plain is not None:
+        option = "--logits 2,1,0.1" if logits is not None else "--probabilities 0.7,0.2,0.1"
+        scores = split_numbers(plain, option)
+        names = tuple(map(str, range(len(scores))) if classes is None else split_names(classes))
     else:
         from digitcli.classifier import Classifier
+        from digitcli.core.checkpointing.checkpoint import find_and_load
+        from digitcli.core.inference import network_steps
 
-        classifier = Classifier.load(checkpoint)
+        path, loaded = find_and_load(checkpoint)
+        classifier = Classifier(loaded, path)
         if index is None:
             picture = _read(classifier, str(image))
         else:
             source = data_dir, mirror or []
             picture, label = _labelled(classifier, dataset, split, index, source)
         scores, names = classifier.scores(picture[None])[0].tolist(), classifier.classes
-    right = target if target is not None else label
-    if right is not None and right not in names:
-        raise ScoresError(f"there is no class {right!r}", f"choose from {', '.join(names)}")
-    path, divisor, origin = None, 1.0, "default"
-    if classifier is not None:
-        path, divisor, origin = classifier.path, classifier.metadata.temperature, "checkpoint"
+        network = network_steps(loaded, picture)
+        divisor, origin = loaded.metadata.temperature, "checkpoint"
     if temperature is not None:
         divisor, origin = temperature, "option"
-    steps = softmax_steps(
-        scores,
-        classes=names,
-        target=None if right is None else names.index(right),
-        temperature=divisor,
-    )
+    right = target if target is not None else label
+    number = None if right is None else _class_number(right, names)
+    if probabilities is not None:
+        steps = probability_steps(scores, classes=names, target=number)
+    else:
+        steps = softmax_steps(scores, classes=names, target=number, temperature=divisor, lr=step)
     if classifier is not None:
         print_weights(classifier.path, classifier.metadata)
     show_softmax(
         steps,
         picture=picture,
+        network=network,
         checkpoint=path,
         temperature_from=origin,
         as_json=json,
@@ -122,18 +148,52 @@ def inspect_softmax(
     )
 
 
-def _parse_scores(logits: str, classes: str | None) -> tuple[list[float], tuple[str, ...]]:
-    """Parses --logits and --classes, which are indices by default."""
+def _check_options(**given: object) -> None:
+    """Checks that options go together; those not given are None.
+
+    Raises:
+        ScoresError: They do not.
+    """
     from digitcli.core.errors import ScoresError
 
-    try:
-        scores = [float(part) for part in logits.split(",")]
-    except ValueError as error:
+    inputs = [given[name] for name in ("image", "logits", "probabilities", "index")]
+    if sum(each is not None for each in inputs) != 1:
         raise ScoresError(
-            f"{logits!r} is not a list of numbers", "write scores like --logits 2,1,0.1"
-        ) from error
-    names = map(str, range(len(scores))) if classes is None else map(str.strip, classes.split(","))
-    return scores, tuple(names)
+            "give exactly one of a picture, --logits, --probabilities and --index",
+            "try 'digitcli inspect-softmax --logits 2,1,0.1'",
+        )
+    if given["classes"] is not None and given["logits"] is given["probabilities"] is None:
+        raise ScoresError("--classes needs --logits", "add --logits, or leave --classes out")
+    if given["data"] is not None and given["index"] is None:
+        raise ScoresError("--dataset and --split choose a picture", "give them with --index")
+    if given["changes"] is not None and given["probabilities"] is not None:
+        raise ScoresError(
+            "--temperature and --step change scores", "give --logits in place of --probabilities"
+        )
+
+
+def _class_number(target: str, names: tuple[str, ...]) -> int:
+    """Returns the index of the class that --target names, or that its one-hot vector does.
+
+    Raises:
+        ScoresError: There is no such class.
+    """
+    from digitcli.core.errors import ScoresError
+
+    if target in names:
+        return names.index(target)
+    try:
+        numbers = split_numbers(target, "")
+    except ScoresError:
+        numbers = []
+    if len(numbers) < 2:
+        raise ScoresError(f"there is no class {target!r}", f"choose from {', '.join(names)}")
+    if sorted(numbers) != [0.0] * (len(names) - 1) + [1.0]:
+        raise ScoresError(
+            f"{target!r} is not a one-hot vector of {len(names)} classes",
+            "write 1 for the right class and 0 for every other",
+        )
+    return numbers.index(1.0)
 
 
 def _read(classifier: "Classifier", image: str) -> "np.ndarray":

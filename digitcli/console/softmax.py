@@ -1,8 +1,8 @@
 """Prints softmax and cross-entropy step by step: tables on a terminal, tab-separated elsewhere."""
 
-import math
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from digitcli.console.prediction import bar, half_blocks
+from digitcli.console.softmax_explanation import IN_NUMBERS, explain_softmax, fixed, power, share
 from digitcli.console.streams import (
     fits,
     has_color,
@@ -19,8 +20,9 @@ from digitcli.console.streams import (
     print_line,
     print_whole,
 )
+from digitcli.core.inference import NetworkSteps
 from digitcli.core.softmax import FloatArray, SoftmaxSteps, margin
-from digitcli.text import below_one, visible
+from digitcli.text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,6 +36,7 @@ def show_softmax(
     steps: SoftmaxSteps,
     *,
     picture: np.ndarray | None,
+    network: NetworkSteps | None,
     checkpoint: Path | None,
     temperature_from: str,
     as_json: bool,
@@ -41,34 +44,48 @@ def show_softmax(
 ) -> None:
     """Prints every step between scores and loss, and a sentence about each if ``explain``.
 
-    Plain scores have no ``picture``, uint8 (28, 28), and no ``checkpoint``. ``temperature_from``
-    is "checkpoint", "option" or "default".
+    Plain scores have no ``picture``, uint8 (28, 28), no ``network`` and no ``checkpoint``.
+    ``temperature_from`` is "checkpoint", "option" or "default".
     """
-    sentences = _explanation(steps, temperature_from) if explain else []
+    sentences = explain_softmax(steps, network, temperature_from) if explain else []
     if as_json:
         value = {**_as_json(steps, checkpoint), "temperature_from": temperature_from}
+        value |= {"network": network and asdict(network)}
         print_json({**value, "explanation": sentences} if explain else value)
     elif is_terminal(sys.stdout):
-        _draw(steps, picture, _facts(steps, temperature_from), sentences)
+        _draw(steps, picture, network, _facts(steps, temperature_from), sentences)
     else:
-        _print_plain(steps, _facts(steps, temperature_from), sentences)
+        _print_plain(steps, network, _facts(steps, temperature_from), sentences)
 
 
 def _as_json(steps: SoftmaxSteps, checkpoint: Path | None) -> dict[str, Any]:
-    loss = steps.loss
+    loss, step, from_scores = steps.loss, steps.step, steps.from_scores
     return {
         "classes": list(steps.classes),
-        "logits": steps.logits.tolist(),
-        "exponentials": steps.exponentials.tolist(),
+        "logits": steps.logits.tolist() if from_scores else None,
+        "powers": _finite(steps.powers) if from_scores else None,
+        "exponentials": steps.exponentials.tolist() if from_scores else None,
         "probabilities": steps.probabilities.tolist(),
         "target": loss and steps.classes[loss.target],
         "one_hot": loss and loss.one_hot.tolist(),
-        "loss": loss and loss.cross_entropy,
+        "loss": loss and _finite(np.array([loss.cross_entropy]))[0],
         "gradient": loss and loss.gradient.tolist(),
+        "step": step
+        and {
+            "lr": step.lr,
+            "logits": step.logits.tolist(),
+            "probabilities": step.probabilities.tolist(),
+            "loss": step.loss,
+        },
         "top": steps.classes[steps.top],
         "temperature": steps.temperature,
         "checkpoint": checkpoint and str(checkpoint),
     }
+
+
+def _finite(values: FloatArray) -> list[float | None]:
+    """Returns numbers for JSON, which has no infinity."""
+    return [float(value) if np.isfinite(value) else None for value in values]
 
 
 _Column = tuple[str, FloatArray, Callable[[float], str]]
@@ -77,20 +94,28 @@ _Fact = tuple[str, str]
 
 def _columns(steps: SoftmaxSteps) -> list[_Column]:
     """Returns the heading, the values and the format of each column of numbers."""
-    columns: list[_Column] = [("score: z", steps.logits, "{:.4g}".format)]
-    z = "z"
-    if steps.temperature != 1:
-        z = "z/T"
-        columns.append(("scaled: z/T", steps.scaled, "{:.4g}".format))
-    columns += [
-        (f"exponential: exp({z} - max)", steps.exponentials, "{:.3g}".format),
-        (_PROBABILITY, steps.probabilities, _share),
-    ]
+    columns: list[_Column] = []
+    if steps.from_scores:
+        columns.append(("score: z", steps.logits, "{:.4g}".format))
+        z = "z"
+        if steps.temperature != 1:
+            z = "z/T"
+            columns.append(("scaled: z/T", steps.scaled, "{:.4g}".format))
+        columns += [
+            (f"power: {power(z)}", steps.powers, "{:.4g}".format),
+            (f"exponential: exp({z} - max)", steps.exponentials, "{:.3g}".format),
+        ]
+    columns.append((_PROBABILITY, steps.probabilities, share))
     if steps.loss is not None:
         columns += [
             ("one-hot: y", steps.loss.one_hot, "{:.0f}".format),
-            ("loss: -y log p", steps.loss.log_losses, partial(_fixed, decimals=4)),
-            (_GRADIENT, steps.loss.gradient, partial(_share, sign="+")),
+            ("loss: -y log p", steps.loss.log_losses, partial(fixed, decimals=4)),
+            (_GRADIENT, steps.loss.gradient, partial(share, sign="+")),
+        ]
+    if steps.step is not None:
+        columns += [
+            ("after the step: z", steps.step.logits, "{:.4g}".format),
+            ("after the step: p", steps.step.probabilities, share),
         ]
     return columns
 
@@ -102,25 +127,40 @@ def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[_Fact]:
     if steps.temperature != 1:
         margins += f", {margin(steps.logits) / steps.temperature:.4g} in z/T"
     origin = "" if temperature_from == "default" else f"  ({temperature_from})"
+    z = "z" if steps.temperature == 1 else "z/T"
     facts = [
-        ("temperature", f"{steps.temperature:g}{origin}"),
-        ("sum of exponentials", f"{steps.exponentials.sum():.6g}"),
         ("sum of probabilities", f"{steps.probabilities.sum():.6f}"),
         ("hard max", f"{hard}  ({visible(steps.classes[steps.top])})"),
-        ("soft max", ", ".join(map(_share, steps.probabilities))),
-        ("margin", f"{margins}, {_share(margin(steps.probabilities))} in p"),
     ]
+    if steps.from_scores:
+        facts = [
+            ("temperature", f"{steps.temperature:g}{origin}"),
+            (f"sum of {power(z)}", f"{steps.powers.sum():.6g}"),
+            ("sum of exponentials", f"{steps.exponentials.sum():.6g}"),
+            *facts,
+            ("soft max", ", ".join(map(share, steps.probabilities))),
+            ("margin", f"{margins}, {share(margin(steps.probabilities))} in p"),
+        ]
     if (loss := steps.loss) is not None:
         facts += [
             ("target", visible(steps.classes[loss.target])),
-            ("loss, LogSoftmax + NLLLoss", _fixed(loss.nll, 6)),
-            ("loss, CrossEntropyLoss", _fixed(loss.cross_entropy, 6)),
-            ("loss if softmax came twice", _fixed(loss.double_softmax, 6)),
+            ("loss, LogSoftmax + NLLLoss", fixed(loss.nll, 6)),
+            ("loss, CrossEntropyLoss", fixed(loss.cross_entropy, 6)),
+            ("loss if softmax came twice", fixed(loss.double_softmax, 6)),
+        ]
+        if not steps.from_scores:  # these steps need scores
+            facts[-3:-1] = [("loss, NLLLoss of log p", fixed(loss.nll, 6))]
+    if (step := steps.step) is not None:
+        facts += [
+            ("learning rate of the step", f"{step.lr:g}"),
+            ("loss after the step", fixed(step.loss, 6)),
         ]
     return facts
 
 
-def _print_plain(steps: SoftmaxSteps, facts: list[_Fact], sentences: list[str]) -> None:
+def _print_plain(
+    steps: SoftmaxSteps, network: NetworkSteps | None, facts: list[_Fact], sentences: list[str]
+) -> None:
     columns = _columns(steps)
     print_line("\t".join(["class", *(heading for heading, _, _ in columns)]))
     for i, name in enumerate(steps.classes):
@@ -129,13 +169,37 @@ def _print_plain(steps: SoftmaxSteps, facts: list[_Fact], sentences: list[str]) 
     print_line("")
     for name, value in facts:
         print_line(f"{name}\t{value}")
+    for heading, *rows in _network_rows(network):
+        print_line("")
+        for cells in (heading, *rows):
+            print_line("\t".join(cells))
     for sentence in sentences:
         print_line(sentence)
 
 
+def _network_rows(network: NetworkSteps | None) -> list[list[list[str]]]:
+    """Returns tables of the pixels and of the layers, a heading and rows each; none for scores."""
+    if network is None:
+        return []
+    pixels = [["row", "column", "pixel", "pixel/255", "normalized"]]
+    for each in network.pixels:
+        numbers = f"{each.scaled:.4f}", f"{each.normalized:.4f}"
+        pixels.append([str(each.row), str(each.column), str(each.value), *numbers])
+    layers = [["layer", "inputs", "outputs", "active"]]
+    for layer in network.layers:
+        active = "-" if layer.active is None else str(layer.active)
+        layers.append([layer.name, str(layer.inputs), str(layer.outputs), active])
+    return [pixels, layers]
+
+
 def _draw(
-    steps: SoftmaxSteps, picture: np.ndarray | None, facts: list[_Fact], sentences: list[str]
+    steps: SoftmaxSteps,
+    picture: np.ndarray | None,
+    network: NetworkSteps | None,
+    facts: list[_Fact],
+    sentences: list[str],
 ) -> None:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -147,11 +211,21 @@ def _draw(
         grid.add_row(name, Text(value))
     if picture is not None:
         print_whole(half_blocks(picture, colored=has_color(console)))
+    for heading, *rows in _network_rows(network):
+        table = Table(*heading, box=box.SIMPLE_HEAD, header_style="bold cyan", pad_edge=False)
+        for column in table.columns:
+            column.justify = "right"
+        for cells in rows:
+            table.add_row(*cells)
+        print_whole(table)
     print_whole(*_tables(steps), grid)
     for sentence in sentences:
         topic, text = sentence.split(": ", 1)
+        text, mark, formula = text.partition(IN_NUMBERS)
         console.print()
-        console.print(Text.assemble((f"{topic}: ", "bold cyan"), text))
+        console.print(
+            Text.assemble((f"{topic}: ", "bold cyan"), text, mark, (formula, "bold green"))
+        )
 
 
 def _tables(steps: SoftmaxSteps) -> list["Table"]:
@@ -192,85 +266,3 @@ def _table(steps: SoftmaxSteps, columns: list[_Column], *, gap: int, bars: bool)
             cells.append(cell)
         table.add_row(Text(visible(name)), *cells, style="bold green" if i == steps.top else "")
     return table
-
-
-def _explanation(steps: SoftmaxSteps, temperature_from: str) -> list[str]:
-    """Returns a sentence about each step, with the numbers at hand."""
-    names = [visible(name) for name in steps.classes]
-    ranking = np.argsort(-steps.logits, kind="stable").tolist()
-    return [
-        *_softmax_sentences(steps, names, ranking, temperature_from),
-        *_loss_sentences(steps, names, ranking),
-    ]
-
-
-def _softmax_sentences(
-    steps: SoftmaxSteps, names: list[str], ranking: list[int], temperature_from: str
-) -> list[str]:
-    first, second = ranking[:2]
-    gap = float(steps.scaled[first] - steps.scaled[second])
-    ratio = f"e^{gap:.4g} = {math.exp(gap):.4g}" if gap < 700 else f"e^{gap:.4g}"  # no overflow
-    temperature = []
-    if steps.temperature != 1:
-        effect = "flattens" if steps.temperature > 1 else "sharpens"
-        reason = ""
-        if temperature_from == "checkpoint":
-            reason = "; the checkpoint has it so that answers are right as often as they claim"
-        temperature = [
-            f"Temperature: the scores z are divided by T = {steps.temperature:g} first, which "
-            f"{effect} the probabilities and leaves their order alone; {names[first]} led "
-            f"{names[second]} by {margin(steps.logits):.4g}, and leads by {gap:.4g} now{reason}."
-        ]
-    return [
-        f"One-hot: numbered 0, 1, 2, the third class would be 2 away from the first but only 1 "
-        f"from the second, an order that classes do not have; as one-hot vectors any two of the "
-        f"{len(names)} classes here are equally far apart, √2 = {math.sqrt(2):.3f}, and at right "
-        f"angles.",
-        *temperature,
-        f"Exponentials: they turn a difference of scores into a ratio, so 2.1 against 1.9 becomes "
-        f"e^0.2 = {math.exp(0.2):.3f} to 1; here {names[first]} leads {names[second]} by "
-        f"{gap:.4g}, which becomes {ratio} to 1. The largest score is subtracted first: no "
-        f"ratio changes, and nothing overflows.",
-        f"Softmax: divided by their sum {steps.exponentials.sum():.6g}, the exponentials become "
-        f"probabilities; {names[first]} gets {_share(steps.probabilities[first])} where a hard "
-        f"max would give it 1 and hide that {names[second]} still has "
-        f"{_share(steps.probabilities[second])}.",
-    ]
-
-
-def _loss_sentences(steps: SoftmaxSteps, names: list[str], ranking: list[int]) -> list[str]:
-    if (loss := steps.loss) is None:
-        return [
-            "Loss: it measures how far the probabilities are from the right answer; name that "
-            "with --target to see the loss and its gradient."
-        ]
-    target, gradient = loss.target, [_share(value, sign="+") for value in loss.gradient]
-    others = [i for i in ranking if i != target]
-    lowered = ", ".join(f"{names[i]} ({gradient[i]})" for i in others[:3])
-    if len(others) > 3:
-        lowered += f" and {len(others) - 3} more by less"
-    # a certain and right answer of a network whose probabilities go through softmax again
-    least_double = math.log(math.e + len(names) - 1) - 1
-    return [
-        f"Logarithm: only the target counts, and the loss is -log p = {_fixed(loss.cross_entropy)} "
-        f"for p = {_share(steps.probabilities[target])}; a sure and right answer (p = 1) costs 0, "
-        f"p = 0.5 costs {math.log(2):.3f}, p = 0.01 costs {-math.log(0.01):.3f}: being sure and "
-        f"wrong is punished without bound.",
-        f"Gradient: training steps against p - y, so it raises the score of {names[target]} "
-        f"({gradient[target]}) and lowers the others, each in proportion to its own probability: "
-        f"{lowered}. The steps add up to 0, and fade as p nears y.",
-        f"Twice: CrossEntropyLoss applies softmax itself; given probabilities in place of scores "
-        f"it would report {loss.double_softmax:.4f}, and could never fall below "
-        f"{least_double:.4f} with {len(names)} classes.",
-    ]
-
-
-def _share(value: float, sign: str = "") -> str:
-    """Formats a probability, or a difference of two: only exactly 1 is shown as 1."""
-    return _fixed(below_one(value, decimals=3), sign=sign)
-
-
-def _fixed(value: float, decimals: int = 3, sign: str = "") -> str:
-    """Formats a number with fixed decimals, and one too small for them with an exponent."""
-    large = abs(value) >= 10**-decimals or value == 0
-    return f"{value:{sign}.{decimals}f}" if large else f"{value:{sign}.1e}"

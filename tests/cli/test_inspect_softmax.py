@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,19 @@ import pytest
 from commands import Run
 from drawn_digits import SmallMnist, drawn_pictures, save_digit
 
+from digitcli.classifier import Classifier
 from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.softmax import softmax
 
 SOFTMAX = """\
-class	score: z	exponential: exp(z - max)	probability: p	\
+class	score: z	power: e^z	exponential: exp(z - max)	probability: p	\
 one-hot: y	loss: -y log p	gradient: p - y
-cat	2	1	0.659	1	0.4170	-0.341
-dog	1	0.368	0.242	0	0.0000	+0.242
-person	0.1	0.15	0.099	0	0.0000	+0.099
+cat	2	7.389	1	0.659	1	0.4170	-0.341
+dog	1	2.718	0.368	0.242	0	0.0000	+0.242
+person	0.1	1.105	0.15	0.099	0	0.0000	+0.099
 
 temperature	1
+sum of e^z	11.2125
 sum of exponentials	1.51745
 sum of probabilities	1.000000
 hard max	1, 0, 0  (cat)
@@ -44,18 +47,22 @@ def test_the_lessons_example(run: Run) -> None:
 def test_less_than_1_is_not_shown_as_1(run: Run) -> None:
     scores = ("inspect-softmax", "--logits", "11,0")
     lines = run(*scores, "--target", "1", "--explain").stdout.splitlines()
-    assert lines[1].split("\t") == ["0", "11", "1", "0.999", "0", "0.0000", "+0.999"]
+    assert lines[1].split("\t") == [
+        *("0", "11", "5.987e+04", "1", "0.999", "0", "0.0000", "+0.999")
+    ]
     assert lines[2].split("\t")[-1] == "-0.999"
     assert "soft max\t0.999, 1.7e-05" in lines
     assert "margin\t11 in score, 0.999 in p" in lines
     assert any("0 gets 0.999 where" in line for line in lines)
     sure = run("inspect-softmax", "--logits", "1000,0").stdout.splitlines()
-    assert sure[1].split("\t")[3] == "1.000"
+    assert sure[1].split("\t")[4] == "1.000"
 
 
 def test_without_a_target_there_is_no_loss(run: Run) -> None:
     text = run(*LESSON).stdout
-    assert text.splitlines()[0] == "class\tscore: z\texponential: exp(z - max)\tprobability: p"
+    assert text.splitlines()[0] == (
+        "class\tscore: z\tpower: e^z\texponential: exp(z - max)\tprobability: p"
+    )
     assert "loss" not in text
     assert "target" not in text
     value = json.loads(run(*LESSON, "--json").stdout)
@@ -67,17 +74,23 @@ def test_json(run: Run) -> None:
     assert list(value) == [
         "classes",
         "logits",
+        "powers",
         "exponentials",
         "probabilities",
         "target",
         "one_hot",
         "loss",
         "gradient",
+        "step",
         "top",
         "temperature",
         "checkpoint",
         "temperature_from",
+        "network",
     ]
+    assert (value["step"], value["network"]) == (None, None)
+    assert value["powers"] == pytest.approx([7.389, 2.718, 1.105], abs=1e-3)
+    assert sum(value["powers"]) == pytest.approx(11.2125, abs=1e-4)
     assert value["checkpoint"] is None
     assert value["classes"] == ["cat", "dog", "person"]
     assert value["logits"] == [2, 1, 0.1]
@@ -102,12 +115,21 @@ def test_explanations_contain_the_numbers_at_hand(run: Run) -> None:
         "Gradient",
         "Twice",
     ]
-    for sentence, figure in zip(
+    for sentence, figure, formula in zip(
         sentences,
-        ["1.414", "e^1 = 2.718", "0.659", "0.417", "(-0.341)", "0.8021"],
+        ["equally far", "e^1 = 2.718", "0.659", "0.417", "(-0.341)", "0.8021"],
+        [
+            "y = (1, 0, 0) for cat; √((1 - 0)² + (0 - 1)²) = √2 = 1.414.",
+            "e^2 / e^1 = e^(2 - 1) = e^1 = 2.718.",
+            "p = e^2 / (e^2 + e^1 + e^0.1) = 7.389 / 11.2125 = 0.659 for cat.",
+            "-log 0.659 = 0.4170.",
+            "p - y = 0.659 - 1 = -0.341 for cat, 0.242 - 0 = +0.242 for dog.",
+            "-log(e^0.659 / (e^0.659 + e^0.242 + e^0.099)) = 0.8021.",
+        ],
         strict=True,
     ):
         assert figure in sentence
+        assert sentence.endswith(f" In numbers: {formula}")
     value = json.loads(run(*LESSON, "--target", "cat", "--explain", "--json").stdout)
     assert value["explanation"] == sentences
 
@@ -172,8 +194,27 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ([], "give exactly one of a picture, --logits and --index"),
-        (["a.png", "--logits", "1,2"], "give exactly one of a picture, --logits and --index"),
+        ([], "give exactly one of a picture, --logits, --probabilities and --index"),
+        (["a.png", "--logits", "1,2"], "give exactly one of a picture, --logits, --prob"),
+        (["--probabilities", "1,0", "--logits", "1,2"], "give exactly one of a picture"),
+        (["--probabilities", "0.7,0.2"], "sum to 1, and these sum to 0.9; give scores with --log"),
+        (["--probabilities", "1.5,-0.5"], "probabilities are in 0..1 and sum to 1"),
+        (["--probabilities", "nan,1"], "probabilities are in 0..1 and sum to 1"),
+        (["--probabilities", "1"], "probabilities are of two classes or more, not 1"),
+        (["--probabilities", "1,0", "--classes", "a"], "2 probabilities but 1 classes"),
+        (["--probabilities", "1,0", "--step", "1"], "--temperature and --step change scores"),
+        (["--probabilities", "1,0", "--temperature", "0"], "--temperature and --step change"),
+        (["--probabilities", "a,b"], "'a,b' is not a list of numbers; write numbers like --prob"),
+        (["--logits", "1,2", "--step", "1"], "a step needs the right class; name it with --target"),
+        (["--logits", "1,2", "--target", "0", "--step", "0"], "the learning rate 0.0 is not a pos"),
+        (["--logits", "1,2", "--target", "0", "--step", "nan"], "the learning rate nan is not a"),
+        (
+            ["--logits", "1,2", "--target", "0", "--step", "1e308", "--temperature", "0.001"],
+            "the scores overflow at learning rate 1e+308",
+        ),
+        (["--logits", "1,2,3", "--target", "1,1,0"], "'1,1,0' is not a one-hot vector of 3 cla"),
+        (["--logits", "1,2,3", "--target", "1,0"], "'1,0' is not a one-hot vector of 3 classes"),
+        (["--logits", "1,,2"], "'1,,2' is not a list of numbers"),
         (["--logits", "1,two"], "'1,two' is not a list of numbers"),
         (["--logits", ""], "'' is not a list of numbers"),
         (["--logits", "5"], "two scores or more, not 1"),
@@ -209,9 +250,11 @@ def test_a_temperature_has_its_own_step(run: Run) -> None:
     flags = ("--logits", "12,-3,1", "--target", "0", "--temperature", "0.8", "--explain")
     text = run("inspect-softmax", *flags).stdout
     header, first, second, *_ = text.splitlines()
-    assert header.split("\t")[1:4] == ["score: z", "scaled: z/T", "exponential: exp(z/T - max)"]
+    assert header.split("\t")[1:5] == [
+        *("score: z", "scaled: z/T", "power: e^(z/T)", "exponential: exp(z/T - max)")
+    ]
     assert first.split("\t")[1:3] == ["12", "15"]
-    assert second == "1\t-3\t-3.75\t7.19e-09\t7.2e-09\t0\t0.0000\t+7.2e-09"
+    assert second == "1\t-3\t-3.75\t0.02352\t7.19e-09\t7.2e-09\t0\t0.0000\t+7.2e-09"
     assert "margin\t11 in score, 13.75 in z/T, 0.999 in p\n" in text
     topics = re.findall(r"^([A-Z][a-z-]+): ", text, re.MULTILINE)
     assert topics[:4] == ["One-hot", "Temperature", "Exponentials", "Softmax"]
@@ -222,3 +265,131 @@ def test_the_sum_in_the_text_is_that_of_the_table(run: Run) -> None:
     text = run("inspect-softmax", "--logits", "12,1.5", "--explain").stdout
     assert "sum of exponentials\t1.00003\n" in text
     assert "divided by their sum 1.00003, " in text
+
+
+def test_probabilities_need_no_scores(run: Run) -> None:
+    flags = ("inspect-softmax", "--probabilities", "0.7,0.2,0.1", "--classes", "cat,dog,person")
+    for target in ("cat", "1,0,0", "[1, 0, 0]", "1，0，0"):
+        text = run(*flags, "--target", target).stdout
+        assert text == (
+            "class\tprobability: p\tone-hot: y\tloss: -y log p\tgradient: p - y\n"
+            "cat\t0.700\t1\t0.3567\t-0.300\n"
+            "dog\t0.200\t0\t0.0000\t+0.200\n"
+            "person\t0.100\t0\t0.0000\t+0.100\n"
+            "\n"
+            "sum of probabilities\t1.000000\n"
+            "hard max\t1, 0, 0  (cat)\n"
+            "target\tcat\n"
+            "loss, NLLLoss of log p\t0.356675\n"
+            "loss if softmax came twice\t0.767950\n"
+        )
+    value = json.loads(run(*flags, "--target", "cat", "--json").stdout)
+    assert value.keys() == json.loads(run(*LESSON, "--json").stdout).keys()
+    assert value["logits"] is value["powers"] is value["exponentials"] is None
+    assert value["loss"] == pytest.approx(0.3567, abs=1e-4)
+    lines = run(*flags, "--target", "cat", "--explain").stdout.splitlines()
+    topics = [line.split(":")[0] for line in lines[-4:]]
+    assert topics == ["One-hot", "Logarithm", "Gradient", "Twice"]
+    assert "In numbers: -log 0.700 = 0.3567." in lines[-3]
+
+
+def test_a_sure_answer_costs_nothing_or_everything(run: Run) -> None:
+    flags = ("inspect-softmax", "--probabilities", "1,0,0", "--target")
+    assert json.loads(run(*flags, "0", "--json").stdout)["loss"] == 0
+    assert "loss, NLLLoss of log p\t0.000000\n" in run(*flags, "0", "--explain").stdout
+    wrong = run(*flags, "1", "--explain")
+    assert "loss, NLLLoss of log p\tinf\n" in wrong.stdout
+    assert json.loads(run(*flags, "1", "--json").stdout)["loss"] is None
+    assert json.loads(run(*flags[:2], "0.33,0.33,0.33", "--json").stdout)["top"] == "0"
+
+
+def test_a_step_lowers_the_loss(run: Run) -> None:
+    text = run(*LESSON, "--target", "cat", "--step", "1", "--explain").stdout
+    header, cat, dog, *_ = text.splitlines()
+    assert header.endswith("\tgradient: p - y\tafter the step: z\tafter the step: p")
+    assert cat.endswith("\t-0.341\t2.341\t0.768")  # 2 + 0.341
+    assert dog.endswith("\t+0.242\t0.7576\t0.158")  # 1 - 0.2424
+    assert "loss, CrossEntropyLoss\t0.417030\n" in text
+    assert "learning rate of the step\t1\nloss after the step\t0.263624\n" in text
+    last = text.splitlines()[-1]
+    assert last.startswith("Step: ")
+    assert "rises and the loss goes from 0.4170 to 0.2636" in last
+    assert last.endswith("In numbers: 2 - 1 × (-0.341) = 2.341 for cat.")
+    step = json.loads(run(*LESSON, "--target", "cat", "--step", "0.5", "--json").stdout)["step"]
+    assert step["lr"] == 0.5
+    assert step["logits"] == pytest.approx([2.1705, 0.87878, 0.05072], abs=1e-4)
+    assert sum(step["probabilities"]) == pytest.approx(1)
+    flags = (*LESSON, "--target", "cat", "--temperature", "2", "--step", "1", "--json")
+    value = json.loads(run(*flags).stdout)
+    gradient = np.array(value["gradient"]) / 2
+    assert value["step"]["logits"] == pytest.approx(np.array([2, 1, 0.1]) - gradient)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        "2，1，0.1",
+        "[2, 1, 0.1]",
+        "２，１，０．１",
+        "［2，1，0.1］",
+        "(2,1,0.1)",
+        "2、1、0.1",
+        "2 1 0.1",
+        "2; 1; 0.1",
+    ],
+)
+def test_lists_as_keyboards_write_them(run: Run, scores: str) -> None:
+    result = run("inspect-softmax", "--logits", scores, "--classes", "猫，狗，人", "--json")
+    value = json.loads(result.stdout)
+    assert (value["logits"], value["classes"]) == ([2, 1, 0.1], ["猫", "狗", "人"])
+
+
+def test_a_minus_sign_of_typography(run: Run) -> None:
+    value = json.loads(run("inspect-softmax", "--logits", "1,−2", "--json").stdout)
+    assert value["logits"] == [1, -2]
+
+
+def test_powers_that_overflow(run: Run) -> None:
+    flags = ("inspect-softmax", "--logits", "1000,999,-4", "--target", "2", "--explain")
+    text = run(*flags).stdout
+    assert text.splitlines()[1].split("\t")[:4] == ["0", "1000", "inf", "1"]
+    assert "sum of e^z\tinf\n" in text
+    assert "p = e^0 / (e^0 + e^(-1) + e^(-1004)) = 1 / 1.36788 = 0.731 for 0.\n" in text
+    assert "In numbers: log 1.36788 - (-1004) = 1004.3133.\n" in text
+    assert json.loads(run(*flags, "--json").stdout)["powers"][:2] == [None, None]
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_a_picture_is_followed_through_the_network(run: Run, trained: Checkpoint) -> None:
+    save_digit(Path("4.png"), 4)
+    text = run("inspect-softmax", "4.png", "--explain").stdout
+    _, _, pixels, layers = text.split("\n\n")
+    rows = [line.split("\t") for line in pixels.splitlines()]
+    assert rows[0] == ["row", "column", "pixel", "pixel/255", "normalized"]
+    assert rows[1][2:] == ["0", "0.0000", "-0.4242"]
+    brightest = int(rows[3][2])
+    assert rows[3][3:] == [
+        f"{brightest / 255:.4f}",
+        f"{(brightest / 255 - 0.1307) / 0.3081:.4f}",
+    ]
+    assert 0 < int(rows[2][2]) < brightest
+    picture = Classifier.load().predict("4.png").picture
+    for row, column, pixel, *_ in rows[1:]:
+        assert picture[int(row), int(column)] == int(pixel)
+    x = (picture.reshape(1, 784) / 255 - 0.1307) / 0.3081
+    expected = []
+    for number, (inputs, outputs) in enumerate(pairwise(trained.metadata.layer_sizes), start=1):
+        x = x @ trained.weights[f"l{number}.weight"].T + trained.weights[f"l{number}.bias"]
+        active = "-" if number == 5 else str((x > 0).sum())
+        expected.append("\t".join([f"l{number}", str(inputs), str(outputs), active]))
+        x = np.maximum(x, 0)
+    lines = layers.splitlines()
+    assert lines[:6] == ["layer\tinputs\toutputs\tactive", *expected]
+    assert lines[6].startswith("Normalization: ")
+    assert lines[7].startswith("Layers: ")
+    assert "In numbers: 28 × 28 = 784, then 784-512-256-128-64-10; active " in lines[7]
+    network = json.loads(run("inspect-softmax", "4.png", "--json").stdout)["network"]
+    assert (network["mean"], network["std"]) == (0.1307, 0.3081)
+    assert [layer["outputs"] for layer in network["layers"]] == [512, 256, 128, 64, 10]
+    assert network["layers"][4]["active"] is None
+    assert [pixel["value"] for pixel in network["pixels"]] == [int(row[2]) for row in rows[1:]]
