@@ -1,7 +1,7 @@
 """Prints softmax and cross-entropy step by step: tables on a terminal, tab-separated elsewhere."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from digitcli.console.streams import (
     print_whole,
 )
 from digitcli.core.inference import NetworkSteps
-from digitcli.core.softmax import FloatArray, SoftmaxSteps, margin
+from digitcli.core.softmax import FloatArray, LossSteps, SoftmaxSteps, margin
 from digitcli.text import visible
 
 if TYPE_CHECKING:
@@ -141,21 +141,22 @@ def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[_Fact]:
             ("soft max", ", ".join(map(share, steps.probabilities))),
             ("margin", f"{margins}, {share(margin(steps.probabilities))} in p"),
         ]
-    if (loss := steps.loss) is not None:
-        facts += [
-            ("target", visible(steps.classes[loss.target])),
-            ("loss, LogSoftmax + NLLLoss", fixed(loss.nll, 6)),
-            ("loss, CrossEntropyLoss", fixed(loss.cross_entropy, 6)),
-            ("loss if softmax came twice", fixed(loss.double_softmax, 6)),
-        ]
-        if not steps.from_scores:  # these steps need scores
-            facts[-3:-1] = [("loss, NLLLoss of log p", fixed(loss.nll, 6))]
-    if (step := steps.step) is not None:
-        facts += [
-            ("learning rate of the step", f"{step.lr:g}"),
-            ("loss after the step", fixed(step.loss, 6)),
-        ]
-    return facts
+    return facts if steps.loss is None else [*facts, *_loss_facts(steps, steps.loss)]
+
+
+def _loss_facts(steps: SoftmaxSteps, loss: LossSteps) -> Iterator[_Fact]:
+    """Yields the lines about the loss."""
+    yield "target", visible(steps.classes[loss.target])
+    if steps.from_scores:
+        yield "loss, LogSoftmax + NLLLoss", fixed(loss.nll, 6)
+        yield "loss, CrossEntropyLoss", fixed(loss.cross_entropy, 6)
+    else:
+        yield "loss, NLLLoss of log p", fixed(loss.nll, 6)
+    yield "loss if softmax came twice", fixed(loss.double_softmax, 6)
+    if steps.step is not None:
+        yield "learning rate of the step", f"{steps.step.lr:g}"
+        yield "loss before the step", fixed(loss.cross_entropy, 6)
+        yield "loss after the step", fixed(steps.step.loss, 6)
 
 
 def _print_plain(
@@ -221,10 +222,10 @@ def _draw(
     print_whole(*_tables(steps), grid)
     for sentence in sentences:
         topic, text = sentence.split(": ", 1)
-        text, mark, formula = text.partition(IN_NUMBERS)
+        text, _, formula = text.partition(IN_NUMBERS)
         console.print()
         console.print(
-            Text.assemble((f"{topic}: ", "bold cyan"), text, mark, (formula, "bold green"))
+            Text.assemble((f"{topic}: ", "bold cyan"), text, "\n", (formula, "bold green"))
         )
 
 

@@ -310,7 +310,8 @@ def test_a_step_lowers_the_loss(run: Run) -> None:
     assert cat.endswith("\t-0.341\t2.341\t0.768")  # 2 + 0.341
     assert dog.endswith("\t+0.242\t0.7576\t0.158")  # 1 - 0.2424
     assert "loss, CrossEntropyLoss\t0.417030\n" in text
-    assert "learning rate of the step\t1\nloss after the step\t0.263624\n" in text
+    assert "learning rate of the step\t1\n" in text
+    assert "loss before the step\t0.417030\nloss after the step\t0.263624\n" in text
     last = text.splitlines()[-1]
     assert last.startswith("Step: ")
     assert "rises and the loss goes from 0.4170 to 0.2636" in last
