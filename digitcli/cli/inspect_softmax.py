@@ -149,7 +149,7 @@ def inspect_softmax(
 
 
 def _check_options(**given: object) -> None:
-    """Checks that options go together; those not given are None.
+    """Checks that options go together; None for one that is not given.
 
     Raises:
         ScoresError: They do not.

@@ -15,7 +15,7 @@ def split_names(text: str) -> list[str]:
 
 
 def split_numbers(text: str, example: str) -> list[float]:
-    """Splits at commas or, if there are none, at spaces; digits may be full-width, too.
+    """Splits at commas, or without them at spaces; digits may be full-width, too.
 
     Args:
         text: A list such as "2,1,0.1", "[2, 1, 0.1]" or "2，1，0.1".

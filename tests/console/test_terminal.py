@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
 from commands import Run
 from drawn_digits import SmallMnist, draw_digit
@@ -20,6 +21,7 @@ from paths import HELPERS
 from terminal import Screen, run_on_terminal
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
 
 Look = Callable[..., Screen]
 
@@ -56,14 +58,15 @@ def test_the_lessons_softmax(look: Look) -> None:
     assert screen.code == 0
     assert screen.lines == [
         "",
-        "         score   exponential  probability     one-hot      loss  gradient",
-        " class       z  exp(z - max)  p                     y  -y log p     p - y",
+        "        score power  exponential probability    one-hot     loss gradient",
+        " class      z   e^z exp(z - max) p                    y -y log p    p - y",
         " ────────────────────────────────────────────────────────────────────────",
-        " cat         2             1  0.659 █████▎          1    0.4170    -0.341",
-        " dog         1         0.368  0.242 ██              0    0.0000    +0.242",
-        " person    0.1          0.15  0.099 ▊               0    0.0000    +0.099",
+        " cat        2 7.389            1 0.659 █████▎         1   0.4170   -0.341",
+        " dog        1 2.718        0.368 0.242 ██             0   0.0000   +0.242",
+        " person   0.1 1.105         0.15 0.099 ▊              0   0.0000   +0.099",
         "",
         "temperature                 1",
+        "sum of e^z                  11.2125",
         "sum of exponentials         1.51745",
         "sum of probabilities        1.000000",
         "hard max                    1, 0, 0  (cat)",
@@ -75,6 +78,25 @@ def test_the_lessons_softmax(look: Look) -> None:
         "loss if softmax came twice  0.802121",
     ]
     assert len(screen.colors) > 2
+
+
+@pytest.mark.usefixtures("checkpoint")
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_checkpoint_and_an_imported_network(look: Look, columns: int) -> None:
+    table = [
+        " l4       64x128     64         8256",
+        " l5        10x64     10          650",
+    ]
+    screen = look("info", columns=columns)
+    assert screen.code == 0
+    assert screen.lines[-2:] == table
+    assert any(line.startswith("test accuracy  ") for line in screen.lines)
+    assert all(len(line) <= columns for line in screen.lines)
+    np.savez("net.npz", **load_checkpoint(LATEST).weights)  # type: ignore[arg-type]
+    screen = look("import", "net.npz", "--output", "new", columns=columns)
+    assert screen.code == 0
+    assert " l5      l5        10x64     10          650" in screen.lines
+    assert len(screen.colors) > 1
 
 
 def test_markup_in_names_is_not_interpreted(look: Look) -> None:
@@ -117,7 +139,8 @@ def test_in_ascii_lines_are_plain(look: Look, run: Run, small_mnist: SmallMnist)
 
 
 @pytest.mark.parametrize(
-    "command", ["", "download", "train", "eval", "predict", "inspect-softmax", "export"]
+    "command",
+    ["", "download", "train", "eval", "predict", "inspect-softmax", "export", "import", "info"],
 )
 def test_help_is_whole_at_every_width(look: Look, command: str) -> None:
     for columns in (60, 90):
