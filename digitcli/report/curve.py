@@ -53,6 +53,11 @@ class LearningCurve(Callback):
                 "--plot needs matplotlib, which cannot be imported",
                 "run pip install 'digitcli[plot]'",
             ) from error
+        except OSError as error:
+            raise DigitcliError(
+                "--plot needs matplotlib, which finds no folder to write its cache to",
+                "set MPLCONFIGDIR to a folder that can be written",
+            ) from error
         with write_errors(path, _ELSEWHERE):
             check_writable(path)
 
