@@ -1,6 +1,6 @@
 """Lets every system call of a command fail that changes a file, one after the other.
 
-``python tests/stress/failing_calls.py [--every 1] [--seed 0] [--only NAME]`` (an hour or two): a library
+``python tests/stress/failing_calls.py [--every 1] [--seed 0] [--only NAME]`` (hours): a library
 that is preloaded (``failing_calls.c``) counts the calls that write, flush, rename, remove or make
 something in a command's folder, and lets one of them fail: with an error, with half a write, with a
 disk that is full from there on, or by killing the process. After each, every file must have its old
