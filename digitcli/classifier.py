@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -135,7 +136,10 @@ class Classifier:
             digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(self._predictions(digits))
             for source, digit in batch:
-                yield source, digit if isinstance(digit, PictureError) else next(answers)
+                if isinstance(digit, PictureError):
+                    yield source, digit
+                else:
+                    yield source, _with_warning(next(answers), source.warning)
 
     def read(self, picture: PictureLike) -> Reading:
         """Reads all digits in one image: a postcode, a meter, a form with boxes.
@@ -174,7 +178,8 @@ class Classifier:
                 else:
                     read, shape = found
                     placed = (self._placed(digit, shape, source.size) for digit in read.digits)
-                    yield source, Reading(tuple(placed), read.left_out, read.turned)
+                    rest = read.left_out, read.turned, source.warning
+                    yield source, Reading(tuple(placed), *rest)
 
     def _segment(self, gray: Gray) -> tuple[Found, tuple[int, ...]]:
         """Returns the digits, and the shape of the image that their boxes refer to."""
@@ -273,6 +278,13 @@ def _only(answers: Iterator[Answer | PictureError]) -> Answer:
     if isinstance(answer, PictureError):
         raise answer
     return answer
+
+
+def _with_warning(answer: Prediction, warning: str | None) -> Prediction:
+    """Returns an answer with the warning about its file before its own."""
+    if warning is None:
+        return answer
+    return replace(answer, warning="; ".join(filter(None, (warning, answer.warning))))
 
 
 def _each(

@@ -23,7 +23,7 @@ def test_the_answers_of_a_cluster_are_those_of_one_process(tmp_path: Path) -> No
 
     section = README.read_text().split("## On several machines")[1].split("\n## ")[0]
     (sample,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    cluster = 'Client(n_workers=2, threads_per_worker=1, dashboard_address=None)'
+    cluster = "Client(n_workers=2, threads_per_worker=1, dashboard_address=None)"
     program, count = re.subn(r'Client\("tcp.*?"\)', cluster, sample)
     assert count == 1
     (tmp_path / "sample.py").write_text(program)

@@ -22,7 +22,7 @@ from digitcli.core.errors import (
 )
 from digitcli.core.files.atomic import resolve_links
 from digitcli.core.threads import use_one_thread
-from digitcli.data.images.discover import find_files, is_ignored
+from digitcli.data.images.discover import LeftOut, find_files, is_ignored
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.text import visible
 
@@ -147,7 +147,10 @@ def predict(
     classifier = Classifier.load(checkpoint)
 
     folders: dict[str, int] = {}  # number of images found in each
-    find = partial(_find_images, folders=folders, gallery=gallery, max_pixels=max_pixels)
+    left_out = LeftOut()
+    find = partial(
+        _find_images, folders=folders, left_out=left_out, gallery=gallery, max_pixels=max_pixels
+    )
     method: Read[Any] = Classifier.read_sources if multi else Classifier.predict_sources
     display_class = ReadingDisplay if multi else PredictionDisplay
     with display_class(
@@ -159,6 +162,8 @@ def predict(
             results.add(source, answer)
         results.add_empty_folders()
 
+    if left_out and not quiet:
+        print_note(str(left_out))
     if gallery is not None:
         gallery.write(classifier.path)
         if not quiet:
@@ -232,7 +237,12 @@ def _read_blocks(path: str) -> "Iterator[bytes]":
 
 
 def _find_images(
-    names: "Iterable[str]", folders: dict[str, int], gallery: "Gallery | None", max_pixels: int
+    names: "Iterable[str]",
+    *,
+    folders: dict[str, int],
+    left_out: LeftOut,
+    gallery: "Gallery | None",
+    max_pixels: int,
 ) -> "Iterator[ImageSource]":
     """Yields the images of these names, and adds to ``folders`` those that are searched."""
     from digitcli.data.images.decode import read_stream
@@ -246,7 +256,7 @@ def _find_images(
             yield ImageSource(name, content)
         elif os.path.isdir(name):  # noqa: PTH112  Path's raises on a name that is too long
             folders[name] = 0
-            for path in find_files(Path(name)):
+            for path in find_files(Path(name), left_out):
                 yield ImageSource(str(path), path, folder=name)
         else:
             yield named_source(name)

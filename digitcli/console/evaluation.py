@@ -35,17 +35,29 @@ _MIN_BAR, _MAX_BAR, _BESIDE_BAR = 5, 15, 49
 
 
 def show_evaluation(
-    evaluation: Evaluation, *, dataset: str, split: str, checkpoint: Path, as_json: bool
+    evaluation: Evaluation,
+    *,
+    dataset: str,
+    split: str,
+    files: int | None,
+    checkpoint: Path,
+    as_json: bool,
 ) -> None:
-    """Prints loss, accuracies, a row per class, the confusion matrix and the calibration."""
+    """Prints loss, accuracies, a row per class, the confusion matrix and the calibration.
+
+    ``files`` is the number of files in the data set if that is a folder: how many of how many were
+    scored is printed too.
+    """
     if as_json:
         scores = asdict(evaluation)
         scores["confusion_matrix"] = evaluation.confusion_matrix.tolist()
         del scores["answers"], scores["probabilities"]
-        print_json({"dataset": dataset, "split": split, **scores, "checkpoint": str(checkpoint)})
+        source = {"dataset": dataset, "split": split, "files": files}
+        print_json({**source, **scores, "checkpoint": str(checkpoint)})
     elif is_terminal(sys.stdout):
         console = output_console()
-        _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
+        part = split if files is None else f"{split}: {evaluation.count:,} of {files:,} files"
+        _print_summary(console, evaluation, f"{dataset} {part}", checkpoint)
         matrix = _confusion_table(evaluation)
         print_whole(
             _class_table(evaluation),
@@ -57,10 +69,12 @@ def show_evaluation(
             _coverage_table(evaluation.coverage),
         )
     else:
-        _print_plain(evaluation, dataset, split, checkpoint)
+        _print_plain(evaluation, dataset, split, files, checkpoint)
 
 
-def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> None:
+def _print_plain(
+    evaluation: Evaluation, dataset: str, split: str, files: int | None, checkpoint: Path
+) -> None:
     def print_cells(*cells: object) -> None:
         texts = (f"{below_one(c):.4f}" if isinstance(c, float) else str(c) for c in cells)
         print_line("\t".join(texts))
@@ -68,6 +82,8 @@ def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: P
     print_cells("checkpoint", visible(str(checkpoint)))
     print_cells("dataset", visible(dataset))
     print_cells("split", split)
+    if files is not None:
+        print_cells("files", files)
     print_cells("count", evaluation.count)
     print_cells("temperature", f"{evaluation.temperature:g}")
     print_cells("loss", f"{evaluation.loss:.4f}")

@@ -43,10 +43,12 @@ def write_evaluation(
     dataset: str,
     split: str,
     checkpoint: Path,
+    files: int | None = None,
 ) -> None:
     """Writes the page of a checkpoint evaluated on a split of a data set.
 
-    ``images`` are uint8 (count, 28, 28), ``labels`` their classes, int64 (count,).
+    ``images`` are uint8 (count, 28, 28), ``labels`` their classes, int64 (count,). ``files`` is
+    the number of files if the data set is a folder.
 
     Raises:
         DigitcliError: The page cannot be written.
@@ -62,6 +64,7 @@ def write_evaluation(
         metadata=metadata,
         dataset=dataset,
         split=split,
+        files=files,
         checkpoint=weights_name(checkpoint),
         name=weights_name(checkpoint) if is_bundled(checkpoint) else checkpoint.name,
         inspect=_inspect_command(dataset, split, checkpoint),

@@ -39,15 +39,19 @@ def test_plain_lines(run: Run, small_mnist: SmallMnist, tmp_path: Path) -> None:
     assert lines == expected
     assert last.startswith(f"saved {path}  (")
     assert last.endswith(" images/s)")
-    assert result.stderr.splitlines() == [  # the missing data is downloaded first
+    *fetched, training, test = result.stderr.splitlines()
+    assert fetched == [  # the missing data is downloaded first
         f"digitcli: fetching {file.archive}" for file in small_mnist.files
     ]
+    assert training.startswith("digitcli: 600 training images")
+    assert test.startswith("digitcli: 200 test images")
     assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == [path.name]
 
 
 def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
     result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 7, "--json")
-    *events, done = map(json.loads, result.stdout.splitlines())
+    begin, *events, done = map(json.loads, result.stdout.splitlines())
+    assert begin["event"] == "begin"
     assert [event["event"] for event in events] == ["loss", "loss", "epoch"] * 2
     metadata = load_checkpoint(Path(done["checkpoint"])).metadata
     assert [e["loss"] for e in events if e["event"] == "loss"] == [
@@ -83,6 +87,7 @@ def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
         "accuracy": metadata.accuracies[-1].accuracy,
         "scored_on": "test",
         "temperature": 1,
+        "unanswered": [],
     }
 
 
@@ -144,7 +149,7 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
         f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
         "temperature 1 (not fitted)"
     )
-    assert "fewer than 500 images held out: the temperature is not fitted\n" in result.stderr
+    assert "fewer than 500 validation images: the temperature is not fitted\n" in result.stderr
     value = [json.loads(line) for line in run(
         "train", *FLAGS, "--validation", 60, "--seed", 4, "--json"
     ).stdout.splitlines()][-2:]  # fmt: skip

@@ -14,7 +14,7 @@ from digitcli.console.training import training_display
 from digitcli.core.recipes import LESSON
 
 data = drawn_data()
-display = training_display(data, LESSON, as_json=False)
+display = training_display(data, LESSON, None, as_json=False)
 with display:
     display.on_start(data, None, None)
     display.on_batches(1, 1)

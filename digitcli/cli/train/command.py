@@ -24,6 +24,7 @@ from digitcli.cli.train.settings import (
     LOG_EVERY,
     SEED,
     command_of,
+    find_dataset_of,
     find_initial_weights,
     new_settings,
     with_fitting_batches,
@@ -222,6 +223,8 @@ def train(
             interrupted = writer.find_interrupted(resume=resume, given=given)
         except RunCompleteError as complete:
             if is_first:
+                if log_dir is not None:
+                    MetricLogger(log_dir).sweep()
                 print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
         log = None
@@ -234,7 +237,7 @@ def train(
             settings, initial = interrupted.settings, None
             if log_every is not None:
                 settings = replace(settings, log_every=log_every)
-            chosen = find_dataset(settings.dataset, settings.classes)
+            chosen = find_dataset_of(interrupted)
         run = _Run(
             settings,
             chosen,
@@ -281,7 +284,12 @@ def _train(
     from digitcli.core.imports import import_torch
 
     import_torch("training")
-    from digitcli.cli.train.messages import next_steps, print_better_weights, print_plan
+    from digitcli.cli.train.messages import (
+        next_steps,
+        print_better_weights,
+        print_plan,
+        print_unanswered,
+    )
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
@@ -289,6 +297,7 @@ def _train(
     from digitcli.core.distributed.rank import rank_from_environment
     from digitcli.core.training.loop import train as train_network
     from digitcli.core.training.run import machine
+    from digitcli.core.training.scoring import initial_accuracy, rare_unanswered_classes
     from digitcli.core.training.signals import StopSignals
     from digitcli.data.datasets.registry import DatasetLocation
     from digitcli.data.datasets.training_data import load_training_data
@@ -306,8 +315,9 @@ def _train(
     display = TrainingDisplay()  # shows nothing
     callbacks: list[Callback] = []
     if rank.is_first:
-        display = training_display(data, settings.recipe, as_json=outputs.as_json)
-        callbacks = _callbacks(run, outputs, display)
+        accuracy = initial_accuracy(run.initial.checkpoint, data) if run.initial else None
+        display = training_display(data, settings.recipe, accuracy, as_json=outputs.as_json)
+        callbacks = _callbacks(run, outputs, display, accuracy)
     with (
         next_steps(outputs.writer, outputs.log, outputs.curve),
         StopSignals(ignore_further=rank.size > 1) as signals,
@@ -327,16 +337,22 @@ def _train(
             group=group,
             threads=run.threads,
         )
-    display.on_done(result, outputs.writer.output)
     if rank.is_first:
+        unanswered = rare_unanswered_classes(result.checkpoint, data)
+        display.on_done(result, outputs.writer.output, unanswered)
+        print_unanswered(data, unanswered)
         print_better_weights(outputs.writer.output, result.checkpoint.metadata)
 
 
-def _callbacks(run: _Run, outputs: _Outputs, display: "TrainingDisplay") -> "list[Callback]":
+def _callbacks(
+    run: _Run, outputs: _Outputs, display: "TrainingDisplay", accuracy: float | None
+) -> "list[Callback]":
     """Returns the callbacks of a run in the order that they are called in."""
     from digitcli.cli.train.messages import StartNotes
 
-    notes = StartNotes(run.settings.recipe.batch_size, outputs.writer.output, outputs.log)
-    # the log comes before the writer: no saved state may be ahead of it
-    every = (notes, outputs.log, outputs.writer, outputs.curve, display)
+    batch_size = run.settings.recipe.batch_size
+    notes = StartNotes(batch_size, accuracy, outputs.writer.output, outputs.log)
+    # log and plot come before the writer: no saved run may be ahead of them, as nothing would ever
+    # complete them; started last, the log of another run is cut after that run's state is removed
+    every = (outputs.log, outputs.curve, outputs.writer, display, notes)
     return [callback for callback in every if callback is not None]

@@ -19,6 +19,7 @@ from digitcli.core.checkpointing.metadata import (
     check_point_count,
     class_problems,
     progress_problems,
+    recorded_dataset,
 )
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.files.atomic import resolve_links
@@ -90,7 +91,7 @@ class Settings:
         DigitcliError: The recipe needs trained weights to start from, or a value is impossible.
     """
 
-    dataset: str  # name of the data set
+    dataset: str  # name of the data set, as the user gave it
     classes: tuple[str, ...]  # class names in the order of the outputs
     start: str | None  # checksum of the checkpoint of the initial weights; None for random ones
     validation: int | None  # images held out of the training set; None to score on the test set
@@ -162,7 +163,7 @@ def load_state(path: Path) -> TrainingState:
     Raises:
         CheckpointError: The file is missing, damaged, of another kind, or from a newer digitcli.
     """
-    values, tensors = read_container(path, _STATE, _parse)
+    values, tensors, _ = read_container(path, _STATE, _parse)
     return TrainingState(**values, tensors=tensors)
 
 
@@ -207,10 +208,19 @@ def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) ->
         DigitcliError: Settings differ; the message names all that do.
     """
     known = {name: value for name, value in given.items() if name in before}
+    before, known = _with_recorded_dataset(before), _with_recorded_dataset(known)
     _refuse_differences(
         "settings",
         ((f"--{name.replace('_', '-')}", before[name], now) for name, now in known.items()),
     )
+
+
+def _with_recorded_dataset(settings: Mapping[str, object]) -> dict[str, object]:
+    """Makes names of data sets comparable: a folder has an absolute and a relative path."""
+    return {
+        name: recorded_dataset(value) if name == "dataset" and isinstance(value, str) else value
+        for name, value in settings.items()
+    }
 
 
 def refuse_other_settings(state: TrainingState, settings: Settings) -> None:

@@ -10,6 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from digitcli.core.errors import PictureError
+from digitcli.data.images.avif import decoded_pixels
+from digitcli.data.images.heif import heif_cost
 from digitcli.data.images.jpeg2000 import overhead
 from digitcli.data.images.tiff import segment_bytes
 
@@ -70,8 +72,12 @@ def decoding_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
 
     if image.format in ("JPEG", "MPO"):
         return _jpeg_cost(image, file, max_pixels)
+    if image.format == "AVIF":
+        return _COSTLY_FORMATS["AVIF"] * max(count_pixels(image), _avif_pixels(file))
     if image.format in _COSTLY_FORMATS:
         return _COSTLY_FORMATS[image.format] * count_pixels(image) + _jpeg2000_cost(image, file)
+    if image.format == "HEIF":
+        return heif_cost(file)
     each = _NARROW_MODES.get(image.mode, BYTES_PER_PIXEL)
     if image.format == "TIFF" and image.tag_v2.get(ORIENTATION_TAG, 1) != 1:  # type: ignore[attr-defined]
         each *= 2  # Pillow turns it upright itself, in a copy
@@ -82,6 +88,11 @@ def decoding_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
         if codec in DECODERS:
             each += _PYTHON_DECODER
     return each * count_pixels(image) + segment
+
+
+def _avif_pixels(file: BinaryIO) -> int:
+    file.seek(0)
+    return decoded_pixels(file.read())
 
 
 def _jpeg2000_cost(image: "ImageFile", file: BinaryIO) -> int:

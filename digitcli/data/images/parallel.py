@@ -130,7 +130,7 @@ def _read(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) ->
             return source, prepare(content)
         with OpenImage(content, max_pixels) as image, _MEMORY.reserved(image.cost):
             gray = to_gray(image.decode())
-            source = replace(source, size=image.size)
+            source = replace(source, size=image.size, warning=image.warning)
             return source, prepare(gray)
     except PictureError as error:
         # The traceback would keep the image in memory until the error is shown.

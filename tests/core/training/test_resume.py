@@ -174,7 +174,9 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert process.returncode == code
     state = load_state(state_path(Path(output)))
     advice = f"continue with 'digitcli train --resume --output {shlex.quote(output)}'"
-    assert err == f"digitcli: stopped {state.place}; {advice}\n"
+    *images, stopped = err.splitlines()
+    assert stopped == f"digitcli: stopped {state.place}; {advice}"
+    assert [line.split()[1:3] for line in images] == [["600", "training"], ["200", "test"]]
     assert all(line.startswith("epoch ") for line in out.splitlines())
 
 
@@ -223,7 +225,8 @@ def test_what_is_not_given_is_taken_from_the_interrupted_run(
     assert result.exit_code == 0
     assert "digitcli: resuming after batch 5 of epoch 2" in result.stderr
     assert "will be replaced" not in result.stderr
-    first, *_, done = map(json.loads, result.stdout.splitlines())
+    begin, first, *_, done = map(json.loads, result.stdout.splitlines())
+    assert (begin["event"], begin["epoch"], begin["batch"]) == ("begin", 2, 5)
     assert (first["epoch"], first["batch"]) == (2, 10)
     assert (done["epochs"], done["seed"]) == (3, 3)
     assert LATEST.read_bytes() == Path("whole").read_bytes()
