@@ -167,11 +167,8 @@ def _search(layers: Sequence[Layer], *, by_number: bool) -> list[list[Layer]]:
 def _comes_later(layer: Layer, rest: Sequence[Layer]) -> bool:
     """Returns True if a layer of the same name but for lower numbers is not placed yet."""
     pattern, numbers = _numbers(layer.name)
-    return any((pattern, numbers) > other for other in map(_numbers, _named_alike(pattern, rest)))
-
-
-def _named_alike(pattern: str, layers: Sequence[Layer]) -> list[str]:
-    return [layer.name for layer in layers if _numbers(layer.name)[0] == pattern]
+    others = (_numbers(other.name) for other in rest)
+    return any(other == pattern and lower < numbers for other, lower in others)
 
 
 def _numbers(name: str) -> tuple[str, tuple[int, ...]]:
