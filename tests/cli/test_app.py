@@ -181,7 +181,7 @@ def test_help_in_a_pipe_is_plain(run: Run) -> None:
 def test_every_command_has_one_line_in_the_help(run: Run) -> None:
     _, commands = run("--help").stdout.split("Commands:\n")
     lines = commands.partition("\n\n")[0].splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 8
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
 
 

@@ -154,7 +154,7 @@ def test_names_of_classes(run: Run, hostile: Path) -> None:
     )
     assert steps.exit_code == 0
     assert is_harmless(steps.stdout)
-    assert [line.count("\t") for line in steps.stdout.splitlines()[:11]] == [6] * 11
+    assert [line.count("\t") for line in steps.stdout.splitlines()[:11]] == [7] * 11
     for command in (["eval"], ["inspect-softmax", "0.png", "--target", "none"]):
         wrong = run(*command, "--checkpoint", hostile)
         assert wrong.exit_code == 2
