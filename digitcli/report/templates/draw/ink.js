@@ -66,9 +66,15 @@ function normalized(ink) {
   let full = extremes(ink.data)[1];
   if (full < MIN_CONTRAST) return null;
   const threshold = Math.fround(Math.max(otsu(ink.data), 0.25 * full));
-  const below = ink.data.filter((level) => level <= threshold);
-  const floor = Math.min(below.length ? 1.5 * percentiles(below, 90)[0] : 0, threshold);
-  const above = ink.data.filter((level) => level > threshold);
+  const values = new Float32Array(ink.data.length); // low ones from the front, others from the back
+  let [low, high] = [0, values.length];
+  for (let i = 0; i < values.length; i++) {
+    const level = ink.data[i];
+    if (level <= threshold) values[low++] = level;
+    else values[--high] = level;
+  }
+  const [below, above] = [values.subarray(0, low), values.subarray(high)];
+  const floor = Math.min(low ? 1.5 * percentiles(below, 90)[0] : 0, threshold);
   full = Math.max(above.length ? median(above) : full, floor + 1e-3);
   return mapped(ink, (level) => clamp((level - floor) / (full - floor), 0, 1));
 }
@@ -76,13 +82,15 @@ function normalized(ink) {
 /** Returns the threshold with the highest variance between two groups of values (Otsu 1979). */
 function otsu(values) {
   let [lowest, highest] = [Infinity, -Infinity];
-  for (const value of values) {
-    if (value < lowest) lowest = value;
-    if (value > highest) highest = value;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] < lowest) lowest = values[i];
+    if (values[i] > highest) highest = values[i];
   }
   const width = Math.max(highest - lowest, 1e-12) / 256;
   const counts = new Float64Array(256);
-  for (const value of values) counts[Math.min(255, Math.trunc((value - lowest) / width))]++;
+  for (let i = 0; i < values.length; i++) {
+    counts[Math.min(255, Math.trunc((values[i] - lowest) / width))]++;
+  }
   const center = (bin) => lowest + (bin + 0.5) * width;
   const mass = counts.reduce((sum, count, bin) => sum + count * center(bin), 0);
   let [weight, part] = [0, 0];
@@ -253,7 +261,7 @@ function removeRuledLines(ink, bands = 1) {
 /** Removes the lines from the left border to the right one. */
 function withoutRows(ink) {
   const { width, height, data } = ink;
-  const lines = findLines(mapped(ink, (level) => (level > 0.15 ? 1 : 0)));
+  const lines = findLines(ink);
   if (!lines.length) return ink;
   const cleared = grid(width, height, data.slice());
   const columns = [...Array(width).keys()];
@@ -277,16 +285,17 @@ function withoutRows(ink) {
 }
 
 /** Finds thin straight lines: the row of each in every column, and half its width. */
-function findLines(mask) {
-  const { width, height, data } = mask;
-  const turned = transposed(mask);
-  const inked = Array.from({ length: width }, (_, x) =>
-    turned.data.subarray(x * height, (x + 1) * height).includes(1),
-  );
+function findLines(ink) {
+  const { width, height } = ink;
+  const inked = new Uint8Array(width);
+  for (let row = 0, i = 0; row < height; row++) {
+    for (let x = 0; x < width; x++, i++) if (ink.data[i] > 0.15) inked[x] = 1;
+  }
   const edge = Math.floor(width / 20);
-  const share = inked.filter(Boolean).length / width;
+  const share = inked.reduce((sum, each) => sum + each, 0) / width;
   if (Math.min(width, height) < 64 || share < 0.75) return [];
-  if (!inked.slice(0, edge).includes(true) || !inked.slice(-edge).includes(true)) return [];
+  if (!inked.slice(0, edge).includes(1) || !inked.slice(-edge).includes(1)) return [];
+  const { data } = mapped(ink, (level) => (level > 0.15 ? 1 : 0));
   const steepest = Math.tan((5 * Math.PI) / 180);
   const reach = rint((steepest * width) / 2) + 1;
   const step = Math.max(1, Math.floor(width / 100));
@@ -397,7 +406,8 @@ function union(boxes) {
 function findDigit(components, ink, mask) {
   const { boxes, mass } = components;
   const usable = [...boxes.keys()].filter((i) => !isFrame(components, mask, i));
-  const strokes = grid(ink.width, ink.height, ink.data.map((level, i) => level * mask.data[i]));
+  const strokes = grid(ink.width, ink.height);
+  for (let i = 0; i < ink.data.length; i++) strokes.data[i] = ink.data[i] * mask.data[i];
   const massOf = (shape) => shape.reduce((sum, i) => sum + mass[i], 0);
   const boxOf = (shape) => union(shape.map((i) => boxes[i]));
   const shapes = groupedShapes(boxes, usable, strokeWidth(strokes)).map((shape) => {
@@ -483,16 +493,15 @@ function touchedBorders(box, { width, height }) {
 }
 
 /** Returns the width of strokes in pixels: their area, divided by half the length of their outline. */
-function strokeWidth({ width, height, data }) {
+function strokeWidth(ink) {
+  const { width, data } = padded(ink, 1);
   let [outline, total] = [0, 0];
-  const at = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : data[y * width + x]);
-  for (let y = -1; y < height; y++) {
-    for (let x = -1; x < width; x++) {
-      const here = at(x, y);
-      const [down, right] = [at(x, y + 1) - here, at(x + 1, y) - here];
-      if (down || right) outline += Math.sqrt(down * down + right * right);
-      total += here;
-    }
+  for (let i = 0; i < data.length - width - 1; i++) {
+    const here = data[i];
+    const down = data[i + width] - here;
+    const right = data[i + 1] - here;
+    if (down !== 0 || right !== 0) outline += Math.sqrt(down * down + right * right);
+    total += here;
   }
   return outline ? (2 * total) / outline : 0;
 }

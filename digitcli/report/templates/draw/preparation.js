@@ -19,11 +19,12 @@ function prepare(gray) {
   const { digit, others, coverage } = findDigit(components, ink, mask);
   const box = union([...digit].map((i) => components.boxes[i]));
   // Other shapes are cleared; the soft edges of the digit's strokes stay.
-  const kept = ink.data.map((level, i) =>
-    mask.data[i] && !digit.has(components.labels[i] - 1) ? 0 : level,
-  );
-  const edge = withMargin(box, Math.max(1, rint(0.05 * longerSide(box))), ink);
-  const cropped = crop(grid(ink.width, ink.height, kept), edge);
+  const place = withMargin(box, Math.max(1, rint(0.05 * longerSide(box))), ink);
+  const labels = crop(grid(ink.width, ink.height, components.labels), place).data;
+  const cropped = crop(ink, place);
+  labels.forEach((label, i) => {
+    if (label && !digit.has(label - 1)) cropped.data[i] = 0;
+  });
   const strokes = thickened(crop(cropped, boundingBox(cropped, VISIBLE)));
   const [right, down] = [inner.left, inner.top];
   return {
