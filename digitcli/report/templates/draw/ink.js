@@ -5,13 +5,18 @@ const MIN_CONTRAST = 0.05;
 const FLAT_BORDER = 0.12;
 const VISIBLE = 0.1;
 const WINDOW = 0.25;
+const LINE_INK = 0.15;
 
 /** Returns the box of a smaller image with its own background, or of everything without one. */
 function innerImage(gray) {
   const border = borderOf(gray);
   const [lowest, background, highest] = percentiles(border, 0, 50, 100);
   if (highest - lowest > 0.03) return everything(gray);
-  const differs = mapped(gray, (level) => (Math.abs(level - background) > 0.03 ? 1 : 0));
+  const differs = grid(gray.width, gray.height, new Uint8Array(gray.data.length));
+  for (let i = 0; i < gray.data.length; i++) {
+    const difference = gray.data[i] - background;
+    if (difference > 0.03 || difference < -0.03) differs.data[i] = 1;
+  }
   const box = boundingBox(differs);
   if (!box) return everything(gray);
   const filled = crop(differs, box);
@@ -54,7 +59,12 @@ function separateInk(gray) {
   if (Math.max(background - darkest, lightest - background) < MIN_CONTRAST) return null;
   if (spreadOf(border, [darkest, lightest]) <= FLAT_BORDER) {
     const sign = background - darkest >= lightest - background ? 1 : -1;
-    return normalized(mapped(gray, (level) => Math.max(0, sign * (background - level))));
+    const ink = grid(gray.width, gray.height);
+    for (let i = 0; i < gray.data.length; i++) {
+      const level = sign * (background - gray.data[i]);
+      if (level > 0) ink.data[i] = level;
+    }
+    return normalized(ink);
   }
   const ink = inkInUnevenLight(blurred(gray));
   const paper = median(ink.data.slice());
@@ -63,31 +73,46 @@ function separateInk(gray) {
 
 /** Scales ink to 0..1 and clears the unevenness of the background; null without contrast. */
 function normalized(ink) {
+  const levels = positives(ink.data);
+  const zeros = ink.data.length - levels.length;
   let full = extremes(ink.data)[1];
   if (full < MIN_CONTRAST) return null;
-  const threshold = Math.fround(Math.max(otsu(ink.data), 0.25 * full));
-  const values = new Float32Array(ink.data.length); // low ones from the front, others from the back
-  let [low, high] = [0, values.length];
-  for (let i = 0; i < values.length; i++) {
-    const level = ink.data[i];
-    if (level <= threshold) values[low++] = level;
-    else values[--high] = level;
-  }
-  const [below, above] = [values.subarray(0, low), values.subarray(high)];
-  const floor = Math.min(low ? 1.5 * percentiles(below, 90)[0] : 0, threshold);
+  const threshold = Math.fround(Math.max(otsu(levels, zeros), 0.25 * full));
+  const below = levels.filter((level) => level <= threshold);
+  const above = levels.filter((level) => level > threshold);
+  const ninetieth = 0.9 * (zeros + below.length - 1) - zeros; // its place after all zeros
+  const unevenness = ninetieth <= 0 ? 0 : percentiles(below, (100 * ninetieth) / (below.length - 1))[0];
+  const floor = Math.min(1.5 * unevenness, threshold);
   full = Math.max(above.length ? median(above) : full, floor + 1e-3);
-  return mapped(ink, (level) => clamp((level - floor) / (full - floor), 0, 1));
+  const result = grid(ink.width, ink.height);
+  for (let i = 0; i < ink.data.length; i++) {
+    const level = ink.data[i];
+    if (level > floor) result.data[i] = level < full ? (level - floor) / (full - floor) : 1;
+  }
+  return result;
 }
 
-/** Returns the threshold with the highest variance between two groups of values (Otsu 1979). */
-function otsu(values) {
-  let [lowest, highest] = [Infinity, -Infinity];
+/** Returns the values that are not 0, of values that are not below: most of an image is empty. */
+function positives(values) {
+  const found = new Float32Array(values.length);
+  let count = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] > 0) found[count++] = values[i];
+  return found.subarray(0, count);
+}
+
+/**
+ * Returns the threshold with the highest variance between two groups of values (Otsu 1979):
+ * positive ones, and so many zeros.
+ */
+function otsu(values, zeros) {
+  let [lowest, highest] = [zeros ? 0 : Infinity, zeros ? 0 : -Infinity];
   for (let i = 0; i < values.length; i++) {
     if (values[i] < lowest) lowest = values[i];
     if (values[i] > highest) highest = values[i];
   }
   const width = Math.max(highest - lowest, 1e-12) / 256;
   const counts = new Float64Array(256);
+  counts[0] = zeros;
   for (let i = 0; i < values.length; i++) {
     counts[Math.min(255, Math.trunc((values[i] - lowest) / width))]++;
   }
@@ -97,7 +122,7 @@ function otsu(values) {
   const between = counts.map((count, bin) => {
     weight += count;
     part += count * center(bin);
-    const rest = values.length - weight;
+    const rest = values.length + zeros - weight;
     return weight && rest ? weight * rest * (part / weight - (mass - part) / rest) ** 2 : 0;
   });
   const enough = Math.max(...between) * (1 - 1e-9);
@@ -107,8 +132,15 @@ function otsu(values) {
 
 /** Returns 1 for the pixels of strokes and 0 elsewhere. */
 function strokeMask(ink) {
-  const threshold = clamp(otsu(ink.data), 0.1, 0.5);
-  return mapped(ink, (level) => (level > threshold ? 1 : 0));
+  const levels = positives(ink.data);
+  return above(ink, clamp(otsu(levels, ink.data.length - levels.length), 0.1, 0.5));
+}
+
+/** Returns 1 for the pixels above a level and 0 elsewhere. */
+function above({ width, height, data }, level) {
+  const mask = grid(width, height, new Uint8Array(data.length));
+  for (let i = 0; i < data.length; i++) if (data[i] > level) mask.data[i] = 1;
+  return mask;
 }
 
 /** Returns the difference to the local background, darker or lighter. */
@@ -239,6 +271,7 @@ function slidingMax({ width, height, data }, size) {
 
 /** Removes the lines of ruled and squared paper, which cross the whole image. */
 function removeRuledLines(ink, bands = 1) {
+  if (bands === 1 && !crossings(ink).includes(true)) return ink; // a fast way out for nearly all images
   for (let turn = 0; turn < 2; turn++) {
     const parts = [];
     for (let band = 0, left = 0; band < bands; band++) {
@@ -284,18 +317,25 @@ function withoutRows(ink) {
   return total(cleared.data) >= 0.1 * total(data) ? cleared : ink;
 }
 
+/** Returns whether ink goes from the left border to the right one, and from top to bottom. */
+function crossings({ width, height, data }) {
+  if (Math.min(width, height) < 64) return [false, false];
+  const [columns, rows] = [new Uint8Array(width), new Uint8Array(height)];
+  for (let row = 0, i = 0; row < height; row++) {
+    for (let x = 0; x < width; x++, i++) if (data[i] > LINE_INK) columns[x] = rows[row] = 1;
+  }
+  return [columns, rows].map((inked) => {
+    const edge = Math.floor(inked.length / 20);
+    const share = inked.reduce((sum, each) => sum + each, 0) / inked.length;
+    return share >= 0.75 && inked.slice(0, edge).includes(1) && inked.slice(-edge).includes(1);
+  });
+}
+
 /** Finds thin straight lines: the row of each in every column, and half its width. */
 function findLines(ink) {
   const { width, height } = ink;
-  const inked = new Uint8Array(width);
-  for (let row = 0, i = 0; row < height; row++) {
-    for (let x = 0; x < width; x++, i++) if (ink.data[i] > 0.15) inked[x] = 1;
-  }
-  const edge = Math.floor(width / 20);
-  const share = inked.reduce((sum, each) => sum + each, 0) / width;
-  if (Math.min(width, height) < 64 || share < 0.75) return [];
-  if (!inked.slice(0, edge).includes(1) || !inked.slice(-edge).includes(1)) return [];
-  const { data } = mapped(ink, (level) => (level > 0.15 ? 1 : 0));
+  if (!crossings(ink)[0]) return [];
+  const { data } = above(ink, LINE_INK);
   const steepest = Math.tan((5 * Math.PI) / 180);
   const reach = rint((steepest * width) / 2) + 1;
   const step = Math.max(1, Math.floor(width / 100));
@@ -373,7 +413,7 @@ function findComponents(mask, ink) {
   const order = [...found.keys()].sort((a, b) => found[b].mass - found[a].mass || a - b);
   const ranks = new Int32Array(found.length + 1);
   order.forEach((index, rank) => (ranks[index + 1] = rank + 1));
-  for (let i = 0; i < labels.length; i++) labels[i] = ranks[labels[i]];
+  for (let i = 0; i < labels.length; i++) if (labels[i]) labels[i] = ranks[labels[i]];
   const heaviest = order.slice(0, 150).map((index) => found[index]);
   return {
     labels,
@@ -406,11 +446,13 @@ function union(boxes) {
 function findDigit(components, ink, mask) {
   const { boxes, mass } = components;
   const usable = [...boxes.keys()].filter((i) => !isFrame(components, mask, i));
-  const strokes = grid(ink.width, ink.height);
-  for (let i = 0; i < ink.data.length; i++) strokes.data[i] = ink.data[i] * mask.data[i];
+  const inked = boundingBox(mask);
+  const [strokes, inMask] = [crop(ink, inked), crop(mask, inked)];
+  const solid = grid(strokes.width, strokes.height);
+  for (let i = 0; i < solid.data.length; i++) solid.data[i] = strokes.data[i] * inMask.data[i];
   const massOf = (shape) => shape.reduce((sum, i) => sum + mass[i], 0);
   const boxOf = (shape) => union(shape.map((i) => boxes[i]));
-  const shapes = groupedShapes(boxes, usable, strokeWidth(strokes)).map((shape) => {
+  const shapes = groupedShapes(boxes, usable, strokeWidth(solid)).map((shape) => {
     const borders = touchedBorders(boxOf(shape), mask);
     return { shape, borders, weight: massOf(shape) * [1, 0.3, 0.03, 0.003, 0.003][borders] };
   });

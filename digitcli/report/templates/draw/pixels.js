@@ -32,9 +32,10 @@ function withMargin(box, margin, image) {
   };
 }
 
-/** Returns the pixels in a box. */
+/** Returns the pixels in a box; the image itself if the box is around everything. */
 function crop(image, { left, top, right, bottom }) {
   const width = right - left;
+  if (width === image.width && bottom - top === image.height) return image;
   const data = new image.data.constructor(width * (bottom - top));
   for (let row = top; row < bottom; row++) {
     const start = row * image.width;
@@ -85,17 +86,21 @@ function boundingBox(image, level = 0) {
 /** Returns the values of the outermost pixels, a twentieth of the shorter side wide. */
 function borderOf({ width, height, data }) {
   const depth = Math.max(1, Math.floor(Math.min(width, height) / 20));
-  const values = new Float32Array(data.length);
+  if (2 * depth >= Math.min(width, height)) return data.slice();
+  const inside = (width - 2 * depth) * (height - 2 * depth);
+  const values = new Float32Array(data.length - inside);
   let count = 0;
-  for (let row = 0; row < height; row++) {
-    const whole = row < depth || row >= height - depth;
-    for (let column = 0; column < width; column++) {
-      if (whole || column < depth || column >= width - depth) {
-        values[count++] = data[row * width + column];
-      }
-    }
+  const take = (start, end) => {
+    values.set(data.subarray(start, end), count);
+    count += end - start;
+  };
+  take(0, depth * width);
+  for (let row = depth; row < height - depth; row++) {
+    take(row * width, row * width + depth);
+    take((row + 1) * width - depth, (row + 1) * width);
   }
-  return values.subarray(0, count);
+  take((height - depth) * width, data.length);
+  return values;
 }
 
 /** Moves the k-th smallest value to its place, smaller ones before it and larger ones after it. */
@@ -135,10 +140,35 @@ function percentiles(values, ...percents) {
 
 const median = (values) => percentiles(values, 50)[0];
 
-/** Returns the lowest and highest value, without a few hot or dead pixels. */
+/**
+ * Returns the lowest and highest value, without a few hot or dead pixels: percentiles so near the
+ * ends that one pass finds them.
+ */
 function extremes(values) {
-  const ignored = Math.min(0.1, (100 * 20) / values.length);
-  return percentiles(values.slice(), ignored, 100 - ignored);
+  const last = values.length - 1;
+  const rank = Math.min(0.001, 20 / values.length) * last;
+  const below = Math.floor(rank);
+  const [low, high] = [new Float32Array(below + 2), new Float32Array(below + 2)];
+  low.fill(Infinity); // the lowest values, ascending
+  high.fill(-Infinity); // the highest, descending
+  for (let i = 0; i <= last; i++) {
+    const value = values[i];
+    if (value < low[below + 1]) {
+      let at = below + 1;
+      for (; at > 0 && low[at - 1] > value; at--) low[at] = low[at - 1];
+      low[at] = value;
+    }
+    if (value > high[below + 1]) {
+      let at = below + 1;
+      for (; at > 0 && high[at - 1] < value; at--) high[at] = high[at - 1];
+      high[at] = value;
+    }
+  }
+  const between = (ends) => {
+    const next = Math.min(below + 1, last);
+    return Math.fround(ends[below] + (ends[next] - ends[below]) * (rank - below));
+  };
+  return [between(low), between(high)];
 }
 
 /** The kernels of Pillow's resampling: how far each reaches, and its weight at a distance. */

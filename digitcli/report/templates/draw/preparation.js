@@ -264,7 +264,7 @@ const inkOrNone = (gray) => separateInk(gray) ?? grid(gray.width, gray.height);
 
 /** Clears what touches the image's border; within a margin all but the heaviest, the digit. */
 function withoutBorderShapes(ink, margin = 0) {
-  const components = findComponents(mapped(ink, (level) => (level > VISIBLE ? 1 : 0)), ink);
+  const components = findComponents(above(ink, VISIBLE), ink);
   const near = Math.max(1, Math.floor(Math.min(ink.width, ink.height) / 100)) + margin;
   return without(components, ink, (box, i) => {
     const gaps = [box.left, box.top, ink.width - box.right, ink.height - box.bottom];
@@ -274,7 +274,7 @@ function withoutBorderShapes(ink, margin = 0) {
 
 /** Clears thin flat shapes, which remain of ruled lines. */
 function withoutRemains(ink) {
-  const components = findComponents(mapped(ink, (level) => (level > VISIBLE ? 1 : 0)), ink);
+  const components = findComponents(above(ink, VISIBLE), ink);
   return without(components, ink, ({ left, top, right, bottom }) => {
     const down = bottom - top;
     return down <= Math.max(2, 0.02 * ink.height) && right - left >= 3 * down;
@@ -341,24 +341,28 @@ function isFilled(image) {
  * Converts pixels as a canvas has them, bytes of red, green, blue and alpha, to gray levels: the
  * brightness, or the color channel that shows the ink clearly better.
  */
-function toGray({ width, height, data }) {
-  const channel = (levelAt) => {
-    const gray = grid(width, height);
-    for (let i = 0; i < gray.data.length; i++) gray.data[i] = levelAt(4 * i) / 255;
-    return gray;
-  };
-  const brightness = channel(
-    (i) => (19595 * data[i] + 38470 * data[i + 1] + 7471 * data[i + 2] + 0x8000) >> 16,
-  );
-  if (isColorless(data)) return brightness;
+function toGray(pixels) {
+  const { width, height, data } = pixels;
+  if (isColorless(data)) return channelOf(pixels, 0);
+  const brightness = grid(width, height);
+  for (let i = 0; i < brightness.data.length; i++) {
+    const [red, green, blue] = [data[4 * i], data[4 * i + 1], data[4 * i + 2]];
+    brightness.data[i] = ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16) / 255;
+  }
   let best = brightness;
   let threshold = 1.4 * sampledContrast(brightness);
   for (const offset of [0, 1, 2]) {
-    const color = channel((i) => data[i + offset]);
+    const color = channelOf(pixels, offset);
     const contrast = sampledContrast(color);
     if (contrast > threshold) [best, threshold] = [color, contrast];
   }
   return best;
+}
+
+function channelOf({ width, height, data }, offset) {
+  const gray = grid(width, height);
+  for (let i = 0; i < gray.data.length; i++) gray.data[i] = data[4 * i + offset] / 255;
+  return gray;
 }
 
 function isColorless(data) {
