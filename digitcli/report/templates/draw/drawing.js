@@ -396,4 +396,12 @@ for (const radio of document.querySelectorAll("[name=colors]")) {
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showStrips);
 
+/** Reads a bar a few times: a browser compiles what it ran often, and the first stroke is smooth. */
+function warmUp(times) {
+  const gray = grid(canvas.width, canvas.height).data.fill(1).fill(0, 11_340, 67_340);
+  for (const _ of preparations(grid(canvas.width, canvas.height, gray))) break;
+  if (times > 1) requestIdleCallback(() => warmUp(times - 1));
+}
+
 redraw();
+globalThis.requestIdleCallback?.(() => warmUp(15));

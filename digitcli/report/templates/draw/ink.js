@@ -75,11 +75,18 @@ function separateInk(gray) {
 function normalized(ink) {
   const levels = positives(ink.data);
   const zeros = ink.data.length - levels.length;
-  let full = extremes(ink.data)[1];
+  let full = extremes(levels, zeros)[1];
   if (full < MIN_CONTRAST) return null;
   const threshold = Math.fround(Math.max(otsu(levels, zeros), 0.25 * full));
-  const below = levels.filter((level) => level <= threshold);
-  const above = levels.filter((level) => level > threshold);
+  let middle = 0; // levels up to the threshold are moved before the others
+  for (let i = 0; i < levels.length; i++) {
+    if (levels[i] <= threshold) {
+      const level = levels[i];
+      levels[i] = levels[middle];
+      levels[middle++] = level;
+    }
+  }
+  const [below, above] = [levels.subarray(0, middle), levels.subarray(middle)];
   const ninetieth = 0.9 * (zeros + below.length - 1) - zeros; // its place after all zeros
   const unevenness = ninetieth <= 0 ? 0 : percentiles(below, (100 * ninetieth) / (below.length - 1))[0];
   const floor = Math.min(1.5 * unevenness, threshold);
@@ -375,51 +382,71 @@ function findLines(ink) {
 }
 
 /**
- * Labels connected pixels, diagonals included. Returns `labels` (0 for the background, i + 1 for
- * component i), and the boxes and masses of the heaviest components, heaviest first.
+ * Labels connected pixels, diagonals included, run by run. Returns `labels` (0 for the background,
+ * i + 1 for component i), and the boxes and masses of the heaviest components, heaviest first.
  */
 function findComponents(mask, ink) {
-  const { width, height, data } = mask;
-  const labels = new Int32Array(data.length);
+  const runs = runsOf(mask, ink);
   const found = [];
-  const stack = [];
-  for (let start = 0; start < data.length; start++) {
-    if (!data[start] || labels[start]) continue;
-    const box = { left: width, top: height, right: 0, bottom: 0 };
-    let mass = 0;
-    labels[start] = found.length + 1;
-    stack.push(start);
-    while (stack.length) {
-      const at = stack.pop();
-      const x = at % width;
-      const y = (at - x) / width;
-      mass += ink.data[at];
-      box.left = Math.min(box.left, x);
-      box.top = Math.min(box.top, y);
-      box.right = Math.max(box.right, x + 1);
-      box.bottom = Math.max(box.bottom, y + 1);
-      for (let row = Math.max(0, y - 1); row <= Math.min(height - 1, y + 1); row++) {
-        for (let column = Math.max(0, x - 1); column <= Math.min(width - 1, x + 1); column++) {
-          const next = row * width + column;
-          if (data[next] && !labels[next]) {
-            labels[next] = found.length + 1;
-            stack.push(next);
-          }
-        }
-      }
+  for (const run of runs) {
+    const root = rootOf(run);
+    if (root.index === undefined) {
+      root.index = found.length;
+      found.push({ box: { left: mask.width, top: run.row, right: 0, bottom: 0 }, mass: 0 });
     }
-    found.push({ box, mass });
+    const component = found[root.index];
+    const { box } = component;
+    component.mass += run.mass;
+    box.left = Math.min(box.left, run.start);
+    box.right = Math.max(box.right, run.end);
+    box.bottom = run.row + 1;
   }
   const order = [...found.keys()].sort((a, b) => found[b].mass - found[a].mass || a - b);
-  const ranks = new Int32Array(found.length + 1);
-  order.forEach((index, rank) => (ranks[index + 1] = rank + 1));
-  for (let i = 0; i < labels.length; i++) if (labels[i]) labels[i] = ranks[labels[i]];
+  const ranks = new Int32Array(found.length);
+  order.forEach((index, rank) => (ranks[index] = rank + 1));
+  const labels = new Int32Array(mask.data.length);
+  for (const run of runs) {
+    const start = run.row * mask.width;
+    labels.fill(ranks[rootOf(run).index], start + run.start, start + run.end);
+  }
   const heaviest = order.slice(0, 150).map((index) => found[index]);
   return {
     labels,
     boxes: heaviest.map((each) => each.box),
     mass: heaviest.map((each) => each.mass),
   };
+}
+
+/** Returns the runs of pixels in rows, each joined to those that it touches in the row above. */
+function runsOf({ width, height, data }, ink) {
+  const runs = [];
+  let above = 0; // the first run of the row above that may touch
+  for (let row = 0; row < height; row++) {
+    const first = runs.length;
+    const offset = row * width;
+    for (let x = 0; x < width; x++) {
+      if (!data[offset + x]) continue;
+      const run = { row, start: x, end: x, mass: 0, parent: null, index: undefined };
+      for (; x < width && data[offset + x]; x++) run.mass += ink.data[offset + x];
+      run.end = x;
+      while (above < first && runs[above].end < run.start) above++;
+      for (let other = above; other < first && runs[other].start <= run.end; other++) {
+        const [root, own] = [rootOf(runs[other]), rootOf(run)];
+        if (root !== own) own.parent = root;
+      }
+      runs.push(run);
+    }
+    above = first;
+  }
+  return runs;
+}
+
+function rootOf(run) {
+  while (run.parent) {
+    if (run.parent.parent) run.parent = run.parent.parent;
+    run = run.parent;
+  }
+  return run;
 }
 
 /** Returns ink without that of some components, for each of which `isRemoved` is called. */

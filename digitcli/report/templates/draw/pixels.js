@@ -142,16 +142,16 @@ const median = (values) => percentiles(values, 50)[0];
 
 /**
  * Returns the lowest and highest value, without a few hot or dead pixels: percentiles so near the
- * ends that one pass finds them.
+ * ends that one pass finds them. Beside positive values, there may be so many zeros.
  */
-function extremes(values) {
-  const last = values.length - 1;
-  const rank = Math.min(0.001, 20 / values.length) * last;
+function extremes(values, zeros = 0) {
+  const last = values.length + zeros - 1;
+  const rank = Math.min(0.001, 20 / (last + 1)) * last;
   const below = Math.floor(rank);
   const [low, high] = [new Float32Array(below + 2), new Float32Array(below + 2)];
-  low.fill(Infinity); // the lowest values, ascending
-  high.fill(-Infinity); // the highest, descending
-  for (let i = 0; i <= last; i++) {
+  low.fill(Infinity).fill(0, 0, zeros); // the lowest values, ascending
+  high.fill(-Infinity).fill(0, 0, zeros); // the highest, descending
+  for (let i = 0; i < values.length; i++) {
     const value = values[i];
     if (value < low[below + 1]) {
       let at = below + 1;

@@ -22,9 +22,9 @@ function prepare(gray) {
   const place = withMargin(box, Math.max(1, rint(0.05 * longerSide(box))), ink);
   const labels = crop(grid(ink.width, ink.height, components.labels), place).data;
   const cropped = crop(ink, place);
-  labels.forEach((label, i) => {
-    if (label && !digit.has(label - 1)) cropped.data[i] = 0;
-  });
+  for (let i = 0; i < labels.length; i++) {
+    if (labels[i] && !digit.has(labels[i] - 1)) cropped.data[i] = 0;
+  }
   const strokes = thickened(crop(cropped, boundingBox(cropped, VISIBLE)));
   const [right, down] = [inner.left, inner.top];
   return {
