@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
@@ -19,7 +20,7 @@ from digitcli.core.inference import forward, probabilities
 from digitcli.data.arrays import Box, Gray, Image28
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.parallel import prepare_all
-from digitcli.data.images.source import ImageSource, PictureLike, as_source
+from digitcli.data.images.source import ArrayLike, ImageSource, PictureLike, as_source, to_levels
 from digitcli.data.preprocessing.full_frame import FULL_FRAME_DATASETS, prepare_full_frame
 from digitcli.data.preprocessing.interpretations import interpret
 from digitcli.data.preprocessing.mnist_form import Prepare, PreparedDigit
@@ -87,7 +88,8 @@ class Classifier:
 
         Args:
             picture: A path, the content of a file, a file open in binary mode, a Pillow image, or
-                an array as ``digitcli.data.images.source.array_to_gray`` takes.
+                an array or tensor: (height, width), (1, height, width) or (height, width,
+                channels), of integers in 0..255, bool, or floats in 0..1.
 
         Raises:
             PictureError: The image cannot be read. ``NotAPictureError``: the content is not an
@@ -125,7 +127,10 @@ class Classifier:
             digits = [digit for _, digit in batch if not isinstance(digit, PictureError)]
             answers = iter(self._predictions(digits))
             for source, digit in batch:
-                yield source, digit if isinstance(digit, PictureError) else next(answers)
+                if isinstance(digit, PictureError):
+                    yield source, digit
+                else:
+                    yield source, _with_warning(next(answers), source.warning)
 
     def read(self, picture: PictureLike) -> Reading:
         """Reads all digits in one image: a postcode, a meter, a form with boxes.
@@ -164,7 +169,8 @@ class Classifier:
                 else:
                     read, shape = found
                     placed = (self._placed(digit, shape, source.size) for digit in read.digits)
-                    yield source, Reading(tuple(placed), read.left_out, read.turned)
+                    rest = read.left_out, read.turned, source.warning
+                    yield source, Reading(tuple(placed), *rest)
 
     def _segment(self, gray: Gray) -> tuple[Found, tuple[int, ...]]:
         """Returns the digits, and the shape of the image that their boxes refer to."""
@@ -214,18 +220,20 @@ class Classifier:
             picture=digit.image,
         )
 
-    def scores(self, pictures: Image28) -> npt.NDArray[np.float32]:
+    def scores(self, pictures: ArrayLike) -> npt.NDArray[np.float32]:
         """Returns the network's scores (logits), float32 (count, classes).
 
         Args:
-            pictures: Images in MNIST form: uint8 (count, 28, 28), light ink on black.
+            pictures: Images in MNIST form, light ink on black: an array or tensor of shape
+                (count, 28, 28) or (count, 1, 28, 28), of integers in 0..255 or floats in 0..1,
+                which are rounded to 8 bits.
 
         Raises:
-            PictureError: The array has another shape or type.
+            PictureError: The array has another shape or type, or a value out of range.
         """
         return forward(self._checkpoint, _checked(pictures))
 
-    def probabilities(self, pictures: Image28) -> npt.NDArray[np.float64]:
+    def probabilities(self, pictures: ArrayLike) -> npt.NDArray[np.float64]:
         """Returns the probabilities of the classes, float64 (count, classes).
 
         They are computed at the temperature of the checkpoint; each row sums to 1. ``pictures`` and
@@ -239,6 +247,13 @@ def _only(answers: Iterator[Answer | PictureError]) -> Answer:
     if isinstance(answer, PictureError):
         raise answer
     return answer
+
+
+def _with_warning(answer: Prediction, warning: str | None) -> Prediction:
+    """Returns an answer with the warning about its file before its own."""
+    if warning is None:
+        return answer
+    return replace(answer, warning="; ".join(filter(None, (warning, answer.warning))))
 
 
 def _each(
@@ -256,10 +271,11 @@ def _each(
             yield answer
 
 
-def _checked(pictures: Image28) -> Image28:
-    if pictures.dtype != np.uint8 or pictures.ndim != 3 or pictures.shape[1:] != (28, 28):
+def _checked(pictures: ArrayLike) -> Image28:
+    array = np.asarray(pictures)
+    if array.shape[1:] not in ((28, 28), (1, 28, 28)):
         raise PictureError(
-            f"an array of {pictures.dtype} and shape {pictures.shape} is not in MNIST's form",
-            "give uint8 (count, 28, 28), or other pictures to predict_many",
+            f"an array of shape {array.shape} is not in MNIST's form",
+            "give (count, 28, 28), or other pictures to predict_many",
         )
-    return pictures
+    return to_levels(array).reshape(-1, 28, 28)

@@ -26,7 +26,8 @@ class Prediction:
         label: Name of the most probable class, for example "7".
         probability: Probability of that class, in 0..1.
         probabilities: Probability of every class by name, in the checkpoint's order; sums to 1.
-        warning: Why the image may not show one digit, or None.
+        warning: Why the image may not show one digit, or which images in the file are not read;
+            None if there is nothing to warn of.
         others: Number of further shapes in the image as large as a digit.
         picture: The network's input, uint8 (28, 28), light ink on black.
     """
@@ -72,11 +73,13 @@ class Reading:
         digits: The digits with their positions.
         left_out: Number of shapes that are not read, but could be digits.
         turned: The image seems to be turned by a quarter.
+        file_warning: Warning that other images in the file are not read, or None.
     """
 
     digits: tuple[PlacedDigit, ...]
     left_out: int = 0
     turned: bool = False
+    file_warning: str | None = None
 
     @property
     def text(self) -> str:
@@ -90,8 +93,8 @@ class Reading:
 
     @property
     def warning(self) -> str | None:
-        """A warning of shapes that may not be digits, and of those not read, or None."""
-        parts = [self._doubt()]
+        """A warning of shapes that may not be digits, and of what is not read, or None."""
+        parts = [self.file_warning, self._doubt()]
         if self.turned:
             parts.append("it seems to be turned by a quarter")
         if self.left_out:

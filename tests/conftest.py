@@ -15,6 +15,9 @@ from typing import TypeVar
 # More threads do not pay for the tests' small networks, and they busy-wait for each other, which
 # slows down the other worker. Processes that tests start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, and of NumPy's OpenBLAS
+# tests import onnxruntime themselves, which would collect events in the home of who runs them
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as train sets it before it imports torch
 
 import hypothesis
 import pytest
@@ -133,17 +136,14 @@ def launch(program: list[str]) -> Launch:
     """Starts a command as a process of its own, and does not wait for it."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def call(*arguments: object) -> "subprocess.Popen[str]":
+    def call(*arguments: object, **options: object) -> "subprocess.Popen[str]":
         # A process inherits what nohup or a shell in the background had the tests ignore.
         ignored = [number for number in signals if signal.getsignal(number) is signal.SIG_IGN]
         for number in ignored:
             signal.signal(number, signal.SIG_DFL)
-        process = subprocess.Popen(
-            [*program, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [*program, *map(str, arguments)]
+        process = subprocess.Popen(command, **{**pipes, **options})  # type: ignore[call-overload]
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
         return process

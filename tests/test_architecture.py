@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,9 @@ import pytest
 from drawn_digits import draw_digit
 from importlinter.cli import lint_imports
 from paths import ROOT
+
+import digitcli
+from digitcli import classifier
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 HEAVY = {"torch", "torchvision", "sklearn", "scipy"}
@@ -98,6 +102,20 @@ def test_inference_uses_one_thread_unless_configured(
 
 def test_imports_run_one_way() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_what_is_public_is_documented() -> None:
+    """``digitcli.__all__`` is the table of the page, and no other module lists more."""
+    page = (ROOT / "digitcli" / "README.md").read_text(encoding="utf-8")
+    table = page.partition("## What is public\n")[2].partition("\nAlso public")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    names = [name.strip("`") for cell in cells for name in cell.split(", ")]
+    assert sorted(names) == digitcli.__all__
+    assert all(getattr(digitcli, name).__doc__ for name in names)
+    package = ROOT / "digitcli"
+    listing = {path for path in package.rglob("*.py") if "\n__all__ =" in path.read_text("utf-8")}
+    assert listing == {package / "__init__.py", package / "classifier.py"}
+    assert set(classifier.__all__) < set(names)
 
 
 def test_every_dependency_has_a_reason() -> None:

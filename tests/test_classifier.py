@@ -13,6 +13,7 @@ from typing import assert_type
 import numpy as np
 import paths
 import pytest
+import torch
 from commands import Run
 from drawn_digits import draw_digit, drawn_pictures, save_digit
 from PIL import Image
@@ -106,6 +107,14 @@ def test_the_answers_are_those_of_the_command(run: Run, classifier: Classifier) 
         np.stack([GREY] * 3 + [np.full_like(GREY, 255)], axis=2),
         np.asfortranarray(GREY),
         np.repeat(GREY, 2, axis=1)[:, ::2],
+        GREY[None],
+        GREY.astype(np.int64),
+        GREY.astype(">i4"),
+        GREY.astype(np.uint16)[None],
+        np.stack([GREY] * 3, axis=2).astype(np.int16),
+        torch.from_numpy(GREY.copy()),
+        torch.from_numpy(GREY.copy()).long(),
+        torch.from_numpy(GREY.copy())[None] / 255,  # as torchvision's ToTensor makes it
     ],
     ids=lambda picture: type(picture).__name__,
 )
@@ -183,9 +192,16 @@ def test_images_in_mnist_form(classifier: Classifier, trained: Checkpoint) -> No
         assert isinstance(answer, Prediction)
         assert np.array_equal(answer.picture, image)
         assert list(answer.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-6)
-    for wrong in (images[0], images[:, :20], images.astype(np.float32)):
+    others = (images.astype(np.int64), images[:, None], torch.from_numpy(images)[:, None] / 255)
+    for other in others:
+        assert np.array_equal(classifier.probabilities(other), expected)
+        assert np.array_equal(classifier.scores(other), classifier.scores(images))
+    for wrong in (images[0], images[:, :20], images.reshape(-1, 784)):
         with pytest.raises(PictureError, match="not in MNIST's form"):
-            classifier.probabilities(wrong)  # type: ignore[arg-type]
+            classifier.probabilities(wrong)
+    for wrong in (images.astype(np.float32), images - 0.5, images.astype(str)):
+        with pytest.raises(PictureError, match="an array of "):
+            classifier.probabilities(wrong)
 
 
 def test_no_images(classifier: Classifier) -> None:
@@ -199,9 +215,13 @@ def test_no_images(classifier: Classifier) -> None:
         (np.zeros(784, np.uint8), r"shape \(784,\) is not an image"),
         (np.zeros((0, 5), np.uint8), "no pixels"),
         (np.zeros((5, 0, 3), np.uint8), "no pixels"),
-        (np.full((9, 9), 2.0), "outside 0..1; divide it by 255"),
+        (np.full((9, 9), 2.0), "outside 0..1; divide values of 0..255 by 255"),
         (np.full((9, 9), np.nan), "outside 0..1"),
-        (np.zeros((9, 9), np.int64), "an array of int64 is not an image"),
+        (np.zeros((9, 9), np.int64), "the picture is blank"),
+        (np.full((9, 9), 256), "an array of int64 has values outside 0..255; scale it"),
+        (np.full((9, 9), -1, np.int8), "an array of int8 has values outside 0..255"),
+        (torch.full((1, 9, 9), -0.4), "outside 0..1; divide values of 0..255 by 255, and undo a"),
+        (np.zeros((1, 9, 3), np.uint8), "the picture is blank"),
         (np.zeros((9, 9), complex), "an array of complex128 is not an image"),
         (Image.new("L", (0, 3)), "no pixels"),
         (Image.open(io.BytesIO(png(DRAWN)[:200])), "it is damaged"),

@@ -29,7 +29,7 @@ EXAMPLES = examples(
 def evaluate(
     *,
     dataset: Annotated[str | None, DATASET_OPTION] = None,
-    split: Annotated[str, SPLIT_OPTION] = "test",
+    split: Annotated[str | None, SPLIT_OPTION] = None,
     min_accuracy: Annotated[
         float | None,
         typer.Option(
@@ -54,11 +54,14 @@ def evaluate(
 
     Calibration is how well probabilities match accuracy: the expected calibration error
     (15 bins), the accuracy of each bin, and the coverage of predict --min-probability.
-    The default data set is the one that the checkpoint was trained on.
+    The default data set is the one that the checkpoint was trained on. Of a folder that it was not
+    trained on, all pictures are scored, of any other data set the test split.
     """
     from digitcli.classifier import Classifier
     from digitcli.core.checkpointing.checkpoint import find_and_load
-    from digitcli.data.datasets.registry import DatasetLocation, find_dataset
+    from digitcli.core.checkpointing.metadata import recorded_dataset
+    from digitcli.core.imports import import_torch
+    from digitcli.data.datasets.registry import DatasetLocation, default_split, find_dataset_for
 
     if report is not None:
         from digitcli.report.page import check_page
@@ -66,11 +69,10 @@ def evaluate(
         check_page(report)
     path, loaded = find_and_load(checkpoint)
     prepare = Classifier(loaded, path).prepare  # as predict prepares the images of a folder
-    chosen = find_dataset(
-        loaded.metadata.dataset if dataset is None else dataset, loaded.metadata.classes, prepare
-    )
+    chosen = find_dataset_for(dataset, path, loaded.metadata, prepare)
 
-    # torch is imported here, after what can be wrong with the options
+    # after what can be wrong with the options
+    import_torch("evaluation")
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
     from digitcli.console.streams import print_note, print_weights
@@ -79,13 +81,16 @@ def evaluate(
     from digitcli.text import below_one, visible
 
     torch_device = choose_device(device)
+    split = default_split(chosen, loaded.metadata) if split is None else split
     with DownloadDisplay() as progress:
         data = chosen.load(
             split, DatasetLocation(data_dir, mirror or [], progress), loaded.metadata.classes
         )
     result = evaluation.evaluate(loaded, data.images, data.labels, torch_device)
     print_weights(path, loaded.metadata)
-    show_evaluation(result, dataset=chosen.name, split=split, checkpoint=path, as_json=json)
+    show_evaluation(
+        result, dataset=chosen.name, split=split, files=data.files, checkpoint=path, as_json=json
+    )
     if report is not None:
         from digitcli.report.evaluation import write_evaluation
 
@@ -95,8 +100,9 @@ def evaluate(
             loaded.metadata,
             images=data.images,
             labels=data.labels,
-            dataset=chosen.name,
+            dataset=recorded_dataset(chosen.name),
             split=split,
+            files=data.files,
             checkpoint=path,
         )
         print_note(f"wrote the report {visible(str(report))}")

@@ -94,7 +94,7 @@ def inspect_softmax(
             picture = _read(classifier, str(image))
         else:
             source = data_dir, mirror or []
-            picture, label = _labelled(classifier, dataset, split or "test", index, source)
+            picture, label = _labelled(classifier, dataset, split, index, source)
         scores, names = classifier.scores(picture[None])[0].tolist(), classifier.classes
     right = target if target is not None else label
     if right is not None and right not in names:
@@ -159,18 +159,18 @@ def _read(classifier: "Classifier", image: str) -> "np.ndarray":
 def _labelled(
     classifier: "Classifier",
     dataset: str | None,
-    split: str,
+    split: str | None,
     index: int,
     source: tuple[Path, list[str]],
 ) -> "tuple[np.ndarray, str]":
     """Returns an image of a data set, by default that of the checkpoint, and its class."""
     from digitcli.console.download import DownloadDisplay
     from digitcli.core.errors import DatasetError
-    from digitcli.data.datasets.registry import DatasetLocation, find_dataset
+    from digitcli.data.datasets.registry import DatasetLocation, default_split, find_dataset_for
 
-    chosen = find_dataset(
-        classifier.metadata.dataset if dataset is None else dataset, classifier.classes
-    )
+    # prepared as eval prepares the images of a folder
+    chosen = find_dataset_for(dataset, classifier.path, classifier.metadata, classifier.prepare)
+    split = default_split(chosen, classifier.metadata) if split is None else split
     with DownloadDisplay() as progress:
         data = chosen.load(split, DatasetLocation(*source, progress))
     if index >= (count := len(data.labels)):

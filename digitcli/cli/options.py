@@ -61,10 +61,10 @@ def _checkpoint_names(incomplete: str) -> list[str]:
 
 
 def _dataset_names() -> list[str]:
-    from digitcli.data.datasets.image_folder import PREFIX
+    from digitcli.core.checkpointing.metadata import FOLDER_PREFIX
     from digitcli.data.datasets.registry import DATASETS
 
-    return [*DATASETS, PREFIX]
+    return [*DATASETS, FOLDER_PREFIX]
 
 
 def _split_names() -> list[str]:
@@ -142,5 +142,6 @@ SPLIT_OPTION = typer.Option(
     "--split",
     metavar="NAME",
     autocompletion=_split_names,
-    help="Part of the data set: train or test.",
+    show_default="test; all of a folder that the checkpoint was not trained on",
+    help="Part of the data set: train, test, all, or validation of a folder that has one.",
 )

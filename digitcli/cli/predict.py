@@ -22,7 +22,7 @@ from digitcli.core.errors import (
 )
 from digitcli.core.files.atomic import resolve_links
 from digitcli.core.threads import use_one_thread
-from digitcli.data.images.discover import find_files, is_ignored
+from digitcli.data.images.discover import LeftOut, find_files, is_ignored
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.text import visible
 
@@ -106,6 +106,17 @@ def predict(
             help="Write all answers to a page, for example report.html.",
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            show_default="the number of cores",
+            help="Processes that read small pictures, where there are more than 512.",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar="", help="Print only the answers.")
     ] = False,
@@ -121,6 +132,7 @@ def predict(
     from digitcli.classifier import Classifier
     from digitcli.console.prediction import PredictionDisplay, ReadingDisplay
     from digitcli.console.streams import print_note
+    from digitcli.processes import Read, read_in_processes
 
     names = images or []
     _check_output(json=json, quiet=quiet, multi=multi, top=top)
@@ -135,18 +147,23 @@ def predict(
     classifier = Classifier.load(checkpoint)
 
     folders: dict[str, int] = {}  # number of images found in each
-    find = partial(_find_images, folders=folders, gallery=gallery, max_pixels=max_pixels)
-    read: Callable[..., Iterator[tuple[ImageSource, Answer]]]
-    read = classifier.read_sources if multi else classifier.predict_sources
+    left_out = LeftOut()
+    find = partial(
+        _find_images, folders=folders, left_out=left_out, gallery=gallery, max_pixels=max_pixels
+    )
+    method: Read[Any] = Classifier.read_sources if multi else Classifier.predict_sources
     display_class = ReadingDisplay if multi else PredictionDisplay
     with display_class(
         classifier, as_json=json, quiet=quiet, minimum=min_probability, top=top
     ) as display:
         results = _Results(display, gallery, folders, min_probability)
-        for source, answer in read(_groups(names, files_from, find), max_pixels):
+        groups = _groups(names, files_from, find)
+        for source, answer in read_in_processes(classifier, method, groups, max_pixels, jobs):
             results.add(source, answer)
         results.add_empty_folders()
 
+    if left_out and not quiet:
+        print_note(str(left_out))
     if gallery is not None:
         gallery.write(classifier.path)
         if not quiet:
@@ -220,7 +237,12 @@ def _read_blocks(path: str) -> "Iterator[bytes]":
 
 
 def _find_images(
-    names: "Iterable[str]", folders: dict[str, int], gallery: "Gallery | None", max_pixels: int
+    names: "Iterable[str]",
+    *,
+    folders: dict[str, int],
+    left_out: LeftOut,
+    gallery: "Gallery | None",
+    max_pixels: int,
 ) -> "Iterator[ImageSource]":
     """Yields the images of these names, and adds to ``folders`` those that are searched."""
     from digitcli.data.images.decode import read_stream
@@ -234,7 +256,7 @@ def _find_images(
             yield ImageSource(name, content)
         elif os.path.isdir(name):  # noqa: PTH112  Path's raises on a name that is too long
             folders[name] = 0
-            for path in find_files(Path(name)):
+            for path in find_files(Path(name), left_out):
                 yield ImageSource(str(path), path, folder=name)
         else:
             yield named_source(name)

@@ -17,6 +17,7 @@ from digitcli.console.streams import (
     print_line,
     print_whole,
 )
+from digitcli.core.checkpointing.locate import weights_name
 from digitcli.core.evaluation.calibration import Calibration, Coverage
 from digitcli.core.evaluation.evaluate import Evaluation
 from digitcli.text import below_one, percent, visible
@@ -34,17 +35,29 @@ _MIN_BAR, _MAX_BAR, _BESIDE_BAR = 5, 15, 49
 
 
 def show_evaluation(
-    evaluation: Evaluation, *, dataset: str, split: str, checkpoint: Path, as_json: bool
+    evaluation: Evaluation,
+    *,
+    dataset: str,
+    split: str,
+    files: int | None,
+    checkpoint: Path,
+    as_json: bool,
 ) -> None:
-    """Prints loss, accuracies, a row per class, the confusion matrix and the calibration."""
+    """Prints loss, accuracies, a row per class, the confusion matrix and the calibration.
+
+    ``files`` is the number of files in the data set if that is a folder: how many of how many were
+    scored is printed too.
+    """
     if as_json:
         scores = asdict(evaluation)
         scores["confusion_matrix"] = evaluation.confusion_matrix.tolist()
         del scores["answers"], scores["probabilities"]
-        print_json({"dataset": dataset, "split": split, **scores, "checkpoint": str(checkpoint)})
+        source = {"dataset": dataset, "split": split, "files": files}
+        print_json({**source, **scores, "checkpoint": str(checkpoint)})
     elif is_terminal(sys.stdout):
         console = output_console()
-        _print_summary(console, evaluation, f"{dataset} {split}", checkpoint)
+        part = split if files is None else f"{split}: {evaluation.count:,} of {files:,} files"
+        _print_summary(console, evaluation, f"{dataset} {part}", checkpoint)
         matrix = _confusion_table(evaluation)
         print_whole(
             _class_table(evaluation),
@@ -56,10 +69,12 @@ def show_evaluation(
             _coverage_table(evaluation.coverage),
         )
     else:
-        _print_plain(evaluation, dataset, split, checkpoint)
+        _print_plain(evaluation, dataset, split, files, checkpoint)
 
 
-def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: Path) -> None:
+def _print_plain(
+    evaluation: Evaluation, dataset: str, split: str, files: int | None, checkpoint: Path
+) -> None:
     def print_cells(*cells: object) -> None:
         texts = (f"{below_one(c):.4f}" if isinstance(c, float) else str(c) for c in cells)
         print_line("\t".join(texts))
@@ -67,6 +82,8 @@ def _print_plain(evaluation: Evaluation, dataset: str, split: str, checkpoint: P
     print_cells("checkpoint", visible(str(checkpoint)))
     print_cells("dataset", visible(dataset))
     print_cells("split", split)
+    if files is not None:
+        print_cells("files", files)
     print_cells("count", evaluation.count)
     print_cells("temperature", f"{evaluation.temperature:g}")
     print_cells("loss", f"{evaluation.loss:.4f}")
@@ -95,7 +112,7 @@ def _known(share: float | None) -> float | str:
 def _print_summary(console: "Console", evaluation: Evaluation, data: str, checkpoint: Path) -> None:
     from rich.text import Text
 
-    console.print(Text(f"{visible(str(checkpoint))} on {visible(data)}", style="dim"))
+    console.print(Text(f"{visible(weights_name(checkpoint))} on {visible(data)}", style="dim"))
     correct = round(evaluation.accuracy * evaluation.count)
     console.print(
         Text.assemble(

@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from digitcli.core.checkpointing.locate import is_bundled
+from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, is_bundled
 from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.text import percent, visible
 
@@ -149,7 +149,10 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def print_weights(path: Path, metadata: "Metadata") -> None:
-    """Prints on standard error which checkpoint is used, and how it was trained."""
+    """Prints on standard error which checkpoint is used, how it was trained, and how to choose.
+
+    The accuracy of the bundled weights is not printed: reading it would take a millisecond.
+    """
     if is_bundled(path):
         print_note("using the bundled weights")
         return
@@ -160,7 +163,8 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
     facts = f"{visible(metadata.dataset)}, {epochs}"
     if metadata.accuracies:
         facts += f", {metadata.scored_on} accuracy {percent(metadata.accuracies[-1].accuracy)}"
-    print_note(f"using the weights {visible(str(path))} ({facts})")
+    choice = f", not the bundled ones (--checkpoint {PRETRAINED})" if path == LATEST else ""
+    print_note(f"using the weights {visible(str(path))} ({facts}){choice}")
 
 
 def print_note(text: str, bar: "Progress | None" = None) -> None:

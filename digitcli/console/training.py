@@ -20,7 +20,7 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
-from digitcli.core.training.data import TrainingData
+from digitcli.core.training.data import Labels, TrainingData
 from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
@@ -45,21 +45,25 @@ class TrainingDisplay(Callback):
             f"the steps cannot be captured in a CUDA graph, training is slower: {visible(reason)}"
         )
 
-    def on_contention(self, threads: int) -> None:
-        """Called when other programs use the cores that ``threads`` threads compute on."""
-        self._print_note(
-            "other programs use the CPU: until they end, training is faster with "
-            f"OMP_NUM_THREADS={threads // 2} in front of the command"
-        )
+    def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
+        """Called when the run is over.
 
-    def on_done(self, result: EpochResult, path: Path) -> None:
-        """Called when the run is over and its checkpoint is at ``path``."""
+        Args:
+            result: Result of the last epoch.
+            path: File of the checkpoint.
+            unanswered: Rare classes that are never the answer.
+        """
 
 
-def training_display(data: TrainingData, recipe: Recipe, *, as_json: bool) -> TrainingDisplay:
-    """Returns the display that suits the standard streams; JSON Lines if ``as_json``."""
+def training_display(
+    data: TrainingData, recipe: Recipe, accuracy: float | None, *, as_json: bool
+) -> TrainingDisplay:
+    """Returns the display that suits the standard streams; JSON Lines if ``as_json``.
+
+    ``accuracy`` is that of the initial weights in 0..1, if they can answer.
+    """
     if as_json:
-        results: TrainingDisplay = _JsonLines()
+        results: TrainingDisplay = _JsonLines(accuracy)
     elif is_terminal(sys.stdout):
         bar = _Bar(data, recipe, on_output=True)
         return _WithBar(_Table(bar.progress.console, data.scored_on), bar)
@@ -71,6 +75,28 @@ def training_display(data: TrainingData, recipe: Recipe, *, as_json: bool) -> Tr
 
 
 class _JsonLines(TrainingDisplay):
+    def __init__(self, accuracy: float | None) -> None:
+        self._accuracy = accuracy
+
+    @override
+    def on_start(
+        self, data: TrainingData, settings: Settings, resumed: TrainingState | None
+    ) -> None:
+        epoch, batch = (1, 0) if resumed is None else (resumed.epoch, resumed.batch)
+        print_json(
+            {
+                "event": "begin",
+                "epoch": epoch,
+                "batch": batch,
+                "dataset": data.name,
+                "classes": list(data.classes),
+                "train": _split(data, data.train_labels),
+                "scored": _split(data, data.scored_labels),
+                "scored_on": data.scored_on,
+                "accuracy": self._accuracy,
+            }
+        )
+
     @override
     def on_loss(self, reading: LossReading) -> None:
         print_json({"event": "loss", **asdict(reading.point)})
@@ -88,8 +114,14 @@ class _JsonLines(TrainingDisplay):
         )
 
     @override
-    def on_done(self, result: EpochResult, path: Path) -> None:
-        print_json({"event": "done", **_summary(result, path)})
+    def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
+        print_json({"event": "done", **_summary(result, path), "unanswered": list(unanswered)})
+
+
+def _split(data: TrainingData, labels: Labels) -> dict[str, Any]:
+    """Returns the number of images, and that of each class in the order of the classes."""
+    per_class = [int((labels == label).sum()) for label in range(len(data.classes))]
+    return {"count": len(labels), "per_class": per_class}
 
 
 def _summary(result: EpochResult, path: Path) -> dict[str, Any]:
@@ -130,7 +162,7 @@ class _PlainLines(TrainingDisplay):
         print_line(line)
 
     @override
-    def on_done(self, result: EpochResult, path: Path) -> None:
+    def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
         print_line(_saved(result, path))
 
 
@@ -218,6 +250,7 @@ class _WithBar(TrainingDisplay):
         self, data: TrainingData, settings: Settings, resumed: TrainingState | None
     ) -> None:
         self.bar.start(resumed)
+        self.results.on_start(data, settings, resumed)
 
     @override
     def _print_note(self, text: str) -> None:
@@ -239,8 +272,8 @@ class _WithBar(TrainingDisplay):
         self.results.on_epoch(result)
 
     @override
-    def on_done(self, result: EpochResult, path: Path) -> None:
-        self.results.on_done(result, path)
+    def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
+        self.results.on_done(result, path, unanswered)
 
 
 class _Table(TrainingDisplay):
@@ -269,7 +302,7 @@ class _Table(TrainingDisplay):
         self._row("bold", *cells, end=True)
 
     @override
-    def on_done(self, result: EpochResult, path: Path) -> None:
+    def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
         self._console.print(_saved(result, path), style="green", soft_wrap=True)
 
     def _row(self, style: str, *cells: str, end: bool = False) -> None:

@@ -1,6 +1,7 @@
 """Errors that a user can correct, each reported in one line."""
 
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 
 class DigitcliError(Exception):
@@ -18,7 +19,10 @@ class DigitcliError(Exception):
         self.problem = problem
         self.next_step = next_step
         self.exit_code = exit_code
-        super().__init__(problem, next_step)  # unpickling calls __init__ with these
+        super().__init__(problem, next_step)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), exit_code=self.exit_code), self.args
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.next_step}" if self.next_step else self.problem

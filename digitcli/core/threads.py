@@ -1,6 +1,10 @@
-"""The number of threads of NumPy's matrix products."""
+"""Threads of matrix products: how many NumPy uses, and how torch gets the same in any number."""
 
 import os
+import sys
+
+_REPRODUCIBLE = "AUTO,STRICT"
+"""The best instructions that the processor has, and sums in one order."""
 
 
 def use_one_thread() -> None:
@@ -13,3 +17,20 @@ def use_one_thread() -> None:
     Must be called before NumPy is first imported; without effect on torch where torch brings MKL.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def use_reproducible_sums() -> None:
+    """Makes torch's matrix products independent of the number of threads, where torch brings MKL.
+
+    Sets ``MKL_CBWR``, unless it is set (Intel, "Developer Guide for oneMKL", Obtaining Numerically
+    Reproducible Results). Without effect once torch is imported.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("MKL_CBWR", _REPRODUCIBLE)
+
+
+def sums_are_reproducible() -> bool:
+    """Returns True if training gives the same weights in any number of threads; imports torch."""
+    import torch
+
+    return torch.backends.mkl.is_available() and "STRICT" in os.environ.get("MKL_CBWR", "")

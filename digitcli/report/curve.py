@@ -11,6 +11,7 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.errors import DigitcliError
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
+from digitcli.core.imports import import_errors
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
 from digitcli.core.training.data import TrainingData
 
@@ -46,13 +47,8 @@ class LearningCurve(Callback):
             )
         # it would report fonts and a home that cannot be written, also while it is imported
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        try:
+        with import_errors("--plot needs matplotlib", "run pip install 'digitcli[plot]'"):
             import matplotlib.figure  # noqa: F401  takes a second, better now than after an epoch
-        except ImportError as error:
-            raise DigitcliError(
-                "--plot needs matplotlib, which cannot be imported",
-                "run pip install 'digitcli[plot]'",
-            ) from error
         with write_errors(path, _ELSEWHERE):
             check_writable(path)
 
@@ -85,9 +81,9 @@ def _draw(metadata: Metadata, batches: int) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    figure = Figure(figsize=(8, 5), dpi=200)  # inches; readable at 800 pixels
+    # inches; readable at 800 pixels
+    figure = Figure(figsize=(8, 5), dpi=200, layout="constrained")
     losses, accuracies = figure.subplots(2, 1, sharex=True)
-    figure.subplots_adjust(left=0.09, right=0.91, top=0.97, bottom=0.1, hspace=0.12)
     for axes in (losses, accuracies):
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(_AXES_COLOR)
@@ -105,10 +101,11 @@ def _draw(metadata: Metadata, batches: int) -> "Figure":
     epochs = [point.epoch for point in metadata.accuracies]
     middles = [epoch - 0.5 for epoch in epochs]  # a mean over an epoch belongs in its middle
     _mark(losses, middles, [point.loss for point in metadata.accuracies], "{:.3g}")
-    losses.set_yscale("log", nonpositive="clip")
-    losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    losses.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    losses.yaxis.set_minor_locator(NullLocator())
+    if any(point.loss > 0 for points in (metadata.losses, metadata.accuracies) for point in points):
+        losses.set_yscale("log", nonpositive="clip")
+        losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        losses.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        losses.yaxis.set_minor_locator(NullLocator())
     losses.set_ylabel("training loss (nats)", color=_AXES_COLOR)
     if metadata.losses:  # with large batches an epoch may be over before the loss is read
         losses.legend(
@@ -124,9 +121,17 @@ def _draw(metadata: Metadata, batches: int) -> "Figure":
     accuracies.set_ylabel(f"{metadata.scored_on} accuracy (%)", color=_AXES_COLOR)
     accuracies.set_xlabel("epochs", color=_AXES_COLOR)
     accuracies.set_xlim(0, epochs[-1])
+    accuracies.set_ylim(_percent_range(shares))
     accuracies.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels()
     return figure
+
+
+def _percent_range(shares: list[float]) -> tuple[float, float]:
+    """Returns the ends of an axis for percentages, with a margin where that is within 0 to 100."""
+    low, high = min(shares), max(shares)
+    margin = 0.05 * (high - low) or 1
+    return max(0, low - margin), min(100, high + margin)
 
 
 def _mark(axes: "Axes", places: Sequence[float], values: list[float], form: str) -> None:

@@ -12,7 +12,6 @@ from digitcli.classifier import Classifier
 from digitcli.core.errors import DigitcliError, PictureError
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
 from digitcli.data.arrays import Box, Gray, Image28
-from digitcli.data.images.decode import FORMATS
 from digitcli.data.images.grayscale import read_gray
 from digitcli.data.images.source import ImageSource
 from digitcli.predictions import PlacedDigit, Prediction, Reading
@@ -29,6 +28,19 @@ _MIN_SIDE, _MAX_SIDE = 600, 1400
 """Pixels of the longer side of an image with boxes."""
 
 _NEXT_STEP = "choose another place with --show-steps"
+
+_FORMATS = {
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+"""Format of a drawing by extension. Pillow writes others in a format that the extension does not
+name, such as JP2 as .j2c, or reduced, as .ico."""
 
 
 def draw_answer(
@@ -72,7 +84,7 @@ def check_drawing(path: Path) -> None:
     """Checks, before any work, that a drawing can be written.
 
     Raises:
-        DigitcliError: The extension is of no format in ``FORMATS``, or the file cannot be written.
+        DigitcliError: The extension is none of ``_FORMATS``, or the file cannot be written.
     """
     _format(path)
     with write_errors(path, _NEXT_STEP):
@@ -80,10 +92,11 @@ def check_drawing(path: Path) -> None:
 
 
 def _format(path: Path) -> str:
-    format_ = Image.registered_extensions().get(path.suffix.lower(), "")
-    if format_ not in FORMATS:
-        raise DigitcliError(f"cannot write pictures as {path.name}", "name it steps.png")
-    return format_
+    try:
+        return _FORMATS[path.suffix.lower()]
+    except KeyError:
+        problem = f"cannot write pictures as {path.name}"
+        raise DigitcliError(problem, "name it steps.png") from None
 
 
 def _save(drawing: Image.Image, path: Path) -> None:

@@ -1,11 +1,13 @@
 """The page of ``eval --report``: scores of a checkpoint, and its worst mistakes."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.core.checkpointing.locate import checkpoint_option, is_bundled, weights_name
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.evaluation.calibration import coverage, wilson_interval
 from digitcli.core.evaluation.evaluate import Evaluation
@@ -41,10 +43,12 @@ def write_evaluation(
     dataset: str,
     split: str,
     checkpoint: Path,
+    files: int | None = None,
 ) -> None:
     """Writes the page of a checkpoint evaluated on a split of a data set.
 
-    ``images`` are uint8 (count, 28, 28), ``labels`` their classes, int64 (count,).
+    ``images`` are uint8 (count, 28, 28), ``labels`` their classes, int64 (count,). ``files`` is
+    the number of files if the data set is a folder.
 
     Raises:
         DigitcliError: The page cannot be written.
@@ -60,8 +64,10 @@ def write_evaluation(
         metadata=metadata,
         dataset=dataset,
         split=split,
-        checkpoint=str(checkpoint),
-        name=checkpoint.name,
+        files=files,
+        checkpoint=weights_name(checkpoint),
+        name=weights_name(checkpoint) if is_bundled(checkpoint) else checkpoint.name,
+        inspect=_inspect_command(dataset, split, checkpoint),
         wrong=len(mistakes),
         accuracy_range=wilson_interval(int(correct.sum()), evaluation.count),
         **_confusions(evaluation),
@@ -78,6 +84,12 @@ def write_evaluation(
             for i in worst[:MAX_MISTAKES].tolist()
         ],
     )
+
+
+def _inspect_command(dataset: str, split: str, checkpoint: Path) -> str:
+    """Returns the command that shows the steps of image N of the page, with the same weights."""
+    source = ["--checkpoint", checkpoint_option(checkpoint), "--dataset", dataset]
+    return shlex.join(["digitcli", "inspect-softmax", "--index", "N", *source, "--split", split])
 
 
 def _confusions(evaluation: Evaluation) -> dict[str, Any]:

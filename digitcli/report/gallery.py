@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from digitcli.core.checkpointing.locate import weights_name
 from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Image28
 from digitcli.data.images.decode import OpenImage
@@ -98,7 +99,7 @@ class Gallery:
         write_page(
             self._path,
             "gallery.html",
-            checkpoint=str(checkpoint),
+            checkpoint=weights_name(checkpoint),
             minimum=self._minimum,
             count=self._count,
             failed=self._failed,

@@ -60,6 +60,7 @@ def test_json(run: Run, small_mnist: SmallMnist) -> None:
     assert list(value) == [
         "dataset",
         "split",
+        "files",
         "count",
         "temperature",
         "loss",
@@ -124,7 +125,7 @@ def test_min_accuracy(run: Run, small_mnist: SmallMnist, trained: Checkpoint) ->
 
 def test_wrong_use(run: Run, small_mnist: SmallMnist) -> None:
     for flags, problem in (
-        (["--split", "validation"], "there is no split 'validation'; choose train or test"),
+        (["--split", "validation"], "there is no split 'validation'; choose train, test or all"),
         (["--dataset", "cifar"], "there is no data set 'cifar'"),
         (["--checkpoint", "missing"], "there is no checkpoint at missing"),
         (["--min-accuracy", "97"], "--min-accuracy"),

@@ -62,7 +62,11 @@ def test_the_extension_decides_the_format(run: Run, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["steps", "steps.xyz", "steps.pdf", "steps.eps", "steps.blp", "steps.h5", "steps.psd"]
+    "name",
+    [
+        *("steps", "steps.xyz", "steps.pdf", "steps.eps", "steps.blp", "steps.h5", "steps.psd"),
+        *("steps.ico", "steps.pgm", "steps.j2c"),  # Pillow writes an icon, PPM, and JP2
+    ],
 )
 def test_extensions_that_are_not_images(run: Run, name: str) -> None:
     save_digit(Path("5.png"), 5)

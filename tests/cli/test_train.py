@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from commands import Run
 from drawn_digits import SmallMnist
 
-from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing import locate
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.data.datasets import registry
 from digitcli.data.datasets.readers import read_split
@@ -37,15 +39,19 @@ def test_plain_lines(run: Run, small_mnist: SmallMnist, tmp_path: Path) -> None:
     assert lines == expected
     assert last.startswith(f"saved {path}  (")
     assert last.endswith(" images/s)")
-    assert result.stderr.splitlines() == [  # the missing data is downloaded first
+    *fetched, training, test = result.stderr.splitlines()
+    assert fetched == [  # the missing data is downloaded first
         f"digitcli: fetching {file.archive}" for file in small_mnist.files
     ]
+    assert training.startswith("digitcli: 600 training images")
+    assert test.startswith("digitcli: 200 test images")
     assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == [path.name]
 
 
 def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
     result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--seed", 7, "--json")
-    *events, done = map(json.loads, result.stdout.splitlines())
+    begin, *events, done = map(json.loads, result.stdout.splitlines())
+    assert begin["event"] == "begin"
     assert [event["event"] for event in events] == ["loss", "loss", "epoch"] * 2
     metadata = load_checkpoint(Path(done["checkpoint"])).metadata
     assert [e["loss"] for e in events if e["event"] == "loss"] == [
@@ -81,6 +87,7 @@ def test_json_lines(run: Run, small_mnist: SmallMnist) -> None:
         "accuracy": metadata.accuracies[-1].accuracy,
         "scored_on": "test",
         "temperature": 1,
+        "unanswered": [],
     }
 
 
@@ -142,7 +149,7 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
         f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
         "temperature 1 (not fitted)"
     )
-    assert "fewer than 500 images held out: the temperature is not fitted\n" in result.stderr
+    assert "fewer than 500 validation images: the temperature is not fitted\n" in result.stderr
     value = [json.loads(line) for line in run(
         "train", *FLAGS, "--validation", 60, "--seed", 4, "--json"
     ).stdout.splitlines()][-2:]  # fmt: skip
@@ -200,6 +207,13 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--seed", "-1"], "--seed"),
         (["--output", "."], "cannot write .: it is not a regular file"),
         (["--output", "old/new"], "cannot write old/new: "),
+        (
+            ["--output", "a/m.pth"],
+            "the weights a/m.pth would be a safetensors file, not .pth; name them m.safetensors",
+        ),
+        (["--output", "digits.onnx"], "not .onnx; name them digits.safetensors"),
+        (["--output", "m.tar.h5"], "not .h5; name them m.tar.safetensors"),
+        (["--plot", "x.jpg"], "--plot cannot write x.jpg; name it curve.png or curve.svg"),
     ],
 )
 def test_wrong_use_changes_nothing(
@@ -214,6 +228,14 @@ def test_wrong_use_changes_nothing(
     assert problem in last
     assert "will be replaced" not in result.stderr
     assert Path("old").read_text() == "precious"
+    assert not Path("a").exists()
+
+
+@pytest.mark.parametrize("name", ["lr0.05", "run.SafeTensors", ".hidden", "net.safetensors"])
+def test_names_of_weights(run: Run, name: str) -> None:
+    flags = ("--dataset", "optdigits", "--epochs", 1, "--output", name)
+    assert run("train", *flags).exit_code == 0
+    assert load_checkpoint(Path(name)).metadata.dataset == "optdigits"
 
 
 def test_a_diverging_run_keeps_the_old_checkpoint(run: Run, small_mnist: SmallMnist) -> None:
@@ -253,3 +275,28 @@ def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: Smal
     for reported in (False, True):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
         assert ("same will be replaced after the first epoch" in result.stderr) is reported
+
+
+@pytest.mark.parametrize(("accuracy", "told"), [(1.0, True), (0.0, False)])
+def test_better_bundled_weights_are_told(
+    run: Run, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch, accuracy: float, told: bool
+) -> None:
+    flags = ("train", "--dataset", "optdigits", "--epochs", 1)
+    run(*flags, "--output", "first")
+    checksums = load_checkpoint(Path("first")).metadata.data_checksums
+    bundled = Path("bundled").resolve()
+    monkeypatch.setattr(locate, "BUNDLED_PATHS", (bundled,))
+    point = replace(trained.metadata.accuracies[-1], accuracy=accuracy)
+    last = (*trained.metadata.accuracies[:-1], point)
+    for known in (checksums, {"other": "md5:00"}):
+        metadata = replace(trained.metadata, accuracies=last, data_checksums=known)
+        save_checkpoint(bundled, replace(trained, metadata=metadata))
+        result = run(*flags)
+        assert result.exit_code == 0
+        note = (
+            "digitcli: the other commands use these weights here from now on; the bundled ones "
+            f"have a test accuracy of {accuracy:.2%} (--checkpoint pretrained)\n"
+        )
+        assert (note in result.stderr) is (told and known == checksums)
+        assert ("from now on" in result.stderr) is (told and known == checksums)
+    assert "from now on" not in run(*flags, "--output", "second").stderr

@@ -181,7 +181,12 @@ def test_training_shows_a_growing_table_and_a_bar(
     screen = look("train", "--epochs", "2", "--batch-size", "50", "--log-every", "5")
     assert screen.code == 0
     metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
-    expected = ["  epoch   batch     loss   test accuracy", "─" * 40]
+    expected = [
+        "digitcli: 600 training images, 60 of each of 10 classes",
+        "digitcli: 200 test images, 20 of each of 10 classes",
+        "  epoch   batch     loss   test accuracy",
+        "─" * 40,
+    ]
     for point in metadata.accuracies:
         for loss in metadata.losses:
             if loss.epoch == point.epoch:
@@ -203,9 +208,10 @@ def test_training_on_a_validation_split_says_so(
     assert screen.code == 0
     metadata = load_checkpoint(Path("checkpoints/latest.safetensors")).metadata
     (point,) = metadata.accuracies
-    assert "temperature is not fitted" in screen.lines[0]
-    assert screen.lines[1] == "  epoch   batch     loss   validation accuracy   temperature"
-    assert screen.lines[4].split() == [
+    assert "100 validation images" in screen.lines[1]
+    assert "temperature is not fitted" in screen.lines[2]
+    assert screen.lines[3] == "  epoch   batch     loss   validation accuracy   temperature"
+    assert screen.lines[6].split() == [
         "1",
         "all",
         f"{point.loss:.3f}",
@@ -247,7 +253,7 @@ def test_results_go_to_a_file_while_the_bar_is_on_the_terminal(
         )  # fmt: skip
     assert screen.code == 0
     lines = Path("results").read_text().splitlines()
-    assert len(lines) == 2 * (2 + 1) + 1
+    assert len(lines) == 2 * (2 + 1) + 1 + bool(form)  # JSON begins with an event
     assert all("epoch" in line for line in lines[:-1])
     assert "epoch 2/2" in screen.raw
     assert not any("test accuracy" in line for line in screen.lines)

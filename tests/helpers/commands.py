@@ -19,4 +19,5 @@ def weights_note(network: Checkpoint, path: Path = LATEST) -> str:
     metadata = network.metadata
     accuracy = f"{metadata.scored_on} accuracy {metadata.accuracies[-1].accuracy:.2%}"
     worth = f"{metadata.dataset}, {metadata.epochs} epochs, {accuracy}"
-    return f"digitcli: using the weights {path} ({worth})\n"
+    choice = ", not the bundled ones (--checkpoint pretrained)" if path == LATEST else ""
+    return f"digitcli: using the weights {path} ({worth}){choice}\n"

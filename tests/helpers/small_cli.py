@@ -18,13 +18,15 @@ from digitcli.__main__ import main
 from digitcli.data.datasets import outliers, synthetic
 from digitcli.data.download import fetch, manifest
 
-small = tuple(manifest.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
-manifest.PUBLISHED["mnist"] = replace(manifest.PUBLISHED["mnist"], files=small)
-outliers._COUNT, synthetic._PER_DIGIT = FEW_OUTLIERS, FEW_SYNTHETIC
 LIMITS = {"short": (1.0, 2.0, 1.0, 6.0), "none": (600.0, 600.0, 600.0, 600.0)}
-kind = os.environ.get("LIMITS", "short")
-if kind != "real":
-    fetch.CONNECT_TIMEOUT, fetch.RESPONSE_TIMEOUT, fetch.READ_TIMEOUT, fetch.TOTAL_TIMEOUT = LIMITS[
-        kind
-    ]
-main()
+
+if __name__ == "__main__":  # and not in the processes that predict starts
+    small = tuple(manifest.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
+    manifest.PUBLISHED["mnist"] = replace(manifest.PUBLISHED["mnist"], files=small)
+    outliers._COUNT, synthetic._PER_DIGIT = FEW_OUTLIERS, FEW_SYNTHETIC
+    kind = os.environ.get("LIMITS", "short")
+    if kind != "real":
+        connect, response, read, total = LIMITS[kind]
+        fetch.CONNECT_TIMEOUT, fetch.RESPONSE_TIMEOUT = connect, response
+        fetch.READ_TIMEOUT, fetch.TOTAL_TIMEOUT = read, total
+    main()

@@ -3,6 +3,7 @@
 import os
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ from commands import Run, Start
 from drawn_digits import SmallMnist
 from PIL import Image
 
-from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
 from digitcli.core.training.callbacks.callback import EpochResult
-from digitcli.report.curve import LearningCurve
+from digitcli.report.curve import LearningCurve, _draw
 
 FLAGS = ("--epochs", "3", "--batch-size", "50", "--log-every", "5", "--lr", "0.05")
 
@@ -82,6 +84,44 @@ def test_epochs_without_readings(run: Run, small_mnist: SmallMnist) -> None:
     assert "running mean" not in texts(Path("curve.svg"))
 
 
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(2.3, 0.1)],
+        [(0.00123, 1.0)],
+        [(0.3, 0.5), (1e-9, 1.0)],
+        [(123456.7, 0.0), (99999.9, 0.0)],
+        [(0.0, 0.95)] * 3,
+        [(2 / epoch, 0.999 - 0.5 / epoch) for epoch in range(1, 101)],
+    ],
+)
+def test_nothing_is_cut_off_and_no_axis_exceeds_100_percent(
+    trained: Checkpoint, points: list[tuple[float, float]]
+) -> None:
+    pytest.importorskip("matplotlib")
+    accuracies = tuple(EpochPoint(number, *each) for number, each in enumerate(points, start=1))
+    losses = tuple(LossPoint(point.epoch, 5, point.loss / 3) for point in accuracies)
+    metadata = replace(
+        trained.metadata, losses=losses, accuracies=accuracies, scored_on="validation"
+    )
+    figure = _draw(metadata, batches=10)
+    figure.draw_without_rendering()
+    whole = figure.bbox
+    below = figure.axes[1]
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        labels = axes.get_yticklabels()
+        shown = [label for label in labels if low <= label.get_position()[1] <= high]
+        for text in (*axes.texts, axes.yaxis.label, axes.xaxis.label, *shown):
+            box = text.get_window_extent()
+            assert whole.x0 <= box.x0 <= box.x1 <= whole.x1, text.get_text()
+            assert whole.y0 <= box.y0 <= box.y1 <= whole.y1, text.get_text()
+    low, high = below.get_ylim()
+    shares = [100 * accuracy for _, accuracy in points]
+    assert 0 <= low <= min(shares) <= max(shares) <= high <= 100
+    assert high - low <= max(2, 1.1 * (max(shares) - min(shares)) + 1e-9)
+
+
 def test_a_missing_library_is_named_before_training(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,8 +129,8 @@ def test_a_missing_library_is_named_before_training(
     result = run("train", "--dataset", "optdigits", "--plot", "curve.png")
     assert result.exit_code == 2
     assert result.stderr == (
-        "digitcli: error: --plot needs matplotlib, which cannot be imported; "
-        "run pip install 'digitcli[plot]'\n"
+        "digitcli: error: --plot needs matplotlib, which cannot be imported: import of matplotlib "
+        "halted; None in sys.modules; run pip install 'digitcli[plot]'\n"
     )
     assert not Path("curve.png").exists()
     assert not LATEST.exists()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 import torch
 from commands import Run, Start
 from drawn_digits import draw_digit, save_digit
+from image_folders import fill
+from paths import BUNDLED
 from PIL import Image
 from read_page import Element, check_page, read_page
 
@@ -144,6 +147,50 @@ def test_mistakes_are_shown_the_worst_first(
         card.one("h3").text for card in cards[:3]
     ]
     assert f"The 3 worst of {len(mistakes)}" in page.one("main").text
+
+
+@pytest.mark.parametrize("trained_on", ["mnist", "fashion-mnist"])
+def test_the_command_of_the_page_shows_its_images(
+    run: Run, trained: Checkpoint, trained_on: str
+) -> None:
+    """Both with digits and with images that fill their frame, which are prepared otherwise."""
+    fill(Path("my digits"), {"1": 2, "5": 3, "7": 8}, count=20)
+    metadata = replace(trained.metadata, dataset=trained_on, temperature=1.3)
+    save_checkpoint(Path("pretrained"), replace(trained, metadata=metadata))
+    split = ("--dataset", "folder:my digits", "--split", "train")
+    assert run("eval", "--checkpoint", "./pretrained", *split, "--report", REPORT).exit_code == 0
+    page = read_page(REPORT)
+    (command,) = (code.text for code in page.all("code") if "inspect" in code.text)
+    assert command == (
+        "digitcli inspect-softmax --index N --checkpoint ./pretrained "
+        "--dataset 'folder:my digits' --split train"
+    )
+    cards = cards_of(page)
+    assert len(cards) > 20
+    for card in cards[:5]:
+        words = card.one("h3").text.split()
+        shown = run(*shlex.split(command.replace(" N ", f" {words[-1]} "))[1:], "--json")
+        value = json.loads(shown.stdout)
+        assert value["target"] == words[3]
+        rows = [row.all("td") for row in card.one("tbody").all("tr")]
+        shares = [f"{100 * share:.2f}" for share in value["probabilities"]]
+        assert [cells[1].text for cells in rows] == shares
+
+
+def test_the_bundled_weights_are_called_so(run: Run) -> None:
+    draw_digit(5).save("5.png")
+    bundled = ("--checkpoint", "pretrained", "--report", REPORT)
+    assert run("eval", "--dataset", "optdigits", *bundled).exit_code == 0
+    content = REPORT.read_text(encoding="utf-8")
+    page = read_page(REPORT)
+    assert page.one("h1").text == "Evaluation of the bundled weights"
+    assert "optdigits, test. Checkpoint: the bundled weights." in page.one("header").text
+    assert "--checkpoint pretrained --dataset optdigits --split test" in content
+    assert str(BUNDLED.parent) not in content
+    assert run("predict", "5.png", *bundled).exit_code == 0
+    content = REPORT.read_text(encoding="utf-8")
+    assert "Weights: the bundled weights." in content
+    assert str(BUNDLED.parent) not in content
 
 
 def test_names_from_outside_are_only_text(handwriting: Split, trained: Checkpoint) -> None:

@@ -1,8 +1,7 @@
 """``digitcli train``: train the lesson's network."""
 
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,11 +24,13 @@ from digitcli.cli.train.settings import (
     LOG_EVERY,
     SEED,
     command_of,
+    find_dataset_of,
     find_initial_weights,
     new_settings,
     with_fitting_batches,
 )
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED
+from digitcli.core.threads import use_reproducible_sums
 from digitcli.text import visible
 
 if TYPE_CHECKING:
@@ -146,7 +147,11 @@ def train(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option(parser=file, metavar="FILE", help="Checkpoint, written after every epoch."),
+        typer.Option(
+            parser=file,
+            metavar="FILE",
+            help="Checkpoint, written after every epoch: a .safetensors file.",
+        ),
     ] = LATEST,
     log_dir: Annotated[
         Path | None,
@@ -165,6 +170,15 @@ def train(
         ),
     ] = None,
     device: Device = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default="the cores that other programs leave",
+            help="CPU threads; any number gives the same weights.",
+        ),
+    ] = None,
     mirror: Mirrors = None,
     data_dir: DataDir,
     json: Json = False,
@@ -185,6 +199,7 @@ def train(
     from digitcli.data.datasets.registry import find_dataset
     from digitcli.report.curve import LearningCurve
 
+    use_reproducible_sums()
     initial = find_initial_weights(start_from, output) if start_from is not None else None
     options = {
         "dataset": dataset,
@@ -218,8 +233,17 @@ def train(
             settings = new_settings(given, chosen, initial)
         else:
             settings, initial = interrupted.settings, None
-            chosen = find_dataset(settings.dataset, settings.classes)
-        run = _Run(settings, chosen, interrupted, initial, fixed_batch_size=batch_size is not None)
+            if log_every is not None:
+                settings = replace(settings, log_every=log_every)
+            chosen = find_dataset_of(interrupted)
+        run = _Run(
+            settings,
+            chosen,
+            interrupted,
+            initial,
+            fixed_batch_size=batch_size is not None,
+            threads=threads,
+        )
         outputs = _Outputs(writer, log, None if plot is None else LearningCurve(plot), json)
         _train(run, outputs, device=device, save_every=save_every, source=(data_dir, mirror or []))
 
@@ -233,6 +257,7 @@ class _Run:
     interrupted: "TrainingState | None"
     initial: "InitialWeights | None"
     fixed_batch_size: bool
+    threads: int | None
 
 
 @dataclass(frozen=True)
@@ -254,15 +279,23 @@ def _train(
     source: tuple[Path, list[str]],
 ) -> None:
     """Loads the data and trains, in this process's share of the work."""
-    from digitcli.cli.train.messages import next_steps, print_plan
+    from digitcli.core.imports import import_torch
+
+    import_torch("training")
+    from digitcli.cli.train.messages import (
+        next_steps,
+        print_better_weights,
+        print_plan,
+        print_unanswered,
+    )
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
     from digitcli.core.distributed.process_group import join, local_device
     from digitcli.core.distributed.rank import rank_from_environment
-    from digitcli.core.training.callbacks.cpu_contention import CpuContention
     from digitcli.core.training.loop import train as train_network
-    from digitcli.core.training.run import machine, thread_count
+    from digitcli.core.training.run import machine
+    from digitcli.core.training.scoring import initial_accuracy, rare_unanswered_classes
     from digitcli.core.training.signals import StopSignals
     from digitcli.data.datasets.registry import DatasetLocation
     from digitcli.data.datasets.training_data import load_training_data
@@ -271,7 +304,7 @@ def _train(
     settings, interrupted, rank = run.settings, run.interrupted, rank_from_environment()
     torch_device = local_device(choose_device(device))
     if rank.is_first:
-        computer = machine(torch_device, settings.recipe, rank)
+        computer = machine(torch_device, settings.recipe, rank, run.threads)
         print_plan(settings, interrupted, run.initial, computer)
     with DownloadDisplay() if rank.is_first else nullcontext(DownloadProgress()) as progress:
         data = load_training_data(run.dataset, DatasetLocation(*source, progress), settings)
@@ -280,11 +313,9 @@ def _train(
     display = TrainingDisplay()  # shows nothing
     callbacks: list[Callback] = []
     if rank.is_first:
-        display = training_display(data, settings.recipe, as_json=outputs.as_json)
-        callbacks = _callbacks(run, outputs, display)
-        if torch_device.type == "cpu":
-            threads = thread_count(settings.recipe)
-            callbacks.append(CpuContention(threads, partial(display.on_contention, threads)))
+        accuracy = initial_accuracy(run.initial.checkpoint, data) if run.initial else None
+        display = training_display(data, settings.recipe, accuracy, as_json=outputs.as_json)
+        callbacks = _callbacks(run, outputs, display, accuracy)
     with (
         next_steps(outputs.writer, outputs.log, outputs.curve),
         StopSignals(ignore_further=rank.size > 1) as signals,
@@ -302,15 +333,23 @@ def _train(
             save_every=save_every,
             signals=signals,
             group=group,
+            threads=run.threads,
         )
-    display.on_done(result, outputs.writer.output)
+    if rank.is_first:
+        unanswered = rare_unanswered_classes(result.checkpoint, data)
+        display.on_done(result, outputs.writer.output, unanswered)
+        print_unanswered(data, unanswered)
+        print_better_weights(outputs.writer.output, result.checkpoint.metadata)
 
 
-def _callbacks(run: _Run, outputs: _Outputs, display: "TrainingDisplay") -> "list[Callback]":
+def _callbacks(
+    run: _Run, outputs: _Outputs, display: "TrainingDisplay", accuracy: float | None
+) -> "list[Callback]":
     """Returns the callbacks of a run in the order that they are called in."""
     from digitcli.cli.train.messages import StartNotes
 
-    notes = StartNotes(run.settings.recipe.batch_size, outputs.writer.output, outputs.log)
+    batch_size = run.settings.recipe.batch_size
+    notes = StartNotes(batch_size, accuracy, outputs.writer.output, outputs.log)
     # the log comes before the writer: no saved state may be ahead of it
     every = (notes, outputs.log, outputs.writer, outputs.curve, display)
     return [callback for callback in every if callback is not None]

@@ -1,7 +1,7 @@
 """What ``train`` prints beside its results: before a run, and when one ends early."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from digitcli.console.streams import print_note
-from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_bundled
+from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
-from digitcli.core.errors import DivergedError, StoppedError
+from digitcli.core.errors import CheckpointError, DivergedError, StoppedError
 from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
 from digitcli.core.training.callbacks.callback import Callback
-from digitcli.core.training.data import TrainingData
-from digitcli.text import visible
+from digitcli.core.training.data import Labels, TrainingData
+from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
     from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
     from digitcli.core.training.callbacks.metric_logger import MetricLogger
     from digitcli.core.training.initial_weights import InitialWeights
     from digitcli.report.curve import LearningCurve
+
+_MAX_LISTED = 20
+"""Maximum number of classes that a line lists."""
 
 
 def print_plan(
@@ -49,25 +54,58 @@ def print_plan(
         print_note("generating non-digit images for outlier exposure")
 
 
+def print_better_weights(output: Path, metadata: Metadata) -> None:
+    """Prints that other commands will use a run's weights, if the bundled ones are more accurate.
+
+    Both must have been scored on the same test images.
+    """
+    if output != LATEST:
+        return
+    try:
+        bundled = load_checkpoint(find_bundled()).metadata
+    except CheckpointError:
+        return
+    both = metadata.data_checksums.keys() & bundled.data_checksums.keys() - {"from"}
+    same_images = both and all(
+        metadata.data_checksums[file] == bundled.data_checksums[file] for file in both
+    )
+    if not same_images or {metadata.scored_on, bundled.scored_on} != {"test"}:
+        return
+    mine, theirs = metadata.accuracies[-1].accuracy, bundled.accuracies[-1].accuracy
+    if mine < theirs:
+        print_note(
+            f"the other commands use these weights here from now on; the bundled ones have a test "
+            f"accuracy of {percent(theirs)} (--checkpoint {PRETRAINED})"
+        )
+
+
 class StartNotes(Callback):
-    """Prints, once all checks have passed, how a run differs from what was asked for.
+    """Prints, once all checks have passed, what a run trains on, and how it differs from the plan.
 
     Args:
         batch_size: Batch size of the recipe as it was chosen.
+        accuracy: Accuracy of the initial weights in 0..1, if they can answer.
         output: File of the checkpoint.
         log: Logs the metrics, if given.
     """
 
-    def __init__(self, batch_size: int, output: Path, log: "MetricLogger | None") -> None:
-        self._batch_size, self._output, self._log = batch_size, output, log
+    def __init__(
+        self, batch_size: int, accuracy: float | None, output: Path, log: "MetricLogger | None"
+    ) -> None:
+        self._batch_size, self._accuracy = batch_size, accuracy
+        self._output, self._log = output, log
 
     @override
     def on_start(
         self, data: TrainingData, settings: Settings, resumed: TrainingState | None
     ) -> None:
-        if settings.validation is not None and settings.validation < MIN_FIT_IMAGES:
+        _print_images(data, data.train_labels, "training")
+        _print_images(data, data.scored_labels, data.scored_on)
+        if self._accuracy is not None:
+            print_note(f"{data.scored_on} accuracy before training {percent(self._accuracy)}")
+        if data.scored_on == "validation" and len(data.scored_labels) < MIN_FIT_IMAGES:
             print_note(
-                f"fewer than {MIN_FIT_IMAGES} images held out: the temperature is not fitted"
+                f"fewer than {MIN_FIT_IMAGES} validation images: the temperature is not fitted"
             )
         if (size := settings.recipe.batch_size) < self._batch_size:
             print_note(
@@ -78,6 +116,37 @@ class StartNotes(Callback):
             print_note(f"{visible(str(self._output))} will be replaced after the first epoch")
         if resumed is None and self._log is not None and self._log.exists():
             print_note(f"{visible(str(self._log.lines))} and {self._log.table.name} are replaced")
+
+
+def _print_images(data: TrainingData, labels: Labels, kind: str) -> None:
+    """Prints the number of images, and of each class if that differs."""
+    counts = data.class_counts(labels)
+    total = f"{len(labels):,} {kind} {'image' if len(labels) == 1 else 'images'}"
+    if len(set(counts.values())) == 1:
+        each = next(iter(counts.values()))
+        print_note(f"{total}, {each:,} of each of {len(counts)} classes")
+    elif len(counts) <= _MAX_LISTED:
+        listed = ", ".join(f"{visible(name)}: {count:,}" for name, count in counts.items())
+        print_note(f"{total} of {len(counts)} classes ({listed})")
+    else:
+        least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))
+        print_note(
+            f"{total} of {len(counts)} classes, from {counts[least]:,} of {visible(least)} to "
+            f"{counts[most]:,} of {visible(most)}"
+        )
+
+
+def print_unanswered(data: TrainingData, names: Sequence[str]) -> None:
+    """Prints which rare classes a trained network never answers, if there are any."""
+    if not names:
+        return
+    counts = data.class_counts(data.train_labels)
+    listed = [f"{visible(name)} ({counts[name]:,} training images)" for name in names[:_MAX_LISTED]]
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    print_note(
+        f"no {data.scored_on} image is answered as {', '.join(listed)}{more}: the classes are "
+        "unbalanced, add images of these"
+    )
 
 
 @contextmanager

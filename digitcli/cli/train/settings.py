@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from digitcli.core.checkpointing.training_state import Settings
+    from digitcli.core.checkpointing.training_state import Settings, TrainingState
     from digitcli.core.distributed.rank import Rank
     from digitcli.core.training.initial_weights import InitialWeights
     from digitcli.data.datasets.registry import Dataset
@@ -24,10 +24,14 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     Raises:
         CheckpointError: They cannot be read, or are at ``output``: with its initial weights
             replaced, a run could not be repeated.
+        DigitcliError: torch cannot be imported.
     """
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
     from digitcli.core.files.atomic import resolve_links
+    from digitcli.core.imports import import_torch
+
+    import_torch("training")
     from digitcli.core.training.initial_weights import load_initial_weights
 
     path = find_checkpoint(name)
@@ -37,6 +41,25 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
             f"the run would start from {name} and replace it", "name another file with --output"
         )
     return initial
+
+
+def find_dataset_of(interrupted: "TrainingState") -> "Dataset":
+    """Returns the data set of a run to resume.
+
+    Raises:
+        DatasetError: It cannot be read; the error says where its name comes from.
+    """
+    from digitcli.core.errors import DatasetError
+    from digitcli.data.datasets.registry import find_dataset
+
+    settings = interrupted.settings
+    try:
+        return find_dataset(settings.dataset, settings.classes)
+    except DatasetError as error:
+        raise DatasetError(
+            f"the interrupted run was on {settings.dataset}: {error.problem}",
+            "resume in the folder where it was started, or start over with --no-resume",
+        ) from error
 
 
 def new_settings(
@@ -88,16 +111,19 @@ def with_fitting_batches(settings: "Settings", images: int, rank: "Rank") -> "Se
 def command_of(settings: "Settings", initial: "InitialWeights | None") -> str:
     """Returns the command that trains the same checkpoint.
 
-    Its output and device are left out: equal runs make equal files.
+    Its output and device are left out: equal runs make equal files. Paths are recorded as
+    ``portable_path`` returns them.
     """
+    from digitcli.core.checkpointing.metadata import recorded_dataset
+    from digitcli.core.files.home import portable_path
     from digitcli.core.recipes import find_recipe
 
     recipe, named = settings.recipe, find_recipe(settings.recipe.name)
     words = ["digitcli", "train", "--recipe", named.name]
     if settings.dataset != DATASET:
-        words += ["--dataset", settings.dataset]
+        words += ["--dataset", recorded_dataset(settings.dataset)]
     if initial is not None:
-        words += ["--from", initial.name]
+        words += ["--from", portable_path(initial.name)]
     for name in _OVERRIDES:
         if getattr(recipe, name) != getattr(named, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(recipe, name))]

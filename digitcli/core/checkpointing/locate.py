@@ -58,6 +58,18 @@ def is_bundled(path: Path) -> bool:
     return path in BUNDLED_PATHS
 
 
+def weights_name(path: Path) -> str:
+    """Returns the name of a path from ``find_checkpoint`` in texts."""
+    return "the bundled weights" if is_bundled(path) else str(path)
+
+
+def checkpoint_option(path: Path) -> str:
+    """Returns the value of ``--checkpoint`` that names a path from ``find_checkpoint``."""
+    if is_bundled(path):
+        return PRETRAINED
+    return os.path.join(os.curdir, path) if str(path) == PRETRAINED else str(path)  # noqa: PTH118
+
+
 def _exists(path: Path) -> bool:
     """Returns True if anything is at a path, even a dangling link or an unreachable file.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from digitcli.core.errors import DigitcliError
+from digitcli.core.files.home import portable_path
 from digitcli.core.files.schema import describe
 from digitcli.core.recipes import TEMPERATURES, Recipe
 
@@ -28,9 +29,19 @@ MAX_LOSS_POINTS = 100_000
 MAX_SEED = 2**32 - 1
 """Maximum seed, which every random generator accepts."""
 
+FOLDER_PREFIX = "folder:"
+"""Start of the name of a data set that is a folder of images, followed by its path."""
+
 _MAX_MEAN = 1e6
 """Maximum magnitude of the mean, and of the standard deviation and its inverse: normalized pixels,
 from 0..1, then stay within float32."""
+
+
+def recorded_dataset(name: str) -> str:
+    """Returns the name of a data set as a checkpoint records it; see ``portable_path``."""
+    if not name.startswith(FOLDER_PREFIX):
+        return name
+    return FOLDER_PREFIX + portable_path(name.removeprefix(FOLDER_PREFIX))
 
 
 def layer_sizes(classes: int) -> tuple[int, ...]:
@@ -64,7 +75,7 @@ class Metadata:
     classes: tuple[str, ...]  # class names in the order of the outputs
     mean: float  # subtracted from pixels in 0..1 before the first layer
     std: float  # divisor of the pixels after that
-    dataset: str  # name of the training data set
+    dataset: str  # name of the training data set, as ``recorded_dataset`` returns it
     recipe: Recipe
     epochs: int  # finished when the file was written
     seed: int  # of the initial weights and everything else drawn at random

@@ -19,6 +19,7 @@ from digitcli.core.checkpointing.metadata import (
     check_point_count,
     class_problems,
     progress_problems,
+    recorded_dataset,
 )
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.files.atomic import resolve_links
@@ -62,12 +63,19 @@ def state_path(output: Path) -> Path:
     processes that write a run lock the state.
 
     Raises:
-        CheckpointError: ``output`` is the name of a training state.
+        CheckpointError: ``output`` is the name of a training state, or ends as files of another
+            format do. A version number, as in "run-0.5", is no ending.
     """
     if output.name.endswith(_ENDING):
         raise CheckpointError(
             f"{output} is the name of a training state",
             f"name the weights {output.name.removesuffix(_ENDING) or 'latest'}.safetensors",
+        )
+    ending = output.suffix
+    if ending.lower() != ".safetensors" and any(map(str.isalpha, ending)):
+        raise CheckpointError(
+            f"the weights {output} would be a safetensors file, not {ending}",
+            f"name them {output.stem}.safetensors",
         )
     target = resolve_links(output) if output.is_symlink() else output
     return target.parent / (target.name.removesuffix(".safetensors") + _ENDING)
@@ -75,13 +83,15 @@ def state_path(output: Path) -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the weights that a run ends with, apart from the images.
+    """Everything that decides the checkpoint that a run ends with, apart from the images.
+
+    ``log_every`` decides no weight, and may change when a run is resumed.
 
     Raises:
         DigitcliError: The recipe needs trained weights to start from, or a value is impossible.
     """
 
-    dataset: str  # name of the data set
+    dataset: str  # name of the data set, as the user gave it
     classes: tuple[str, ...]  # class names in the order of the outputs
     start: str | None  # checksum of the checkpoint of the initial weights; None for random ones
     validation: int | None  # images held out of the training set; None to score on the test set
@@ -179,15 +189,16 @@ def _state_problems(state: TrainingState) -> Iterator[str]:
     settings = state.settings
     yield from class_problems("the run", settings.classes)
     yield from progress_problems(settings.seed, state.epoch, state.losses, state.accuracies)
+    if any((point.epoch, point.batch) > (state.epoch, state.batch) for point in state.losses):
+        yield f"a loss was read after epoch {state.epoch}, batch {state.batch}"
     if state.seconds < 0:
         yield f"{state.seconds} seconds are impossible"
 
 
 def by_option(recipe: Recipe, start: str | None, **others: object) -> dict[str, object]:
-    """Returns settings, among them the recipe's, by the names of their options."""
+    """Returns the settings that decide the weights, by the names of their options."""
     values = {**vars(recipe), **others, "recipe": recipe.name, "from": start}
-    del values["name"]
-    return values
+    return {key: value for key, value in values.items() if key not in ("name", "log_every")}
 
 
 def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) -> None:
@@ -197,10 +208,19 @@ def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) ->
         DigitcliError: Settings differ; the message names all that do.
     """
     known = {name: value for name, value in given.items() if name in before}
+    before, known = _with_recorded_dataset(before), _with_recorded_dataset(known)
     _refuse_differences(
         "settings",
         ((f"--{name.replace('_', '-')}", before[name], now) for name, now in known.items()),
     )
+
+
+def _with_recorded_dataset(settings: Mapping[str, object]) -> dict[str, object]:
+    """Makes names of data sets comparable: a folder has an absolute and a relative path."""
+    return {
+        name: recorded_dataset(value) if name == "dataset" and isinstance(value, str) else value
+        for name, value in settings.items()
+    }
 
 
 def refuse_other_settings(state: TrainingState, settings: Settings) -> None:

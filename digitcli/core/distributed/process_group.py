@@ -12,9 +12,8 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
-from typing_extensions import override
 
+from digitcli.core.batch_norm import GlobalBatchNorm, LocalBatchNorm
 from digitcli.core.device import choose_device
 from digitcli.core.distributed.rank import Rank, rank_from_environment
 from digitcli.core.errors import DigitcliError
@@ -26,7 +25,7 @@ class ProcessGroup(Rank):
     @property
     def batch_norm(self) -> type[nn.BatchNorm1d]:
         """Class of batch normalization over the whole batch."""
-        return nn.BatchNorm1d if self.size == 1 else GlobalBatchNorm
+        return LocalBatchNorm if self.size == 1 else GlobalBatchNorm
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Returns the sum of a tensor over all processes; every process must call this."""
@@ -103,19 +102,3 @@ def join(device: torch.device) -> Iterator[ProcessGroup]:
         ) from error
     # not after an error: the others end when they miss this one, which has reported it by then
     dist.destroy_process_group()
-
-
-class GlobalBatchNorm(nn.BatchNorm1d):
-    """Batch normalization over the shares that all processes have of a batch.
-
-    torch's ``SyncBatchNorm`` does this on GPUs only. The parameters and buffers are those of
-    ``nn.BatchNorm1d``; the buffers are not updated here.
-    """
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        count = all_reduce(torch.tensor(float(len(x)), device=x.device))
-        mean = all_reduce(x.sum(dim=0)) / count
-        centered = x - mean
-        variance = all_reduce(centered.square().sum(dim=0)) / count
-        return centered * torch.rsqrt(variance + self.eps) * self.weight + self.bias

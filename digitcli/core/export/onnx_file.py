@@ -4,6 +4,7 @@ The graph is built node by node, which takes fewer lines than a call of torch's 
 needs torch and onnxscript, and chooses its own names and nodes.
 """
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,18 +12,15 @@ import numpy.typing as npt
 
 from digitcli._version import __version__
 from digitcli.core.checkpointing.checkpoint import Weights
-from digitcli.core.errors import DigitcliError
 from digitcli.core.export.verify import Predict
+from digitcli.core.imports import import_errors
 
-try:
+# before the import: onnxruntime would store a device id and a database of events, and send them
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+with import_errors("ONNX files need onnx and onnxruntime", "run pip install 'digitcli[onnx]'"):
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
-except ImportError as error:
-    raise DigitcliError(
-        f"ONNX files need onnx and onnxruntime, and {error.name} cannot be imported",
-        "run pip install 'digitcli[onnx]'",
-    ) from error
 
 _OPSET, _IR_VERSION = 13, 7
 """The oldest operator set with today's meaning of all operators used here (Softmax differed before)

@@ -14,6 +14,7 @@ from digitcli.core.errors import DigitcliError
 from digitcli.core.export.formats import FORMATS
 from digitcli.core.export.verify import COUNT, TOLERANCE, max_difference
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
+from digitcli.core.imports import import_torch
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def export(checkpoint: Checkpoint, format_: str, path: Path) -> ExportResult:
         DigitcliError: A library is missing, the probabilities differ, or the file cannot be
             written; an old file is untouched.
     """
+    if format_ == "pt2":
+        import_torch("a pt2 file")
     module = import_module(FORMATS[format_])
     with write_errors(path, "choose another place"):
         check_writable(path)

@@ -17,7 +17,7 @@ Labels = npt.NDArray[np.int64]
 class TrainingData:
     """The images that a run learns from and is scored on."""
 
-    name: str  # of the data set
+    name: str  # of the data set, as ``recorded_dataset`` returns it
     classes: tuple[str, ...]  # names, in the order of the labels
     mean: float  # of the pixels in 0..1, for normalization
     std: float  # standard deviation of the pixels in 0..1, for normalization
@@ -30,6 +30,11 @@ class TrainingData:
     outliers: Images | None = None  # non-digit images for outlier exposure
     synthetic_images: Images | None = None  # digits in styles that the data set lacks
     synthetic_labels: Labels | None = None  # int64, indices of classes
+
+    def class_counts(self, labels: Labels) -> dict[str, int]:
+        """Returns the number of images of each class that has any, given their labels."""
+        counts = np.bincount(labels, minlength=len(self.classes)).tolist()
+        return {name: count for name, count in zip(self.classes, counts, strict=True) if count}
 
     def batches_per_epoch(self, batch_size: int) -> int:
         """Returns the number of batches in an epoch; the last may be smaller."""

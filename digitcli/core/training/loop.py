@@ -9,13 +9,15 @@ from torch.nn.functional import cross_entropy, log_softmax
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from digitcli.core.recipes import Recipe
+from digitcli.core.training.backpropagation import BackpropagationStep, covers
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
-from digitcli.core.training.cuda_graphs import capture_step
+from digitcli.core.training.cpu_threads import cpu_threads
+from digitcli.core.training.cuda_graphs import Step, capture_step
 from digitcli.core.training.data import TrainingData
 from digitcli.core.training.initial_weights import InitialWeights, build_model
 from digitcli.core.training.loader import Batch, BatchLoader
-from digitcli.core.training.optimizers import make_optimizer
-from digitcli.core.training.run import Saving, TrainingRun, check_run, torch_threads
+from digitcli.core.training.optimizers import SGD, make_optimizer
+from digitcli.core.training.run import Saving, TrainingRun, check_run
 from digitcli.core.training.scoring import Scorer
 from digitcli.core.training.signals import StopSignals
 
@@ -39,6 +41,7 @@ def train(
     save_every: int | None = None,
     signals: StopSignals | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    threads: int | None = None,
 ) -> EpochResult:
     """Trains the lesson's network, from random or given weights, or resumes a run.
 
@@ -57,6 +60,7 @@ def train(
         save_every: Batches between two saved states within an epoch; None for none.
         signals: Signals on which to save and stop; None for none.
         group: Processes that train together; each calls this and gets the result.
+        threads: Number of CPU threads; None for as many as other programs leave cores for.
 
     Raises:
         StoppedError: A signal arrived; the state was saved by the callbacks.
@@ -82,17 +86,36 @@ def train(
         optimizer.step(lr)
         return loss.detach()
 
-    take_step = capture_step(step, loader.full_batch, device, callbacks, group)
+    fast: Step = step
+    if isinstance(optimizer, SGD) and covers(recipe, device, group):
+        fast = BackpropagationStep(model, optimizer, recipe, loader.full_batch)
+    take_step = capture_step(
+        fast,
+        plain=step,
+        state=[*model.state_dict().values(), *optimizer.state().values()],
+        size=loader.full_batch,
+        device=device,
+        callbacks=callbacks,
+        rank=group,
+    )
     checksums = data.checksums_for(recipe)
     run = TrainingRun(
-        model, optimizer, loader, settings, checksums=checksums, command=command, group=group
+        model,
+        optimizer,
+        loader,
+        settings,
+        checksums=checksums,
+        command=command,
+        group=group,
+        threads=threads,
     )
     if resume is not None:
         run.restore(resume)
     for callback in callbacks:
         callback.on_start(data, settings, resume)
     saving = Saving(run, callbacks, save_every, signals)
-    with torch_threads(recipe):
+    cores = cpu_threads(recipe, device, threads)
+    with cores.in_use():
         while run.epoch <= recipe.epochs:
             run.start_epoch()
             for batch in loader.epoch(run.order, skip=run.batch):
@@ -100,13 +123,14 @@ def train(
 
                 run.record(loss)
                 if run.batch % settings.log_every == 0:
-                    reading = run.read_loss(settings.log_every)
+                    reading = run.read_loss()
                     for callback in callbacks:
                         callback.on_loss(reading)
                 if run.batch % _REPORT_EVERY == 0 or run.batch == loader.batches:
                     for callback in callbacks:
                         callback.on_batches(run.epoch, run.batch)
                 saving.after_batch()
+                cores.after_batch()
             result = run.finish_epoch(scorer)
             for callback in callbacks:
                 callback.on_epoch(result)

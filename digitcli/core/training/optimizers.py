@@ -57,18 +57,22 @@ class Optimizer(ABC):
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, classical or Nesterov's."""
+    """Stochastic gradient descent with momentum, classical or Nesterov's.
+
+    Attributes:
+        velocities: The running sum of gradients of each parameter, which momentum decays.
+    """
 
     def __init__(self, parameters: list[Tensor], recipe: Recipe) -> None:
         super().__init__(parameters, recipe)
-        self._velocities = self._zeros()
+        self.velocities = self._zeros()
 
     @override
     def _update(self, gradients: list[Tensor], lr: float | Tensor) -> None:
         sgd(
             self._parameters,
             gradients,
-            list[Tensor | None](self._velocities),
+            list[Tensor | None](self.velocities),
             lr=lr,
             momentum=self._recipe.momentum,
             nesterov=self._recipe.nesterov,
@@ -80,7 +84,7 @@ class SGD(Optimizer):
 
     @override
     def state(self) -> dict[str, Tensor]:
-        return _numbered(velocity=self._velocities)
+        return _numbered(velocity=self.velocities)
 
 
 class AdamW(Optimizer):

@@ -3,8 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -30,7 +29,9 @@ from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import CheckpointError, DivergedError, StoppedError
 from digitcli.core.model import MLP
 from digitcli.core.recipes import Recipe
+from digitcli.core.threads import sums_are_reproducible
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
+from digitcli.core.training.cpu_threads import thread_count
 from digitcli.core.training.data import TrainingData
 from digitcli.core.training.loader import BatchLoader, check_batches
 from digitcli.core.training.optimizers import Optimizer
@@ -39,10 +40,6 @@ from digitcli.core.training.signals import StopSignals
 
 _POLL_EVERY = 10
 """Batches between two checks for a signal in several processes, each as long as a batch."""
-
-_ONE_THREAD_BATCH = 16
-"""Largest batch that is trained in one thread. Measured: more threads gain less than a third there,
-and make a step twenty times slower where other programs use the cores."""
 
 
 class TrainingRun:
@@ -69,11 +66,13 @@ class TrainingRun:
         checksums: dict[str, str],
         command: str,
         group: ProcessGroup,
+        threads: int | None,
     ) -> None:
         self.group = group
         self.batches = loader.batches
         self._model, self._optimizer, self._loader = model, optimizer, loader
         self._settings, self._checksums, self._command = settings, checksums, command
+        self._threads = threads
         self.epoch, self.batch = 1, 0
         self.order = torch.empty(0, dtype=torch.int64)
         self.losses: list[LossPoint] = []
@@ -101,13 +100,15 @@ class TrainingRun:
         self._batch_losses[self.batch] = loss
         self.batch += 1
 
-    def read_loss(self, count: int) -> LossReading:
-        """Records and returns the mean loss of the last ``count`` batches.
+    def read_loss(self) -> LossReading:
+        """Records and returns the mean loss of the epoch's batches since the last reading.
 
         Raises:
             DivergedError: It is not finite.
         """
-        point = LossPoint(self.epoch, self.batch, self._mean_loss(count))
+        last = self.losses[-1] if self.losses else None
+        read = last.batch if last is not None and last.epoch == self.epoch else 0
+        point = LossPoint(self.epoch, self.batch, self._mean_loss(self.batch - read))
         self.losses.append(point)
         return LossReading(point, self._elapsed)
 
@@ -175,7 +176,7 @@ class TrainingRun:
         return TrainingState(
             settings=self._settings,
             checksums=self._checksums,
-            machine=machine(self._device, self._settings.recipe, self.group),
+            machine=machine(self._device, self._settings.recipe, self.group, self._threads),
             command=self._command,
             epoch=self.epoch,
             batch=self.batch,
@@ -312,24 +313,18 @@ def check_run(data: TrainingData, settings: Settings, rank: Rank) -> None:
     check_loss_points(recipe.epochs, steps // settings.log_every)
 
 
-def machine(device: torch.device, recipe: Recipe, rank: Rank) -> dict[str, str]:
-    """Describes what computes a run; on another machine the weights differ by rounding."""
-    threads = str(thread_count(recipe)) if device.type == "cpu" else "any"
-    computer = {"device": device.type, "processes": str(rank.size), "threads": threads}
+def machine(
+    device: torch.device, recipe: Recipe, rank: Rank, threads: int | None
+) -> dict[str, str]:
+    """Describes what computes a run; on another machine the weights differ by rounding.
+
+    Args:
+        device: Device of the run.
+        recipe: Recipe of the run.
+        rank: This process among those of the run.
+        threads: Number of CPU threads that the user chose; None for the usual one.
+    """
+    matters = device.type == "cpu" and not sums_are_reproducible()
+    count = str(threads or thread_count(recipe)) if matters else "any"
+    computer = {"device": device.type, "processes": str(rank.size), "threads": count}
     return computer | library_versions()
-
-
-def thread_count(recipe: Recipe) -> int:
-    """Returns the number of CPU threads that train a recipe."""
-    return 1 if recipe.batch_size <= _ONE_THREAD_BATCH else torch.get_num_threads()
-
-
-@contextmanager
-def torch_threads(recipe: Recipe) -> Iterator[None]:
-    """Sets torch's number of threads for a recipe within the block."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(thread_count(recipe))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
-from digitcli.core.checkpointing.checkpoint import Weights
+import numpy as np
+
+from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
 from digitcli.core.evaluation.calibration import choose_temperature
+from digitcli.core.inference import forward
 from digitcli.core.model import (
     MLP,
     compute_logits,
@@ -13,8 +16,14 @@ from digitcli.core.model import (
     update_batch_norm,
 )
 from digitcli.core.recipes import Recipe
-from digitcli.core.training.data import TrainingData
+from digitcli.core.training.data import Labels, TrainingData
 from digitcli.core.training.loader import BatchLoader
+
+_RARE = 0.5
+"""Fraction of the mean number of training images of a class, below which a class is rare."""
+
+_CHUNK = 4096
+"""Images classified at a time; each takes 10 kB."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,37 @@ class Score:
     weights: Weights  # with batch normalization folded in
     accuracy: float  # fraction of the scored images classified correctly, in 0..1
     temperature: float  # fitted on a validation split, else the recipe's
+
+
+def initial_accuracy(initial: Checkpoint, data: TrainingData) -> float | None:
+    """Returns the accuracy of the initial weights on the images that a run is scored on, in 0..1.
+
+    None if the weights are for other classes: the output layer is then new.
+    """
+    if initial.metadata.classes != data.classes:
+        return None
+    return float((_answers(initial, data) == data.scored_labels).mean())
+
+
+def rare_unanswered_classes(checkpoint: Checkpoint, data: TrainingData) -> tuple[str, ...]:
+    """Returns the classes with few training images that are the answer to no scored image.
+
+    Only classes that some scored image shows are among them.
+    """
+    counts = data.class_counts(data.train_labels)
+    few = _RARE * len(data.train_labels) / len(counts)
+    answered = set(_answers(checkpoint, data).tolist())
+    return tuple(
+        name
+        for name in data.class_counts(data.scored_labels)
+        if counts[name] < few and data.classes.index(name) not in answered
+    )
+
+
+def _answers(checkpoint: Checkpoint, data: TrainingData) -> Labels:
+    parts = range(0, len(data.scored_images), _CHUNK)
+    images = (data.scored_images[start : start + _CHUNK] for start in parts)
+    return np.concatenate([forward(checkpoint, chunk).argmax(axis=1) for chunk in images])
 
 
 class Scorer:

@@ -2,38 +2,39 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Set
-from functools import cached_property
+from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from digitcli.core.checkpointing.metadata import MAX_CLASS_NAME, MAX_CLASSES
-from digitcli.core.errors import DatasetError, PictureError, error_reason
+from digitcli.core.checkpointing.metadata import FOLDER_PREFIX
+from digitcli.core.errors import DatasetError, PictureError
 from digitcli.core.files.regular import open_regular
 from digitcli.data.arrays import Image28
-from digitcli.data.datasets.split import Split
+from digitcli.data.datasets.folder_layout import check_utf8, find_layout, listed
+from digitcli.data.datasets.split import ALL, Split
 from digitcli.data.images.decode import max_file_size
-from digitcli.data.images.discover import find_files
+from digitcli.data.images.discover import LeftOut, find_files
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource
 from digitcli.data.preprocessing.mnist_form import Prepare, prepare
 
-PREFIX = "folder:"
-"""Start of a data set's name, followed by the folder's path."""
-
-TEST_FRACTION = 0.2  # fraction of the images in the test set
+TEST_FRACTION = 0.2
+"""Fraction of the images in the test set of a folder without splits."""
 
 _LARGE_CLASS = 50
 """Files from which on a class is split by content alone, so that only the split asked for is read.
 Among 70,000 such classes, one gets an empty test set."""
 
-_MAX_LISTED = 5  # classes in a message
-_UNREAD = b"\xff" * 32  # digest of an unreadable file, by which it is a training image
+_UNREAD = b"\xff" * 32
+"""Digest of an unreadable file, by which it is a training image."""
+
+_BY_PRECEDENCE = ("test", "validation", "train")
+"""Splits in the order in which copies of an image are looked for: the first has it."""
 
 
 def folder_path(name: str) -> Path:
@@ -42,58 +43,14 @@ def folder_path(name: str) -> Path:
     Raises:
         DatasetError: There is no such path.
     """
-    path = name.removeprefix(PREFIX)
+    path = name.removeprefix(FOLDER_PREFIX)
     if not path:
-        raise DatasetError(f"{PREFIX} names no folder", f"write {PREFIX}PATH")
-    _check_utf8(name)
+        raise DatasetError(f"{FOLDER_PREFIX} names no folder", f"write {FOLDER_PREFIX}PATH")
+    check_utf8(name)
     try:
         return Path(path).expanduser()
     except RuntimeError as error:  # no such user
         raise DatasetError(f"there is no folder {path}", "check the path") from error
-
-
-def find_classes(path: Path) -> tuple[str, ...]:
-    """Returns the names of the subfolders in natural order ("2" before "10"), without hidden ones.
-
-    Raises:
-        DatasetError: The folder cannot be read, or a checkpoint cannot have such classes.
-    """
-    try:
-        names = [entry.name for entry in path.iterdir() if entry.name[0] != "." and entry.is_dir()]
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"cannot read the folder {path}: {error_reason(error)}", "check it"
-        ) from error
-    if len(names) < 2:
-        raise DatasetError(
-            f"{path} has fewer than two subfolders, but every class needs one",
-            "put the images of each class into a subfolder named after the class",
-        )
-    if len(names) > MAX_CLASSES:
-        raise DatasetError(
-            f"{path} has {len(names):,} subfolders, more than {MAX_CLASSES} classes", "remove some"
-        )
-    for name in names:
-        _check_utf8(name)
-        if len(name) > MAX_CLASS_NAME:
-            raise DatasetError(
-                f"the name of the folder {name} has more than {MAX_CLASS_NAME} characters",
-                "shorten it",
-            )
-    return tuple(sorted(names, key=_natural_key))
-
-
-def _natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Returns a sort key by which runs of digits are in order of their value, before any text."""
-    parts = [part for part in re.split(r"(\d+)", name) if part]
-    return [(not p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts], name
-
-
-def _check_utf8(name: str) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise DatasetError(f"the name {name!r} is not valid UTF-8", "rename the folder") from error
 
 
 class _File(NamedTuple):
@@ -106,74 +63,121 @@ class _File(NamedTuple):
 
 
 class ImageFolder:
-    """The images in a folder, split into a training and a test set by the hash of their files.
+    """The labelled images in a folder, in the splits that it has, or split by a hash.
 
-    Adding or removing an image moves no other one, and copies of an image are never in both sets:
-    of files with the same content, only the first counts. If all images of a small class were in
-    one set, the one whose hash is nearest to the other set is moved there.
+    Without splits of its own, the hash of a file decides whether it is in the training or the test
+    set: adding or removing an image moves no other one. If all images of a small class were in one
+    set, the one whose hash is nearest to the other set is moved there. Copies of an image are never
+    in two sets: of files with the same content, only the first counts, and a copy of a test image
+    is not trained on.
+
+    Attributes:
+        classes: Names of the classes.
+        splits: Names of the splits: "train" and "test", "train" and "validation", or all three.
     """
 
     def __init__(self, path: Path, prepare: Prepare = prepare) -> None:
         self.path = path
         self._prepare_image = prepare
-        self.classes = find_classes(path)
+        self._left_out = LeftOut()
+        self._layout = find_layout(path, self._left_out)
+        self.classes = self._layout.classes
+        self.splits = tuple(self._layout.splits) or ("train", "test")
+        self._found: dict[str, list[list[_File]]] = {}  # by split, or all under ALL; by class
+        self._first: dict[bytes, Path] = {}  # file by digest
+        self._is_reported = False
 
     def read(self, split: str, on_left_out: Callable[[str], None]) -> Split:
-        """Returns "train" or "test": images by class and name, prepared as by ``predict``.
+        """Returns one of ``splits``, or all: images by class and name, prepared as by ``predict``.
 
         ``on_left_out`` is called with each file that is left out and the reason: first the copies
-        of other files, then the files that cannot be used.
+        of other files, then the files that cannot be used. What the system added is one message.
 
         Raises:
-            DatasetError: A class has no image to train on, or there is none to test on.
+            DatasetError: A class has no image to train on, or there is none to score on.
         """
         images: list[tuple[_File, Image28]] = []
         for file, digit in self._prepare(split, on_left_out):
             if not isinstance(digit, PictureError):
                 images.append((file, digit))
-            elif split_of(file.digest) == split:
+            elif self._is_in(file, split):
                 on_left_out(f"left out {file.path}: {digit.problem}")
-        test_files = self._choose_test_files(file for file, _ in images)
-        chosen = [each for each in images if (each[0] in test_files) == (split == "test")]
-        labels = np.array([file.label for file, _ in chosen], dtype=np.int64)
-        if split == "train":
-            self._check_complete(set(labels.tolist()))
-        if not chosen:
-            raise DatasetError(
-                f"no class in {self.path} has a second image, for the test set", "add images"
-            )
-        return Split.of_images(np.stack([image for _, image in chosen]), labels, PREFIX + split)
+        if not self._layout.splits and split != ALL:
+            test_files = self._choose_test_files(file for file, _ in images)
+            images = [each for each in images if (each[0] in test_files) == (split == "test")]
+        labels = np.array([file.label for file, _ in images], dtype=np.int64)
+        self._report_rest(on_left_out)
+        self._check(split, set(labels.tolist()))
+        pixels = np.stack([image for _, image in images])
+        loaded = Split.of_images(pixels, labels, FOLDER_PREFIX + split)
+        return replace(loaded, files=self._count_files())
+
+    def _is_in(self, file: _File, split: str) -> bool:
+        """Returns True if a file that was found for a split is in it, unless it is moved."""
+        return bool(self._layout.splits) or split in (ALL, split_of(file.digest))
 
     def _prepare(
         self, split: str, on_left_out: Callable[[str], None]
     ) -> Iterable[tuple[_File, Image28 | PictureError]]:
         """Prepares the images that may belong to a split, and reports the copies among them."""
         files = []
-        for file in chain.from_iterable(self._files):
-            is_wanted = split_of(file.digest) == split
-            if file.original is None:
-                if is_wanted or len(self._files[file.label]) < _LARGE_CLASS:
-                    files.append(file)
-            elif is_wanted:
-                on_left_out(f"left out {file.path}: the same image as {file.original}")
+        for of_class in self._files(split):
+            for file in of_class:
+                is_wanted = self._is_in(file, split)
+                if file.original is None:
+                    if is_wanted or len(of_class) < _LARGE_CLASS:
+                        files.append(file)
+                elif is_wanted:
+                    on_left_out(f"left out {file.path}: the same image as {file.original}")
         sources = (ImageSource(str(file.path), file.path) for file in files)
         prepared = chain.from_iterable(prepare_all([sources], self._prepare_image))
-        for file, (_, digit) in zip(files, prepared, strict=True):
+        for file, (source, digit) in zip(files, prepared, strict=True):
+            if source.warning is not None and self._is_in(file, split):
+                on_left_out(f"{file.path}: {source.warning}")
             yield file, digit if isinstance(digit, PictureError) else digit.image
 
-    @cached_property
-    def _files(self) -> list[list[_File]]:
-        """The files of each class, found once for both splits."""
-        first: dict[bytes, Path] = {}  # by digest
-        classes = []
-        for label, name in enumerate(self.classes):
-            files = []
-            for path in find_files(self.path / name):
-                digest = _digest_of(path)
-                original = None if digest == _UNREAD else first.setdefault(digest, path)
-                files.append(_File(path, label, digest, None if original is path else original))
-            classes.append(files)
-        return classes
+    def _files(self, split: str) -> list[list[_File]]:
+        """Returns the files of each class that may belong to a split; each is hashed once."""
+        if not self._layout.splits:
+            return self._find(ALL, self.path)
+        if split == ALL:
+            each = [self._files(name) for name in self.splits]
+            return [list(chain.from_iterable(classes)) for classes in zip(*each, strict=True)]
+        for name in _BY_PRECEDENCE[: _BY_PRECEDENCE.index(split)]:  # their images come first
+            if name in self._layout.splits:
+                self._find(name, self._layout.splits[name])
+        return self._find(split, self._layout.splits[split])
+
+    def _find(self, split: str, folder: Path) -> list[list[_File]]:
+        """Finds the files of each class, once."""
+        if split not in self._found:
+            self._found[split] = [
+                [self._file(path, label) for path in find_files(folder / name, self._left_out)]
+                for label, name in enumerate(self.classes)
+            ]
+        return self._found[split]
+
+    def _file(self, path: Path, label: int) -> _File:
+        digest = _digest_of(path)
+        original = path if digest == _UNREAD else self._first.setdefault(digest, path)
+        return _File(path, label, digest, None if original is path else original)
+
+    def _count_files(self) -> int:
+        """Returns the number of files in all splits, some of which may not have been read."""
+        unread = [folder for name, folder in self._layout.splits.items() if name not in self._found]
+        paths = (find_files(folder / name, LeftOut()) for folder in unread for name in self.classes)
+        found = chain.from_iterable(self._found.values())
+        return sum(map(len, found)) + sum(1 for _ in chain.from_iterable(paths))
+
+    def _report_rest(self, on_left_out: Callable[[str], None]) -> None:
+        """Reports, once, what else is in the folder."""
+        if self._is_reported:
+            return
+        self._is_reported = True
+        for path in self._layout.broken_links:
+            on_left_out(f"left out {path}: it is a broken link")
+        if self._left_out:
+            on_left_out(str(self._left_out))
 
     def _choose_test_files(self, files: Iterable[_File]) -> set[_File]:
         """Returns those of the files, given by class, that form the test set."""
@@ -181,21 +185,25 @@ class ImageFolder:
         for label, group in groupby(files, key=lambda file: file.label):
             ordered = sorted(group, key=lambda file: file.digest)
             count = sum(split_of(file.digest) == "test" for file in ordered)
-            if len(self._files[label]) < _LARGE_CLASS:  # else only one split was read
+            if len(self._found[ALL][label]) < _LARGE_CLASS:  # else only one split was read
                 count = min(max(count, 1), len(ordered) - 1)
             chosen.update(ordered[:count])
         return chosen
 
-    def _check_complete(self, labels: Set[int]) -> None:
-        """Raises an error if a class has no image."""
+    def _check(self, split: str, labels: Set[int]) -> None:
+        """Raises an error if a class has no image to train on, or there is none at all."""
+        folder = self._layout.splits.get(split, self.path)
         empty = [name for label, name in enumerate(self.classes) if label not in labels]
-        if empty:
-            more = f" and {len(empty) - _MAX_LISTED} more" if len(empty) > _MAX_LISTED else ""
+        if split == "train" and empty:
             raise DatasetError(
-                f"{self.path} has classes without a readable image: "
-                f"{', '.join(empty[:_MAX_LISTED])}{more}",
+                f"{folder} has classes without a readable image: {listed(empty)}",
                 "add images, or remove these subfolders",
             )
+        if not labels:
+            problem = f"{folder} has no readable image"
+            if split == "test" and not self._layout.splits:
+                problem = f"no class in {folder} has a second image, for the test set"
+            raise DatasetError(problem, "add images")
 
 
 def _digest_of(path: Path) -> bytes:

@@ -9,22 +9,27 @@ Name it in the help of ``--dataset`` (``cli/options.py``); in ``core/recipes.py`
 small sets does not suit it; and in ``preprocessing/full_frame.py`` if its images fill their frame.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from digitcli.core.checkpointing.metadata import FOLDER_PREFIX, Metadata
 from digitcli.core.errors import DatasetError
 from digitcli.data.datasets import image_folder
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.readers import read_split
-from digitcli.data.datasets.split import Split
+from digitcli.data.datasets.split import ALL, Split
 from digitcli.data.download.downloader import download
 from digitcli.data.download.fetch import DownloadProgress
 from digitcli.data.download.manifest import DIGITS, MNIST_NORMALIZATION, PUBLISHED
 from digitcli.data.preprocessing.mnist_form import Prepare, prepare
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test", ALL)
+"""Names of splits; not every data set has all of them."""
+
+_Read = Callable[[str, "DatasetLocation"], Split]
 
 
 @dataclass(frozen=True)
@@ -43,22 +48,40 @@ class Dataset:
     name: str  # for ``--dataset``
     classes: tuple[str, ...]  # names, in the order of the labels
     normalization: tuple[float, float] | None  # mean and standard deviation; None to compute them
-    read: Callable[[str, DatasetLocation], Split]
+    read: _Read  # of one of the splits, or of all
+    splits: tuple[str, ...] = ("train", "test")
+
+    @property
+    def held_out(self) -> str:
+        """The split that a finished network is measured on: "test", else "validation"."""
+        return "test" if "test" in self.splits else "validation"
 
     def load(
         self, split: str, location: DatasetLocation, classes: tuple[str, ...] | None = None
     ) -> Split:
-        """Reads "train" or "test", after fetching it if necessary.
+        """Reads one of ``splits``, or all images, after fetching them if necessary.
 
         The labels are indices of ``classes``, which include the data set's own, or of those.
 
         Raises:
             DatasetError: There is no such split, or its files cannot be read or fetched.
         """
-        if split not in SPLITS:
-            raise DatasetError(f"there is no split {split!r}", f"choose {' or '.join(SPLITS)}")
+        if split not in (*self.splits, ALL):
+            choices = f"{', '.join(self.splits)} or {ALL}"
+            raise DatasetError(f"there is no split {split!r}", f"choose {choices}")
         loaded = self.read(split, location)
         return loaded if classes is None else loaded.relabelled(self.classes, classes)
+
+
+def _with_all(read: _Read) -> _Read:
+    """Returns a function that also reads all images, by reading the training and the test set."""
+
+    def read_any(split: str, location: DatasetLocation) -> Split:
+        if split != ALL:
+            return read(split, location)
+        return read("train", location).joined(read("test", location))
+
+    return read_any
 
 
 def _read_published(name: str, split: str, location: DatasetLocation) -> Split:
@@ -76,11 +99,13 @@ def _read_published(name: str, split: str, location: DatasetLocation) -> Split:
 
 DATASETS = {
     **{
-        name: Dataset(name, each.classes, each.normalization, partial(_read_published, name))
+        name: Dataset(
+            name, each.classes, each.normalization, _with_all(partial(_read_published, name))
+        )
         for name, each in PUBLISHED.items()
     },
     "optdigits": Dataset(
-        "optdigits", DIGITS, (0.1436, 0.2849), lambda split, _: load_optdigits(split)
+        "optdigits", DIGITS, (0.1436, 0.2849), _with_all(lambda split, _: load_optdigits(split))
     ),
 }
 
@@ -98,14 +123,14 @@ def find_dataset(
     Raises:
         DatasetError: There is no such data set, or it has classes that are not in ``classes``.
     """
-    if name.startswith(image_folder.PREFIX):
+    if name.startswith(FOLDER_PREFIX):
         dataset = _folder_dataset(name, prepare)
     elif name in DATASETS:
         dataset = DATASETS[name]
     else:
         raise DatasetError(
             f"there is no data set {name!r}",
-            f"choose {', '.join(DATASETS)}, or a folder of images as {image_folder.PREFIX}PATH",
+            f"choose {', '.join(DATASETS)}, or a folder of images as {FOLDER_PREFIX}PATH",
         )
     if classes is not None and (others := [c for c in dataset.classes if c not in classes]):
         raise DatasetError(
@@ -122,4 +147,55 @@ def _folder_dataset(name: str, prepare: Prepare) -> Dataset:
         return folder.read(split, location.progress.on_message)
 
     # Prepared images have MNIST's form, and about its pixel statistics.
-    return Dataset(name, folder.classes, MNIST_NORMALIZATION, read)
+    return Dataset(name, folder.classes, MNIST_NORMALIZATION, read, folder.splits)
+
+
+def find_dataset_for(
+    named: str | None, path: Path, metadata: Metadata, prepare: Prepare = prepare
+) -> Dataset:
+    """Returns the data set to use with a checkpoint: the named one, else that of its training.
+
+    Args:
+        named: The user's choice.
+        path: File of the checkpoint.
+        metadata: Metadata of the checkpoint.
+        prepare: Preparation of images in a folder.
+
+    Raises:
+        DatasetError: See ``find_dataset``; the user may never have typed the name, so the error
+            says where it comes from.
+    """
+    if named is not None:
+        return find_dataset(named, metadata.classes, prepare)
+    try:
+        return find_dataset(metadata.dataset, metadata.classes, prepare)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{path} was trained on {metadata.dataset}: {error.problem}",
+            "name the data set with --dataset",
+        ) from error
+
+
+def default_split(dataset: Dataset, metadata: Metadata) -> str:
+    """Returns the split to evaluate a checkpoint on.
+
+    All images of a folder that the checkpoint was not trained on; else the split held out.
+    """
+    is_folder = dataset.name.startswith(FOLDER_PREFIX)
+    return ALL if is_folder and not _was_trained_on(dataset.name, metadata) else dataset.held_out
+
+
+def _was_trained_on(folder: str, metadata: Metadata) -> bool:
+    """Returns True if a folder is the one that a checkpoint names, or has its training images."""
+    if not metadata.dataset.startswith(FOLDER_PREFIX):
+        return False
+    path = image_folder.folder_path(folder)
+    with contextlib.suppress(DatasetError, OSError, ValueError):
+        if path.samefile(image_folder.folder_path(metadata.dataset)):
+            return True
+    checksum = metadata.data_checksums.get(f"{FOLDER_PREFIX}train")
+    try:
+        images = image_folder.ImageFolder(path)  # prepared as for training
+        return checksum in images.read("train", lambda _: None).checksums.values()
+    except DatasetError:
+        return False  # no network can be trained on it

@@ -9,14 +9,18 @@ import numpy.typing as npt
 
 from digitcli.core.errors import DatasetError
 
+ALL = "all"
+"""Name of the split that holds all images of a data set."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """The training or the test set of a data set."""
+    """The training, the validation or the test set of a data set."""
 
     images: npt.NDArray[np.uint8]  # (count, 28, 28), light ink on black
     labels: npt.NDArray[np.int64]  # (count,), class indices
     checksums: dict[str, str]  # of each file read, as "md5:...", by file name
+    files: int | None = None  # in all splits of a folder of images, also those left out
 
     @classmethod
     def of_images(
@@ -32,6 +36,14 @@ class Split:
     def subset(self, indices: npt.NDArray[np.int64]) -> "Split":
         """Returns the images with the given indices, in that order."""
         return Split(self.images[indices], self.labels[indices], self.checksums)
+
+    def joined(self, other: "Split") -> "Split":
+        """Returns the images of both."""
+        return Split(
+            np.concatenate([self.images, other.images]),
+            np.concatenate([self.labels, other.labels]),
+            self.checksums | other.checksums,
+        )
 
     def relabelled(self, classes: Sequence[str], new_classes: Sequence[str]) -> "Split":
         """Returns the split with indices of ``new_classes``, which include all ``classes``."""

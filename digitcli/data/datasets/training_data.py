@@ -5,7 +5,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.core.checkpointing.metadata import recorded_dataset
 from digitcli.core.checkpointing.training_state import Settings
+from digitcli.core.errors import DatasetError
 from digitcli.core.training.data import TrainingData
 from digitcli.data.datasets.outliers import make_outliers
 from digitcli.data.datasets.registry import Dataset, DatasetLocation
@@ -28,20 +30,28 @@ def load_training_data(
             the test set, which is then not read; seed of that split, of the outliers and
             of the synthetic digits.
 
+    A validation split of the data set itself is scored on, too, in place of the test set.
+
     Raises:
-        DatasetError: The files cannot be read or fetched, or too few images are left.
+        DatasetError: The files cannot be read or fetched, or too few images are left, or images
+            are to be held out though the data set has a validation split.
     """
     classes, seed = settings.classes, settings.seed
+    has_validation = "validation" in dataset.splits
+    if has_validation and settings.validation is not None:
+        raise DatasetError(
+            f"{dataset.name} has a validation split of its own", "leave --validation out"
+        )
     train = dataset.load("train", location, classes)
     mean, std = dataset.normalization or pixel_statistics(train.images)
-    if settings.validation is None:
-        scored = dataset.load("test", location, classes)
-    else:
+    if settings.validation is not None:
         train, scored = hold_out(train, settings.validation, seed)
+    else:
+        scored = dataset.load("validation" if has_validation else "test", location, classes)
     outliers = make_outliers(train.images, train.labels, seed) if settings.recipe.outliers else None
     synthetic = make_synthetic(classes, seed) if settings.recipe.synthetic else (None, None)
     return TrainingData(
-        name=dataset.name,
+        name=recorded_dataset(dataset.name),
         classes=classes,
         mean=mean,
         std=std,
@@ -49,7 +59,7 @@ def load_training_data(
         train_labels=train.labels,
         scored_images=scored.images,
         scored_labels=scored.labels,
-        scored_on="test" if settings.validation is None else "validation",
+        scored_on="test" if settings.validation is None and not has_validation else "validation",
         checksums=train.checksums | scored.checksums,
         outliers=outliers,
         synthetic_images=synthetic[0],

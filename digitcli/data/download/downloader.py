@@ -12,6 +12,7 @@ from pathlib import Path
 from digitcli.core.errors import DatasetError, DigitcliError
 from digitcli.core.files.atomic import replace_durably, resolve_links, write_errors
 from digitcli.core.files.locks import exclusive_lock
+from digitcli.core.imports import import_errors
 from digitcli.data.download.fetch import DownloadProgress, fetch
 from digitcli.data.download.manifest import PUBLISHED, DataFile, PublishedDataset, read_verified
 from digitcli.data.download.transport import MirrorError
@@ -92,7 +93,11 @@ def download(
 
 def torchvision_mirrors(published: PublishedDataset) -> list[str]:
     """Returns the addresses of the folders that torchvision fetches a data set from."""
-    from torchvision import datasets  # slow to import
+    with import_errors(
+        "the list of mirrors needs torchvision",
+        "name a copy of the files with --mirror, or run pip install --upgrade torch torchvision",
+    ):
+        from torchvision import datasets  # slow to import
 
     kind = getattr(datasets, published.path.parts[0])
     if kind not in (datasets.QMNIST, datasets.USPS):

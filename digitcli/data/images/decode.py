@@ -23,6 +23,8 @@ from PIL.ImageFile import ImageFile
 from digitcli.core.errors import NotAPictureError, PictureError, error_reason
 from digitcli.core.files.regular import open_regular
 from digitcli.data.images.downscale import reduction_factor, upright
+from digitcli.data.images.heif import is_heif, open_heif
+from digitcli.data.images.kinds import unread_error, unread_images
 from digitcli.data.images.limits import (
     BYTES_PER_PIXEL,
     check_comments,
@@ -32,8 +34,8 @@ from digitcli.data.images.limits import (
 )
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
-"""Formats that images are read in; those first that Pillow has loaded at the start. Pillow's other
-formats start outside programs (EPS), have no signature (TGA), or come from instruments."""
+"""Formats that images are read in, and HEIC; those first that Pillow has loaded at the start. Its
+other formats start outside programs (EPS), have no signature (TGA), or come from instruments."""
 
 # Pillow warns and logs about large images and odd metadata; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -66,6 +68,7 @@ class OpenImage:
     Attributes:
         cost: Maximum bytes of memory to decode the image and bring it to MNIST form.
         size: Width and height of the upright image; set by ``decode``.
+        warning: Warning that other images in the file are not read, or None; set by ``decode``.
 
     Args:
         source: A file, or the content of a file.
@@ -77,15 +80,14 @@ class OpenImage:
     """
 
     def __init__(self, source: Path | bytes, max_pixels: int) -> None:
+        self._name = source.name if isinstance(source, Path) else ""
         try:
             raw = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source)
             self._file = _LimitedReader(raw)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
-            raise PictureError(
-                f"cannot read it: {error_reason(error)}", "check the path and its permissions"
-            ) from error
+            raise _unreadable(source, error) from error
         try:
-            with _decoding_errors(self._file):
+            with _decoding_errors(self._file, self._name):
                 self._image, self.cost, self._full_size = _read_header(self._file, max_pixels)
         except BaseException:
             self._file.close()
@@ -104,12 +106,20 @@ class OpenImage:
         Raises:
             PictureError: The image is damaged.
         """
-        with _decoding_errors(self._file):
+        with _decoding_errors(self._file, self._name):
             self._image.load()
+            self.warning = unread_images(self._image, self._file)
             image, self.size = upright(self._image, self._full_size)
             if image is not self._image:
                 self._image.close()
             return image
+
+
+def _unreadable(source: Path | bytes, error: OSError | ValueError) -> PictureError:
+    if isinstance(error, FileNotFoundError) and isinstance(source, Path) and source.is_symlink():
+        return PictureError("it is a broken link", "check where it leads")
+    reason = error_reason(error)
+    return PictureError(f"cannot read it: {reason}", "check the path and its permissions")
 
 
 def max_file_size(max_pixels: int) -> int:
@@ -152,26 +162,20 @@ class _LimitedReader(io.BufferedReader):
 
 
 @contextlib.contextmanager
-def _decoding_errors(file: _LimitedReader) -> Iterator[None]:
+def _decoding_errors(file: _LimitedReader, name: str) -> Iterator[None]:
     """Raises any exception in the block as a ``PictureError``: Pillow's decoders raise anything."""
     try:
         yield
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise _not_an_image(file) from error
+        file.left, file.reads_left = math.inf, _MAX_READS
+        raise unread_error(file, name) from error
     except MemoryError as error:
         raise PictureError("there is not enough memory for it", "scale it down first") from error
     except Exception as error:
         why = str(error) or type(error).__name__
         raise PictureError(f"it is damaged ({why:.100})", _ANOTHER) from error
-
-
-def _not_an_image(file: _LimitedReader) -> NotAPictureError:
-    file.seek(4)
-    if io.BufferedReader.read(file, 8) in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-        return NotAPictureError("HEIC pictures are not supported", "save it as JPEG or PNG")
-    return NotAPictureError("it is not a picture", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file")
 
 
 def _read_header(
@@ -196,7 +200,8 @@ def _read_header(
     file.left = _MAX_HEADER
     if head.startswith(b"\xff\xd8"):
         file.left, file.reads_left = _MAX_JPEG_HEADER, _MAX_JPEG_HEADER_READS
-    image = Image.open(file, formats=FORMATS)
+    is_heic = is_heif(file.peek(64))
+    image = open_heif(file) if is_heic else Image.open(file, formats=FORMATS)
     if image.format == "TIFF":
         _silence_libtiff()
     file.left, file.reads_left = math.inf, _MAX_READS

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from digitcli.core.errors import PictureError
+from digitcli.data.images.heif import heif_cost
 from digitcli.data.images.jpeg2000 import overhead
 from digitcli.data.images.tiff import segment_bytes
 
@@ -72,6 +73,8 @@ def decoding_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
         return _jpeg_cost(image, file, max_pixels)
     if image.format in _COSTLY_FORMATS:
         return _COSTLY_FORMATS[image.format] * count_pixels(image) + _jpeg2000_cost(image, file)
+    if image.format == "HEIF":
+        return heif_cost(file)
     each = _NARROW_MODES.get(image.mode, BYTES_PER_PIXEL)
     if image.format == "TIFF" and image.tag_v2.get(ORIENTATION_TAG, 1) != 1:  # type: ignore[attr-defined]
         each *= 2  # Pillow turns it upright itself, in a copy

@@ -27,8 +27,13 @@ _MAX_WAITING = 256
 _MAX_DELAY = 0.05
 """Seconds that a result may wait for others to join its batch."""
 
-_SMALL_FILE = 32 * 1024
+SMALL_FILE = 32 * 1024
 """Bytes up to which decoding a file takes less time than handing it to a thread and back."""
+
+
+class CostlyImageError(PictureError):
+    """This process leaves the image to another one; see ``leave_costly_images``."""
+
 
 T = TypeVar("T")
 Outcome = tuple[ImageSource, T | PictureError]
@@ -88,7 +93,7 @@ def _start(
     source: ImageSource, read: Callable[[ImageSource], T], pool: ThreadPoolExecutor, room: Semaphore
 ) -> Future[T]:
     """Reads a small image at once, and a large one in the pool, where few may hold content."""
-    if _size(source) <= _SMALL_FILE:
+    if _size(source) <= SMALL_FILE:
         future: Future[T] = Future()
         future.set_result(read(source))
         return future
@@ -125,7 +130,7 @@ def _read(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) ->
             return source, prepare(content)
         with OpenImage(content, max_pixels) as image, _MEMORY.reserved(image.cost):
             gray = to_gray(image.decode())
-            source = replace(source, size=image.size)
+            source = replace(source, size=image.size, warning=image.warning)
             return source, prepare(gray)
     except PictureError as error:
         # The traceback would keep the image in memory until the error is shown.
@@ -138,12 +143,15 @@ class _MemoryBudget:
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
+        self.is_elsewhere = False
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
     def reserved(self, cost: int) -> Iterator[None]:
         """Waits until ``cost`` bytes are free, at most the whole budget; not for less than 1 MB."""
         cost = 0 if cost < 2**20 else min(cost, self._size)
+        if cost and self.is_elsewhere:
+            raise CostlyImageError("it takes much memory")
         with self._changed:
             self._changed.wait_for(lambda: self._free >= cost)
             self._free -= cost
@@ -157,6 +165,15 @@ class _MemoryBudget:
 
 _MEMORY = _MemoryBudget(BYTES_PER_PIXEL * MAX_PIXELS)
 """Bytes that all images being decoded may take together; a larger image is decoded alone."""
+
+
+def leave_costly_images() -> None:
+    """Makes images that take memory a ``CostlyImageError`` in this process.
+
+    Of several processes that read images, one alone decodes these, so that all together keep to the
+    limit of one.
+    """
+    _MEMORY.is_elsewhere = True
 
 
 def _tune_malloc() -> None:

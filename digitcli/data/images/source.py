@@ -25,6 +25,7 @@ class ImageSource:
     content: Path | bytes | Gray  # a file, the content of a file, or a grayscale image
     folder: str | None = None  # that was searched for images, as the user named it
     size: tuple[int, int] = (0, 0)  # width and height of the upright image, once it is decoded
+    warning: str | None = None  # that other images in the file are not read, once it is decoded
     error: PictureError | None = None  # if it is known that the image cannot be read
 
 
@@ -73,17 +74,19 @@ class Readable(Protocol):
         ...
 
 
+class ArrayLike(Protocol):
+    """A NumPy array, or any object that converts itself to one, such as a tensor of torch."""
+
+    def __array__(self) -> npt.NDArray[Any]:
+        """Returns the values as an array."""
+        ...
+
+
 PictureLike = (
-    str
-    | os.PathLike[str]
-    | bytes
-    | bytearray
-    | memoryview
-    | Readable
-    | Image.Image
-    | npt.NDArray[Any]
+    str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image.Image | ArrayLike
 )
-"""A path, the content of a file, an open file, a Pillow image, or an array (``array_to_gray``)."""
+"""A path, the content of a file, an open file, a Pillow image, or an array or a tensor, of
+shape (height, width), (1, height, width) or (height, width, channels), as in ``to_levels``."""
 
 
 def as_source(picture: PictureLike) -> ImageSource:
@@ -104,45 +107,66 @@ def as_source(picture: PictureLike) -> ImageSource:
         if isinstance(picture, Image.Image):
             gray, size = gray_and_size(picture)
             return ImageSource("", gray, size=size)
-        if isinstance(picture, np.ndarray):
-            return ImageSource("", array_to_gray(picture), size=picture.shape[1::-1])
+        if hasattr(picture, "__array__"):
+            gray, size = _array_to_gray(np.asarray(picture))
+            return ImageSource("", gray, size=size)
         if hasattr(picture, "read"):
             return ImageSource("", _content(picture))
     except PictureError as error:
         return ImageSource("", b"", error=error)
     raise TypeError(
-        "a picture is a path, bytes, an open file, a Pillow picture or a NumPy array, "
+        "a picture is a path, bytes, an open file, a Pillow picture, an array or a tensor, "
         f"not {type(picture).__name__}"
     )
 
 
-def array_to_gray(array: npt.NDArray[Any]) -> Gray:
-    """Converts an array to grayscale, as ``read_gray`` does a file.
+def _array_to_gray(array: npt.NDArray[Any]) -> tuple[Gray, tuple[int, int]]:
+    """Converts an array to grayscale, as ``read_gray`` does a file; also returns width and height.
 
     Args:
-        array: (height, width) or (height, width, channels), of gray (1), gray and alpha (2), RGB
-            (3) or RGBA (4). uint8; bool, True for white; or floats in 0..1, rounded to 8 bits.
+        array: (height, width), (1, height, width) or (height, width, channels), of gray (1), gray
+            and alpha (2), RGB (3) or RGBA (4), with values as ``to_levels`` takes them.
 
     Raises:
         PictureError: The array has another shape or type, or a value out of range.
     """
-    if array.ndim == 3 and array.shape[2] == 1:
+    channels = array.shape[2] if array.ndim == 3 else 0
+    if channels == 1:
         array = array[:, :, 0]
-    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (2, 3, 4)):
+    elif channels not in (0, 2, 3, 4) and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 2 and channels not in (2, 3, 4):
         raise PictureError(
             f"an array of shape {array.shape} is not an image",
             "give (height, width) or (height, width, channels); predict_many takes several",
         )
+    return gray_and_size(Image.fromarray(to_levels(array)))
+
+
+def to_levels(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Converts values of pixels to 8 bits.
+
+    Args:
+        array: Any shape. Integers of any size in 0..255; bool, True for white; or floats in 0..1,
+            which are rounded.
+
+    Raises:
+        PictureError: The array has another type, or a value out of range.
+    """
     if array.dtype == np.bool_:
-        array = array * np.uint8(255)
-    elif np.issubdtype(array.dtype, np.floating):
+        return array * np.uint8(255)
+    if np.issubdtype(array.dtype, np.floating):
         if not ((array >= 0) & (array <= 1)).all():
-            raise PictureError("an array of floats has values outside 0..1", "divide it by 255")
-        array = np.rint(array * 255).astype(np.uint8)
-    elif array.dtype != np.uint8:
+            step = "divide values of 0..255 by 255, and undo a normalization"
+            raise PictureError("an array of floats has values outside 0..1", step)
+        return np.rint(array * 255).astype(np.uint8)
+    if not np.issubdtype(array.dtype, np.integer):
         problem = f"an array of {array.dtype} is not an image"
-        raise PictureError(problem, "give uint8, bool, or floats in 0..1")
-    return gray_and_size(Image.fromarray(array))[0]
+        raise PictureError(problem, "give integers in 0..255, bool, or floats in 0..1")
+    if not ((array >= 0) & (array <= 255)).all():
+        problem = f"an array of {array.dtype} has values outside 0..255"
+        raise PictureError(problem, "scale it to 0..255, or to floats in 0..1")
+    return array.astype(np.uint8, copy=False)
 
 
 def _content(file: Readable) -> bytes:

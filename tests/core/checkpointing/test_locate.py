@@ -94,10 +94,12 @@ def test_the_note_names_epochs_and_accuracy(
         save_checkpoint(checkpoint, replace(trained, metadata=changed))
         assert run("predict", "7.png").stderr == (
             f"digitcli: using the weights {LATEST} (folder:\\x1b[31m, {text}, "
-            "validation accuracy 58.61%)\n"
+            "validation accuracy 58.61%), not the bundled ones (--checkpoint pretrained)\n"
         )
     save_checkpoint(checkpoint, replace(trained, metadata=replace(changed, accuracies=())))
-    assert run("predict", "7.png").stderr.endswith("(folder:\\x1b[31m, 1 of 40 epochs)\n")
+    assert run("predict", "7.png").stderr.endswith(
+        "(folder:\\x1b[31m, 1 of 40 epochs), not the bundled ones (--checkpoint pretrained)\n"
+    )
 
 
 def test_every_command_names_its_weights(run: Run, small_mnist: SmallMnist) -> None:

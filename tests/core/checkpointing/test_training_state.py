@@ -125,6 +125,10 @@ def test_a_newer_version_is_refused_by_number(path: Path) -> None:
 
 INVALID: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no reading of the loss": (lambda v: v["settings"].update(log_every=0), "every 0 batches"),
+    "a loss of the future": (
+        lambda v: v["losses"].append({"epoch": 2, "batch": 10**6, "loss": 1.0}),
+        "a loss was read after epoch 2, batch",
+    ),
     "a negative interval": (lambda v: v["settings"].update(log_every=-1), "every -1 batches"),
     "a negative seed": (lambda v: v["settings"].update(seed=-3), "the seed is -3"),
     "a large seed": (lambda v: v["settings"].update(seed=2**32), "the seed is 4294967296"),

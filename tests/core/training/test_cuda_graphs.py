@@ -1,7 +1,9 @@
 """Steps that are captured and replayed are the steps that they were captured from."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,7 +14,6 @@ from training_runs import CPU, run_training
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.checkpointing.training_state import TrainingState
-from digitcli.core.distributed.rank import Rank
 from digitcli.core.recipes import BEST, QUICK, Recipe
 from digitcli.core.training import loop, optimizers
 from digitcli.core.training.callbacks.callback import Callback
@@ -29,10 +30,15 @@ RECIPES = {
 
 
 class TapeGraphs(CudaGraphs):
-    """Stands in for CUDA graphs: repeats the captured work, on the tensors of the capture."""
+    """Stands in for CUDA graphs: repeats the captured work, on the tensors of the capture.
 
-    def __init__(self, fault: str | None = None) -> None:
-        self.fault = fault
+    Args:
+        fault: Message of the error that a capture ends in.
+        lie: Changes what a replay has computed.
+    """
+
+    def __init__(self, fault: str | None = None, lie: Callable[[Tensor], object] = id) -> None:
+        self.fault, self.lie = fault, lie
         self.warmed = self.captured = self.replayed = 0
 
     def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
@@ -51,6 +57,7 @@ class TapeGraphs(CudaGraphs):
         def again() -> None:
             self.replayed += 1
             result.copy_(work())
+            self.lie(result)
 
         return again, result
 
@@ -75,24 +82,33 @@ def trained(
     return done.checkpoint
 
 
-Make = Callable[[Step, int, Callable[[str], None]], Step]
+class Captured(NamedTuple):
+    """The arguments of ``capture_step`` that decide what is computed."""
+
+    step: Step
+    plain: Step
+    state: Sequence[Tensor]
+    size: int
+    on_failure: Callable[[str], None]
+
+
+Make = Callable[[Captured], Step]
 
 
 def taking(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def capture(
-        step: Step, size: int, _: torch.device, callbacks: Sequence[Callback], __: Rank
-    ) -> Step:
+    def capture(step: Step, *, callbacks: Sequence[Callback], **others: Any) -> Step:
         def on_failure(reason: str) -> None:
             for callback in callbacks:
                 callback.on_capture_failed(reason)
 
-        return make(step, size, on_failure)
+        del others["device"], others["rank"]
+        return make(Captured(step, on_failure=on_failure, **others))
 
     monkeypatch.setattr(loop, "capture_step", capture)
 
 
 def by(graphs: TapeGraphs) -> Make:
-    return lambda step, size, on_failure: CapturedStep(step, size, CPU, graphs, on_failure)
+    return lambda what: CapturedStep(**what._asdict(), device=CPU, graphs=graphs)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -101,7 +117,7 @@ def test_replayed_steps_are_the_plain_ones(
 ) -> None:
     recipe = RECIPES[name]
     # the rate of a replayed step is a tensor, and so a float32
-    taking(lambda step, *_: lambda batch, lr: step(batch, torch.tensor(lr)), monkeypatch)
+    taking(lambda what: lambda batch, lr: what.step(batch, torch.tensor(lr)), monkeypatch)
     plain = trained(data, recipe)
     graphs = TapeGraphs()
     taking(by(graphs), monkeypatch)
@@ -132,18 +148,53 @@ def test_going_on_at_a_smaller_batch_replays_the_full_ones(
     assert (graphs.warmed, graphs.captured, graphs.replayed) == (3, 1, 2 * full - 3)
 
 
-def test_what_cannot_be_captured_is_told_once_and_trained_all_the_same(
-    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+WRONG = "a replayed step differs from an ordinary one"
+
+
+@pytest.mark.parametrize(
+    ("graphs", "reason"),
+    [
+        (TapeGraphs(fault="operation not permitted\nand so on"), "operation not permitted"),
+        (TapeGraphs(lie=lambda loss: loss.add_(2e-4)), WRONG),
+        (TapeGraphs(lie=lambda loss: loss.fill_(np.nan)), WRONG),
+    ],
+)
+def test_what_cannot_be_replayed_is_told_once_and_trained_all_the_same(
+    data: TrainingData, graphs: TapeGraphs, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = trained(data, RECIPES["lesson"])
-    graphs = TapeGraphs(fault="operation not permitted\nand so on")
+    def as_it_should_be(what: Captured) -> Step:
+        steps = itertools.chain([what.step] * 3, itertools.repeat(what.plain))
+        return lambda batch, lr: next(steps)(batch, torch.tensor(lr))
+
+    taking(as_it_should_be, monkeypatch)
+    expected = trained(data, RECIPES["lesson"])
     taking(by(graphs), monkeypatch)
     listener = Listener()
     fallen_back = trained(data, RECIPES["lesson"], who=[listener])
 
-    assert listener.told == ["operation not permitted"]
-    for weight, expected in zip(fallen_back.weights.values(), plain.weights.values(), strict=True):
-        np.testing.assert_allclose(weight, expected, rtol=0, atol=1e-5, equal_nan=False)
+    assert listener.told == [reason]
+    for weight, value in zip(fallen_back.weights.values(), expected.weights.values(), strict=True):
+        assert np.array_equal(weight, value)
+
+
+def test_a_replay_that_computes_other_weights_is_not_trusted(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def make(what: Captured) -> Step:
+        def lie(_: Tensor) -> None:
+            what.state[2][0, 0] += 2e-4
+
+        on_failure = told.append
+        return by(TapeGraphs(lie=lie))(what._replace(on_failure=on_failure))
+
+    plain = trained(data, RECIPES["quick"])
+    taking(make, monkeypatch)
+    fallen_back = trained(data, RECIPES["quick"])
+    assert told == [WRONG]
+    for weight, value in zip(fallen_back.weights.values(), plain.weights.values(), strict=True):
+        np.testing.assert_allclose(weight, value, rtol=0, atol=1e-5, equal_nan=False)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -155,10 +206,10 @@ def test_a_step_asks_the_device_for_no_value(
     class SeenError(Exception):
         pass
 
-    def once(step: Step, size: int, _: Callable[[str], None]) -> Step:
+    def once(what: Captured) -> Step:
         def take(batch: Batch, lr: float | Tensor) -> Tensor:  # noqa: ARG001
-            assert len(batch.labels) == size
-            loss = step(batch, torch.empty((), device=batch.images.device))
+            assert len(batch.labels) == what.size
+            loss = what.step(batch, torch.empty((), device=batch.images.device))
             assert loss.device.type == batch.images.device.type == "meta"
             raise SeenError
 

@@ -174,7 +174,9 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert process.returncode == code
     state = load_state(state_path(Path(output)))
     advice = f"continue with 'digitcli train --resume --output {shlex.quote(output)}'"
-    assert err == f"digitcli: stopped {state.place}; {advice}\n"
+    *images, stopped = err.splitlines()
+    assert stopped == f"digitcli: stopped {state.place}; {advice}"
+    assert [line.split()[1:3] for line in images] == [["600", "training"], ["200", "test"]]
     assert all(line.startswith("epoch ") for line in out.splitlines())
 
 
@@ -223,7 +225,8 @@ def test_what_is_not_given_is_taken_from_the_interrupted_run(
     assert result.exit_code == 0
     assert "digitcli: resuming after batch 5 of epoch 2" in result.stderr
     assert "will be replaced" not in result.stderr
-    first, *_, done = map(json.loads, result.stdout.splitlines())
+    begin, first, *_, done = map(json.loads, result.stdout.splitlines())
+    assert (begin["event"], begin["epoch"], begin["batch"]) == ("begin", 2, 5)
     assert (first["epoch"], first["batch"]) == (2, 10)
     assert (done["epochs"], done["seed"]) == (3, 3)
     assert LATEST.read_bytes() == Path("whole").read_bytes()
@@ -245,7 +248,6 @@ def test_what_is_not_given_is_taken_from_the_interrupted_run(
         (["--recipe", "quick"], "--recipe lesson then, quick now"),
         (["--dataset", "optdigits"], "--dataset mnist then, optdigits now"),
         (["--validation", 50], "--validation None then, 50 now"),
-        (["--log-every", 7], "--log-every 5 then, 7 now"),
     ],
 )
 def test_other_settings_are_refused_by_name(
@@ -257,6 +259,26 @@ def test_other_settings_are_refused_by_name(
     assert f"other settings ({difference}); " in result.stderr
     assert interrupted.read_bytes() == before
     assert run("train", "--resume", *FLAGS, "--seed", 3, "--recipe", "lesson").exit_code == 0
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_the_interval_of_readings_may_change(run: Run) -> None:
+    """The readings go on without a gap, each of the batches since the last; no weight changes."""
+    run("train", *FLAGS, "--seed", 3, "--output", "whole")
+    run("train", *FLAGS, "--seed", 3, "--output", "each", "--log-every", 1)
+    result = run("train", "--resume", "--log-every", 4, "--log-dir", "log")
+    assert result.exit_code == 0, result.stderr
+    whole, found = load_checkpoint(Path("whole")), load_checkpoint(LATEST)
+    assert all(np.array_equal(found.weights[name], whole.weights[name]) for name in whole.weights)
+    assert found.metadata.accuracies == whole.metadata.accuracies
+    readings = [(point.epoch, point.batch) for point in found.metadata.losses]
+    before = [(1, 5), (1, 10), (2, 5)]
+    assert readings == [*before, (2, 8), (2, 12), (3, 4), (3, 8), (3, 12)]
+    assert found.metadata.losses[:3] == whole.metadata.losses[:3]
+    single = [point.loss for point in load_checkpoint(Path("each")).metadata.losses]
+    assert found.metadata.losses[3].loss == pytest.approx(np.mean(single[12 + 5 : 12 + 8]))
+    rows = [json.loads(line) for line in Path("log/metrics.jsonl").read_text().splitlines()]
+    assert [(r["epoch"], r["batch"]) for r in rows if r["kind"] == "loss"] == readings
 
 
 def test_other_data_is_refused_by_name(

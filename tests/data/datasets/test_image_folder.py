@@ -19,9 +19,11 @@ from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.distributed.rank import Rank
 from digitcli.core.errors import DatasetError
 from digitcli.core.recipes import BEST
-from digitcli.data.datasets.image_folder import ImageFolder, find_classes, folder_path, split_of
+from digitcli.data.datasets.folder_layout import find_layout
+from digitcli.data.datasets.image_folder import ImageFolder, folder_path, split_of
 from digitcli.data.datasets.registry import find_dataset
 from digitcli.data.datasets.split import Split
+from digitcli.data.images.discover import LeftOut
 from digitcli.data.images.grayscale import read_gray
 from digitcli.data.preprocessing.mnist_form import prepare
 
@@ -50,7 +52,7 @@ def test_classes_are_folders_in_natural_order(tmp_path: Path) -> None:
     for name in ("10", "9", "b", "a10", "a9", ".hidden", "a"):
         (tmp_path / name).mkdir()
     (tmp_path / "notes.txt").write_text("not a class")
-    assert find_classes(tmp_path) == ("9", "10", "a", "a9", "a10", "b")
+    assert find_layout(tmp_path, LeftOut()).classes == ("9", "10", "a", "a9", "a10", "b")
 
 
 def test_every_image_is_in_one_split_prepared_as_by_predict(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_class_names_are_saved_in_the_checkpoint_and_escaped_on_output(
     assert (metadata.mean, metadata.std) == (0.1307, 0.3081)
     assert metadata.recipe.name == "optdigits"
     assert metadata.data_checksums.keys() == {"folder:train", "folder:test"}
-    assert f"folder:{root}" in metadata.command
+    assert "--dataset folder:mine " in metadata.command
     picture = next((root / name).iterdir())
     shutil.copy(picture, "5.png")
     shown = "an \\x1b[31modd\\tname"
@@ -200,7 +202,7 @@ def test_names_that_are_not_valid_utf8() -> None:
     os.makedirs(b"mine/\xff")  # noqa: PTH103  a name in bytes
     Path("mine/a").mkdir()
     with pytest.raises(DatasetError, match="is not valid UTF-8"):
-        find_classes(Path("mine"))
+        find_layout(Path("mine"), LeftOut())
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -244,7 +246,7 @@ def test_a_recipe_reduces_its_batch_size_for_a_few_images(run: Run) -> None:
     flags = ("train", "--dataset", "folder:mine", "--epochs", 2)
     result = run(*flags)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == "digitcli: batch size reduced from 16 to 2: only 2 training images\n"
+    assert "digitcli: batch size reduced from 16 to 2: only 2 training images\n" in result.stderr
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.recipe.batch_size == 2
     assert "--batch-size 2" in metadata.command

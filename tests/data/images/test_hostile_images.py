@@ -19,7 +19,7 @@ from PIL import Image
 
 from digitcli.core.errors import PictureError
 from digitcli.data.images.decode import OpenImage
-from digitcli.data.images.discover import find_files
+from digitcli.data.images.discover import LeftOut, find_files
 from digitcli.data.images.grayscale import read_gray
 from digitcli.data.images.parallel import prepare_all
 from digitcli.data.images.source import ImageSource
@@ -233,7 +233,9 @@ def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
         "Invalid argument",
     ]
     done = measured("predict", tmp_path, "-q")
-    assert (done.code, done.output) == (0, "1\n")
+    assert (done.code, done.output) == (1, "1\n")
+    assert done.errors.count("\n") == 1
+    assert "loop.png: cannot read it: Too many levels of symbolic links" in done.errors
 
 
 @pytest.mark.parametrize("limit", [10**12, 10**20])  # more than memory, more than 64 bits
@@ -278,14 +280,14 @@ def test_folders_deeper_than_a_path_can_be(run: Run, deep: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_listed_is_found_itself(tmp_path: Path) -> None:
-    assert list(find_files(tmp_path / "gone")) == [tmp_path / "gone"]
+    assert list(find_files(tmp_path / "gone", LeftOut())) == [tmp_path / "gone"]
 
 
 def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None:
     save_digit(Path("scans/1.png"), 1)
     Path("scans/2.png").touch()
     Path("scans/3.JPG").write_bytes(bytes(5000))
-    Path("scans/4.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    Path("scans/4.heic").write_bytes(b"no picture")
     Path("scans/notes.txt").touch()
     Path("scans/film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(5000))
     result = run("predict", "scans", "-q")
@@ -293,7 +295,7 @@ def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None
     assert [line.split(": ")[2:] for line in result.stderr.splitlines()] == [
         ["scans/2.png", "the file is empty; give a PNG, JPEG or another picture"],
         ["scans/3.JPG", "it is not a picture; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
-        ["scans/4.heic", "HEIC pictures are not supported; save it as JPEG or PNG"],
+        ["scans/4.heic", "it is not a picture; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
     ]
 
 

@@ -1,1 +1,1 @@
-"""What follows a training run: checkpoints, metric logs, TensorBoard, CPU contention."""
+"""What follows a training run: checkpoints, metric logs, TensorBoard."""

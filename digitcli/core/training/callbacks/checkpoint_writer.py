@@ -50,7 +50,7 @@ class CheckpointWriter(Callback):
         state: File of the training state, beside it.
 
     Raises:
-        CheckpointError: The output is the name of a training state.
+        CheckpointError: The output is the name of a training state, or has another format's ending.
     """
 
     def __init__(self, output: Path) -> None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from digitcli.core.errors import DigitcliError
+from digitcli.core.imports import import_errors
 
 
 class EventWriter:
@@ -27,14 +27,12 @@ class EventWriter:
     """
 
     def __init__(self, folder: Path, purge_step: int) -> None:
-        try:
+        with import_errors(
+            "--log-dir also writes for TensorBoard",
+            "run pip install 'digitcli[tensorboard]', or uninstall it",
+        ):
             from tensorboard.compat.proto import event_pb2, summary_pb2
             from tensorboard.summary.writer.record_writer import RecordWriter
-        except ImportError as error:
-            raise DigitcliError(
-                f"TensorBoard is installed and cannot be imported ({error})",
-                "run pip install 'digitcli[tensorboard]', or uninstall it",
-            ) from error
         self._events, self._summaries = event_pb2, summary_pb2
         # TensorBoard reads the files in the order of their names
         name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"

@@ -1,0 +1,53 @@
+"""Importing libraries that may be missing, or installed and broken."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from digitcli.core.errors import DigitcliError
+
+OLDEST_TORCH = (2, 11)
+"""Oldest version of torch that digitcli is tested with."""
+
+_INSTALL_TORCH = (
+    "run pip install --upgrade torch torchvision; predict, inspect-softmax and export to ONNX and "
+    "npz work without torch"
+)
+
+
+@contextmanager
+def import_errors(need: str, next_step: str) -> Iterator[None]:
+    """Raises any error of importing a library in the block as one line with its cause.
+
+    A broken installation raises not only ``ImportError``: also ``OSError`` for a shared library
+    that is missing, ``RuntimeError``, or ``ValueError`` for one built for another NumPy.
+
+    Args:
+        need: What needs which library, for example "--plot needs matplotlib".
+        next_step: How to install the library.
+
+    Raises:
+        DigitcliError: The block raised an exception.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise DigitcliError(f"{need}, which cannot be imported: {cause}", next_step) from error
+
+
+def import_torch(user: str) -> None:
+    """Imports torch, which takes a second; call it before modules that import torch.
+
+    Args:
+        user: What needs torch, for example "training".
+
+    Raises:
+        DigitcliError: torch is missing, broken or too old.
+    """
+    with import_errors(f"{user} needs torch", _INSTALL_TORCH):
+        import torch
+
+        version = str(torch.__version__)
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_TORCH:
+        oldest = ".".join(map(str, OLDEST_TORCH))
+        raise DigitcliError(f"{user} needs torch {oldest}, and this is {version}", _INSTALL_TORCH)

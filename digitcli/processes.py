@@ -1,0 +1,254 @@
+"""Reading many small images in several processes.
+
+Python reads a few thousand small images a second, in one thread at a time: decoding releases
+Python's lock, but that is the smaller part of the work. Large images gain nothing from this; see
+``digitcli.data.images.parallel``, which decodes them in threads.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from multiprocessing import resource_tracker
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self
+
+from digitcli.classifier import Answer, Classifier
+from digitcli.core.errors import PictureError
+from digitcli.data.images.parallel import SMALL_FILE, CostlyImageError, leave_costly_images
+from digitcli.data.images.source import ImageSource
+
+_ALONE = 512
+"""Images that the calling process reads before it starts others: these take as long to start."""
+
+_BLOCK = 64
+"""Images that a process is handed at a time."""
+
+Result = tuple[ImageSource, Answer | PictureError]
+Read = Callable[
+    [Classifier, Iterable[Iterable[ImageSource]], int],
+    Iterator[tuple[ImageSource, Answer | PictureError]],
+]
+"""``Classifier.predict_sources`` or ``Classifier.read_sources``."""
+
+
+def read_in_processes(
+    classifier: Classifier,
+    read: Read[Answer],
+    groups: Iterable[Iterable[ImageSource]],
+    max_pixels: int,
+    jobs: int | None = None,
+) -> Iterator[Result[Answer]]:
+    """Reads images in several processes once there are many small ones, in order.
+
+    Args:
+        classifier: Reads the images.
+        read: The method of it to call, as a function.
+        groups: Images; see ``digitcli.data.images.parallel.prepare_all``.
+        max_pixels: Maximum number of pixels of an image.
+        jobs: Number of processes; None for as many as this process may use cores.
+
+    Yields:
+        What ``read`` yields. An image that ends the process which reads it is an error.
+    """
+    jobs = jobs or _cores()
+    if jobs == 1:
+        yield from read(classifier, groups, max_pixels)
+        return
+    seen = small = 0
+
+    def count(sources: Iterable[ImageSource]) -> Iterator[ImageSource]:
+        nonlocal seen, small
+        for source in sources:
+            seen += 1
+            small += _is_small(source)
+            yield source
+
+    with _Processes(classifier, read, max_pixels, jobs) as processes:
+        for group in groups:
+            sources = iter(group)
+            first = count(itertools.islice(sources, max(0, _ALONE - seen)))
+            yield from read(classifier, [first], max_pixels)
+            if seen >= _ALONE and 2 * small > seen:
+                yield from processes.read(sources)
+            else:
+                yield from read(classifier, [sources], max_pixels)
+
+
+class _Processes(Generic[Answer]):
+    """Processes that read images; they start when there is something to read."""
+
+    def __init__(
+        self, classifier: Classifier, read: Read[Answer], max_pixels: int, jobs: int
+    ) -> None:
+        self._classifier, self._max_pixels = classifier, max_pixels
+        self._read: Read[Answer] = read
+        self._jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
+        self._started: Future[None] | None = None
+        self._cannot_start = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def read(self, sources: Iterable[ImageSource]) -> Iterator[Result[Answer]]:
+        """Reads images in order; in this process as long as the others are starting."""
+        waiting: deque[tuple[list[ImageSource], Future[list[Result[Answer]]]]] = deque()
+        while block := list(itertools.islice(sources := iter(sources), _BLOCK)):
+            if not self._are_ready():
+                yield from self._read_here(block)
+                continue
+            waiting.append((block, self._submit(block)))
+            if len(waiting) > 2 * self._jobs:
+                yield from self._results(*waiting.popleft())
+        while waiting:
+            yield from self._results(*waiting.popleft())
+
+    def _read_here(self, sources: list[ImageSource]) -> Iterator[Result[Answer]]:
+        return self._read(self._classifier, [sources], self._max_pixels)
+
+    def _are_ready(self) -> bool:
+        if self._started is None and not self._cannot_start:
+            try:
+                self._pool = self._start()
+                with _interrupts_blocked():
+                    self._started, *_ = [self._pool.submit(_do_nothing) for _ in range(self._jobs)]
+            except (ImportError, NotImplementedError, OSError):  # no semaphores, or no memory
+                self._cannot_start = True
+        if self._started is None or not self._started.done():
+            return False
+        self._cannot_start = self._started.exception() is not None
+        return not self._cannot_start
+
+    def _start(self) -> ProcessPoolExecutor:
+        methods = multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        if context.get_start_method() == "forkserver":
+            context.set_forkserver_preload([__name__])
+        with _silenced_tracker():
+            resource_tracker.ensure_running()
+        arguments = self._classifier, self._read, self._max_pixels
+        return ProcessPoolExecutor(self._jobs, context, _start_worker, arguments)
+
+    def _submit(self, block: list[ImageSource]) -> Future[list[Result[Answer]]]:
+        try:
+            if self._pool is None:
+                self._pool = self._start()
+            with _interrupts_blocked():
+                return self._pool.submit(_read_block, block)
+        except BrokenExecutor as error:  # an earlier block, which is waited for first, says so too
+            failed: Future[list[Result[Answer]]] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _results(
+        self, block: list[ImageSource], future: Future[list[Result[Answer]]]
+    ) -> Iterator[Result[Answer]]:
+        """Yields the results of a block, with those of images that were left to this process."""
+        try:
+            results = future.result()
+        except BrokenExecutor:
+            self._pool = None
+            results = self._read_each(block)
+        for source, (read, answer) in zip(block, results, strict=True):
+            if isinstance(answer, CostlyImageError):
+                yield from self._read_here([source])
+            else:
+                yield read, answer
+
+    def _read_each(self, block: list[ImageSource]) -> list[Result[Answer]]:
+        """Reads images one by one, of which one has ended a process."""
+        results: list[Result[Answer]] = []
+        for source in block:
+            try:
+                results += self._submit([source]).result()
+            except BrokenExecutor:
+                self._pool = None
+                problem = "the process that read it has ended, perhaps for want of memory"
+                results.append((source, PictureError(problem, "leave it out, or give --jobs 1")))
+        return results
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_small(source: ImageSource) -> bool:
+    if not isinstance(source.content, Path):
+        return False
+    try:
+        return source.content.stat().st_size <= SMALL_FILE
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _silenced_tracker() -> Iterator[None]:
+    """Starts multiprocessing's tracker such that it is silent when this process is killed.
+
+    It frees what the pool leaves behind then, and would warn of it in two lines.
+    """
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        yield
+    finally:
+        sys.warnoptions.pop()
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Starts processes with Ctrl-C blocked: this process alone answers it, and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_work: list[Callable[[list[ImageSource]], list[Result[Any]]]] = []
+"""What this process was started for, if it was started here."""
+
+
+def _start_worker(classifier: Classifier, read: Read[Any], max_pixels: int) -> None:
+    """Prepares a process that reads images."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    leave_costly_images()
+    _work.append(lambda sources: list(read(classifier, [sources], max_pixels)))
+
+
+def _end_with_parent() -> None:
+    """Waits for the calling process, which may be killed, and ends this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def _read_block(sources: list[ImageSource]) -> list[Result[Any]]:
+    return _work[0](sources)

@@ -1,0 +1,47 @@
+"""The display of a training run."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from paths import HELPERS
+
+SHOWN = """
+import sys
+from drawn_digits import drawn_data
+from digitcli.console.training import training_display
+from digitcli.core.recipes import LESSON
+
+data = drawn_data()
+display = training_display(data, LESSON, None, as_json=False)
+with display:
+    display.on_start(data, None, None)
+    display.on_batches(1, 1)
+    display.bar.progress.refresh()
+    display.on_capture_failed("it had none")
+    display.on_batches(1, 2)
+    display.bar.progress.refresh()
+    display.on_capture_failed("it has none")
+    display.on_batches(2, 1)
+"""
+
+
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
+    terminal = pytest.importorskip("terminal", reason="pseudo-terminals are POSIX")
+    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
+    with (tmp_path / "results").open("w") as results:
+        screen = terminal.run_on_terminal(
+            [sys.executable, "-c", SHOWN],
+            columns=200,
+            output=results if is_piped else None,
+            environment=environment,
+        )
+    assert screen.code == 0
+    first, second = screen.lines  # and nothing that is left of the bar
+    assert first.startswith("digitcli: the steps cannot be captured")
+    assert first.endswith("it had none")
+    assert second.endswith("it has none")
+    assert "epoch 1/10" in screen.raw

@@ -1,0 +1,162 @@
+"""Evaluating on a folder of images, and how a checkpoint names the folder it was trained on."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import Run
+from image_folders import fill
+
+from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.metadata import recorded_dataset
+from digitcli.core.files.home import portable_path
+
+CLASSES = {"3": 3, "5": 5}
+FLAGS = ("--epochs", 2, "--batch-size", 4)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    return fill(tmp_path / "mine", CLASSES)
+
+
+def evaluated(run: Run, *flags: object) -> tuple[str, int, int]:
+    result = run("eval", "--json", *map(str, flags))
+    assert result.exit_code == 0, result.stderr
+    value = json.loads(result.stdout)
+    return value["split"], value["count"], value["files"]
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_all_images_of_a_folder_are_scored_unless_it_was_trained_on(run: Run, mine: Path) -> None:
+    (mine / "3" / "notes.txt").write_text("no image")
+    assert evaluated(run, "--dataset", "folder:mine") == ("all", 40, 41)
+    lines = run("eval", "--dataset", "folder:mine").stdout.splitlines()
+    assert lines[1:5] == ["dataset\tfolder:mine", "split\tall", "files\t41", "count\t40"]
+    assert run("train", "--dataset", "folder:mine", *FLAGS, "--output", "new").exit_code == 0
+    new = ("--checkpoint", "new")
+    split, count, files = evaluated(run, *new)
+    assert (split, files) == ("test", 41)
+    assert count < 20
+    assert evaluated(run, *new, "--dataset", f"folder:{mine}") == ("test", count, files)
+    assert evaluated(run, *new, "--split", "all") == ("all", 40, 41)
+    fill(mine.with_name("other"), {"3": 5, "5": 3}, 4)
+    assert evaluated(run, *new, "--dataset", "folder:other") == ("all", 8, 8)
+    mine.rename("moved")  # the images are known by their content
+    assert evaluated(run, *new, "--dataset", "folder:moved") == ("test", count, files)
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_the_page_says_how_many_of_how_many(run: Run, mine: Path) -> None:
+    result = run("eval", "--dataset", f"folder:{mine}", "--report", "page.html")
+    assert result.exit_code == 0, result.stderr
+    text = Path("page.html").read_text()
+    assert "40 images of 40 files: folder:mine, all." in text
+    assert str(mine) not in text
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_other_data_sets_have_all_images_too(run: Run) -> None:
+    flags = ("eval", "--dataset", "optdigits", "--json")
+    value = json.loads(run(*flags, "--split", "all").stdout)
+    assert (value["split"], value["count"], value["files"]) == ("all", 1797, None)
+    assert json.loads(run(*flags).stdout)["split"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded"),
+    [
+        ("mine", "mine"),
+        ("./mine", "./mine"),
+        ("../mine", "../mine"),
+        ("~/mine", "~/mine"),
+        ("/home/ann/mine/", "mine"),
+        ("~ann/mine", "mine"),
+        ("/", "/"),
+    ],
+)
+def test_paths_that_are_recorded_name_no_folder_of_this_computer(given: str, recorded: str) -> None:
+    assert portable_path(given) == recorded
+    assert recorded_dataset(f"folder:{given}") == f"folder:{recorded}"
+    assert portable_path(str(Path.cwd() / "a" / "b")) == str(Path("a", "b"))
+    assert recorded_dataset("mnist") == "mnist"
+
+
+def test_no_absolute_path_travels_with_a_checkpoint(
+    run: Run, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fill(tmp_path / "far" / "mine", CLASSES)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    flags = ("--dataset", f"folder:{root}", "--from", checkpoint)
+    assert run("train", *flags, "--epochs", 2).exit_code == 0
+    assert os.fsencode(tmp_path) not in LATEST.read_bytes()
+    metadata = load_checkpoint(LATEST).metadata
+    assert metadata.dataset == "folder:mine"
+    assert "--dataset folder:mine --from latest.safetensors " in metadata.command
+    assert run("export", "net.npz").exit_code == 0
+    assert os.fsencode(tmp_path) not in Path("net.npz").read_bytes()
+    assert run("train", *flags, "--epochs", 2, "--resume").exit_code == 0  # complete
+    split, count, _ = evaluated(run, "--dataset", f"folder:{root}")
+    assert (split, count < 20) == ("test", True)
+
+
+def test_a_run_on_an_absolute_path_is_resumed_without_naming_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
+
+    root = fill(tmp_path / "far" / "mine", CLASSES)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    flags = ("--dataset", f"folder:{root}", "--epochs", 3, "--batch-size", 4)
+    assert run("train", *flags, "--output", "whole").exit_code == 0
+
+    def killed(writer: CheckpointWriter, result: object) -> None:
+        save(writer, result)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    save = CheckpointWriter.on_epoch
+    with monkeypatch.context() as patched:
+        patched.setattr(CheckpointWriter, "on_epoch", killed)
+        run("train", *flags)
+    result = run("train", "--resume", "--dataset", "folder:elsewhere/mine")
+    assert result.exit_code == 2
+    assert "other settings (--dataset folder:mine then, folder:elsewhere/mine now)" in result.stderr
+    assert run("train", "--resume").exit_code == 0
+    assert LATEST.read_bytes() == Path("whole").read_bytes()
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_folder_that_the_checkpoint_names_and_is_not_here(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("train", "--dataset", "folder:mine", *FLAGS).exit_code == 0
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    file = Path("..") / LATEST
+    for command in (["eval"], ["inspect-softmax", "--index", 0]):
+        result = run(*map(str, command), "--checkpoint", file)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"digitcli: error: {file} was trained on folder:mine: cannot read the folder mine: "
+            "No such file or directory; name the data set with --dataset\n"
+        )
+    assert evaluated(run, "--checkpoint", file, "--dataset", "folder:../mine")[0] == "test"
+    picked = run(
+        "inspect-softmax", "--index", 0, "--checkpoint", file, "--dataset", "folder:../mine"
+    )
+    assert picked.exit_code == 0, picked.stderr
+
+
+def test_checkpoints_that_hold_an_absolute_path_still_work(run: Run, mine: Path) -> None:
+    assert run("train", "--dataset", "folder:mine", *FLAGS).exit_code == 0
+    checkpoint = load_checkpoint(LATEST)
+    metadata = replace(checkpoint.metadata, dataset=f"folder:{mine}")
+    save_checkpoint(Path("old"), replace(checkpoint, metadata=metadata))
+    assert evaluated(run, "--checkpoint", "old") == evaluated(run)
+    flags = ("--dataset", "folder:mine", "--from", "old", *FLAGS)
+    assert run("train", *flags, "--output", "new").exit_code == 0
