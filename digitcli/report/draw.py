@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
         "digits": DIGITS.issuperset(classes),
         "fullFrame": notes["dataset"] in FULL_FRAME_DATASETS,
         "mostBars": MOST_BARS,
+        "notes": notes,
     }
     page = open_template("draw.html").render(
         settings=settings,
@@ -65,10 +67,10 @@ def _script() -> str:
 
 def unpack(content: bytes) -> Predict:
     """Reads a page; the function returned computes what ``digitcli.probabilities`` does in it."""
-    sizes = json.loads(_element(content, b"settings"))["sizes"]
-    numbers = np.frombuffer(base64.b64decode(_element(content, b"weights")), "<f4")
+    sizes = json.loads(element(content, "settings"))["sizes"]
+    numbers = np.frombuffer(base64.b64decode(element(content, "weights")), "<f4")
     layers = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         weight, bias, numbers = np.split(numbers, (inputs * outputs, (inputs + 1) * outputs))
         layers.append((weight.reshape(outputs, inputs), bias))
 
@@ -81,7 +83,8 @@ def unpack(content: bytes) -> Predict:
     return predict
 
 
-def _element(content: bytes, id_: bytes) -> bytes:
-    """Returns the content of the one data block with an id."""
-    (text,) = re.findall(rb'<script type="[a-z/]+" id="%s">(.*?)</script>' % id_, content)
+def element(content: bytes, name: str) -> bytes:
+    """Returns the content of a page's data block: "settings", JSON, or "weights", base64."""
+    pattern = rb'<script type="[a-z/]+" id="%s">(.*?)</script>' % name.encode()
+    (text,) = re.findall(pattern, content)
     return text

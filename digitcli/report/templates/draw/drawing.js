@@ -218,6 +218,7 @@ let silence = null;
 
 function changed() {
   reading = null;
+  element("answer").ariaBusy = "true";
   frame ??= requestAnimationFrame(read);
 }
 
@@ -237,6 +238,7 @@ function read() {
   } while (!step.done && performance.now() - start < FRAME_BUDGET);
   if (found) shown = answerFor(found);
   show();
+  element("answer").ariaBusy = String(!step.done);
   if (!step.done) frame = requestAnimationFrame(read);
 }
 
@@ -398,8 +400,9 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showStrips
 
 /** Reads a bar a few times: a browser compiles what it ran often, and the first stroke is smooth. */
 function warmUp(times) {
-  const gray = grid(canvas.width, canvas.height).data.fill(1).fill(0, 11_340, 67_340);
-  for (const _ of preparations(grid(canvas.width, canvas.height, gray))) break;
+  const gray = grid(canvas.width, canvas.height);
+  for (let row = 60; row < 220; row++) gray.data.fill(1, row * 280 + 130, row * 280 + 150);
+  preparations(gray).next();
   if (times > 1) requestIdleCallback(() => warmUp(times - 1));
 }
 

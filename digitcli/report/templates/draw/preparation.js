@@ -151,10 +151,19 @@ function* interpretations(gray, classify) {
   const touchesAll = touched(choice.digit, choice.change).every(Boolean);
   const isTight = choice.score >= 0.45 && isAllInk && touchesAll;
   const isClear = choice.certainty >= CLEAR && choice.change.margin > 0;
-  if (choice.score >= SURE || isTight || (isClear && isAllInk && choice.touchedBorder)) return;
-  for (const change of withoutOtherInk(gray)) {
-    consider(choice, change, classify);
-    yield resultOf(choice);
+  if (isTight || (isClear && isAllInk && choice.touchedBorder)) return;
+  if (choice.score < SURE) {
+    for (const change of withoutOtherInk(gray)) {
+      consider(choice, change, classify);
+      yield resultOf(choice);
+    }
+  }
+  if (choice.change.isFirst && !choice.mayBeSurroundings) return;
+  for (const view of [gray, ...closerLooks(gray)]) {
+    const others = countOthers(view, choice.digit.box, classify);
+    const result = resultOf(choice);
+    yield { ...result, others: Math.max(result.others, others) };
+    if (others) return;
   }
 }
 
@@ -176,7 +185,9 @@ function firstChoice(gray, classify) {
   if (mixed && !borders) score *= 0.8;
   else if (borders && spread > FLAT_BORDER) score *= 0.9;
   const touchedBorder = borders > 0;
-  return { digit, change, certainty, score, touchedBorder, atBorder: touchedBorder || mixed };
+  const mayBeSurroundings = borders > 1 && spread > FLAT_BORDER;
+  const atBorder = touchedBorder || mixed;
+  return { digit, change, certainty, score, touchedBorder, atBorder, mayBeSurroundings };
 }
 
 /** Takes a changed image if it is better than what was chosen before. */
@@ -248,9 +259,7 @@ function* withoutOtherInk(gray) {
     const ink = withoutBorderShapes(inkOrNone(change.gray), change.margin);
     yield { gray: onPaper(ink), margin: change.margin, inner: true, bars: false };
   }
-  for (const share of [0.06, 0.15]) {
-    const cut = Math.max(1, rint(share * Math.min(gray.width, gray.height)));
-    const closer = crop(gray, withMargin(everything(gray), -cut, gray));
+  for (const closer of closerLooks(gray)) {
     yield { gray: closer, margin: 0, inner: true, bars: true };
   }
   const ink = inkOrNone(gray);
@@ -258,6 +267,51 @@ function* withoutOtherInk(gray) {
   const unruled = withoutRemains(removeRuledLines(ink, 4));
   yield { gray: onPaper(unruled), margin: 0, inner: true, bars: false };
   yield { gray: onPaper(withoutBorderShapes(unruled)), margin: 0, inner: true, bars: false };
+}
+
+/** Returns an image without its borders, less and more of them. */
+function closerLooks(gray) {
+  return [0.06, 0.15].map((share) => {
+    const cut = Math.max(1, rint(share * Math.min(gray.width, gray.height)));
+    return crop(gray, withMargin(everything(gray), -cut, gray));
+  });
+}
+
+/** Returns the number of digits in an image beside the one that is read, of which `box` is. */
+function countOthers(gray, box, classify) {
+  const isAlike = (side, size) => Math.abs(side - size) <= Math.max(4, 0.15 * size);
+  const found = wholeDigits(gray, classify);
+  const isFound = found.some(
+    ({ left, top, right, bottom }) =>
+      isAlike(right - left, box.right - box.left) && isAlike(bottom - top, box.bottom - box.top),
+  );
+  return found.length - Number(isFound);
+}
+
+/** Returns the boxes of recognized digits of about one size that touch no border. */
+function wholeDigits(gray, classify) {
+  const separated = separateInk(gray);
+  if (!separated) return [];
+  const ink = removeRuledLines(separated);
+  const components = findComponents(strokeMask(ink), ink);
+  const near = Math.max(2, rint(0.01 * Math.min(ink.width, ink.height)));
+  const smallest = Math.max(8, 0.04 * Math.max(ink.width, ink.height));
+  const digits = [];
+  components.boxes.slice(0, 50).forEach((box, i) => {
+    const gaps = [box.left, box.top, ink.width - box.right, ink.height - box.bottom];
+    if (gaps.some((gap) => gap <= near) || longerSide(box) < smallest) return;
+    const own = grid(ink.width, ink.height, components.labels);
+    const [inside, labels] = [crop(ink, box), crop(own, box).data];
+    const alone = grid(inside.width, inside.height);
+    inside.data.forEach((level, at) => (alone.data[at] = labels[at] === i + 1 ? level : 0));
+    const image = centeredByMass(fitted(thickened(crop(alone, boundingBox(alone, VISIBLE)))));
+    const mass = components.mass[i];
+    if (classify(image.data) >= 0.9) digits.push({ box, mass, bar: isBar(image) });
+  });
+  if (digits.every(({ bar }) => bar)) return [];
+  const isLike = ({ box, mass }) =>
+    mass >= 0.2 * digits[0].mass && longerSide(box) >= 0.4 * longerSide(digits[0].box);
+  return digits.filter(isLike).map(({ box }) => box);
 }
 
 const inkOrNone = (gray) => separateInk(gray) ?? grid(gray.width, gray.height);
