@@ -148,7 +148,7 @@ def papers(kind: str, count: int) -> "Iterator[Image.Image]":
         spare = side // 2 if kind == "cut" else 0
         place = [int(each) for each in rng.integers(-spare, room + spare + 1, 2)]
         paper.paste(digit, (place[0], place[1]))
-        if kind == "drawn" and i % 2:  # several shapes, and a line across
+        if kind == "drawn" and i % 2:  # several shapes
             paper.paste(draw_digit(7, size=70), (0, 0))
         if kind == "photo":
             light = np.add.outer(rng.uniform(-0.4, 0.4) * np.arange(280), np.arange(280) * 0.3)

@@ -170,7 +170,9 @@ canvas.addEventListener("pointermove", (event) => {
 });
 for (const name of ["pointerup", "pointercancel"]) {
   canvas.addEventListener(name, (event) => {
-    if (event.pointerId === pointer) pointer = null;
+    if (event.pointerId !== pointer) return;
+    pointer = null;
+    readOn();
   });
 }
 
@@ -209,7 +211,7 @@ element("undo").addEventListener("click", undo);
 element("clear").addEventListener("click", clear);
 element("save").addEventListener("click", save);
 
-// Reading: a frame after each change, and more frames while the image is doubtful.
+// Reading: a frame after each change, and more of them if the image is doubtful and the pen is up.
 
 let reading = null; // the iterator of what is found in the picture
 let frame = null;
@@ -219,6 +221,10 @@ let silence = null;
 function changed() {
   reading = null;
   element("answer").ariaBusy = "true";
+  readOn();
+}
+
+function readOn() {
   frame ??= requestAnimationFrame(read);
 }
 
@@ -235,11 +241,11 @@ function read() {
   do {
     step = reading.next();
     if (!step.done) found = step.value;
-  } while (!step.done && performance.now() - start < FRAME_BUDGET);
+  } while (!step.done && pointer === null && performance.now() - start < FRAME_BUDGET);
   if (found) shown = answerFor(found);
   show();
   element("answer").ariaBusy = String(!step.done);
-  if (!step.done) frame = requestAnimationFrame(read);
+  if (!step.done && pointer === null) readOn();
 }
 
 function* preparations(gray) {

@@ -143,9 +143,10 @@ function* interpretations(gray, classify) {
   yield resultOf(choice);
   if (choice.score < SURE || choice.atBorder) {
     for (const change of withAddedMargins(gray)) {
-      consider(choice, change, classify);
       yield resultOf(choice);
+      consider(choice, change, classify);
     }
+    yield resultOf(choice);
   }
   const isAllInk = !choice.digit.others && choice.digit.coverage >= 0.98;
   const touchesAll = touched(choice.digit, choice.change).every(Boolean);
@@ -154,9 +155,10 @@ function* interpretations(gray, classify) {
   if (isTight || (isClear && isAllInk && choice.touchedBorder)) return;
   if (choice.score < SURE) {
     for (const change of withoutOtherInk(gray)) {
-      consider(choice, change, classify);
       yield resultOf(choice);
+      consider(choice, change, classify);
     }
+    yield resultOf(choice);
   }
   if (choice.change.isFirst && !choice.mayBeSurroundings) return;
   for (const view of [gray, ...closerLooks(gray)]) {
