@@ -356,10 +356,10 @@ def test_pictures_are_opened_dropped_and_pasted(opened: Opened) -> None:
     page = opened.page
     page.set_input_files("#open", save_digit(Path("5.png"), 5))
     page.wait_for_function("document.getElementById('answer').textContent === '5'")
-    transfer = """(type, color) => {
+    transfer = """([type, background]) => {
       const canvas = new OffscreenCanvas(200, 100);
       const context = canvas.getContext("2d");
-      context.fillStyle = "#124";
+      context.fillStyle = background;
       context.fillRect(0, 0, 200, 100);
       context.fillStyle = "#fff";
       context.fillRect(95, 15, 9, 70);
@@ -374,10 +374,10 @@ def test_pictures_are_opened_dropped_and_pasted(opened: Opened) -> None:
         return event.defaultPrevented;
       });
     }"""
-    for kind in ("drop", "paste"):
+    for kind, color in (("drop", "#124"), ("paste", "#124"), ("drop", "transparent")):
         page.click("#clear")
         assert settled(page) == ""
-        assert page.evaluate(transfer, kind) is (kind == "drop")
+        assert page.evaluate(transfer, [kind, color]) is (kind == "drop")
         page.wait_for_function("document.getElementById('answer').textContent === '1'")
     before = paper(page)
     Path("text.png").write_text("no picture")

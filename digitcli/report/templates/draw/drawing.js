@@ -105,16 +105,27 @@ function drawPicture(picture) {
   const [width, height] = [picture.width * scale, picture.height * scale];
   const [left, top] = [(canvas.width - width) / 2, (canvas.height - height) / 2];
   paper.imageSmoothingQuality = "high";
+  paper.clearRect(0, 0, canvas.width, canvas.height);
   paper.drawImage(picture, left, top, width, height);
-  const drawn = paper.getImageData(
-    Math.ceil(left), Math.ceil(top), Math.max(1, Math.floor(width)), Math.max(1, Math.floor(height)),
+  const background = backgroundOf(
+    paper.getImageData(
+      Math.ceil(left), Math.ceil(top), Math.max(1, Math.floor(width)), Math.max(1, Math.floor(height)),
+    ),
   );
-  const background = median(borderOf(toGray(drawn)));
   const level = Math.round(255 * background);
   ink = background < 0.5 ? "#fff" : "#000";
   paper.fillStyle = `rgb(${level} ${level} ${level})`;
   paper.fillRect(0, 0, canvas.width, canvas.height);
   paper.drawImage(picture, left, top, width, height);
+}
+
+/** Returns the level of a picture's background; beneath one of ink alone, one that shows the ink. */
+function backgroundOf(pixels) {
+  const gray = toGray(pixels);
+  const alpha = channelOf(pixels, 3);
+  const opaque = gray.data.filter((_, i) => alpha.data[i] > 0.5);
+  if (opaque.length > gray.data.length / 2) return median(borderOf(gray));
+  return opaque.reduce((sum, level) => sum + level, 0) < 0.5 * opaque.length ? 1 : 0;
 }
 
 element("open").addEventListener("change", ({ target }) => {
