@@ -1,17 +1,18 @@
 """Reading digits with the weights of a checkpoint: the interface for programs and commands."""
 
+import functools
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from digitcli.core.checkpointing.checkpoint import Checkpoint, find_and_load
-from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE
+from digitcli.core.checkpointing.locate import CHECKPOINT_VARIABLE, PRETRAINED, is_bundled
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import BlankPictureError, CheckpointError, PictureError
 from digitcli.core.evaluation.ood import ood_warning
@@ -78,7 +79,15 @@ class Classifier:
         """The preparation that brings images to the form of the training images."""
         if self.metadata.dataset in FULL_FRAME_DATASETS:
             return prepare_full_frame
-        return partial(interpret, classify=self.probabilities)
+        return functools.partial(interpret, classify=self.probabilities)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles as the name and the checksum of the weights: a process loads them once.
+
+        Unpickling raises a ``CheckpointError`` if the file is missing there or has other content.
+        """
+        name = PRETRAINED if is_bundled(self.path) else self.path
+        return _load_once, (type(self), name, _checksum(self._checkpoint))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.load({str(self.path)!r})"
@@ -240,6 +249,28 @@ class Classifier:
         the error are as for ``scores``.
         """
         return probabilities(self._checkpoint, _checked(pictures))
+
+
+@functools.lru_cache(maxsize=4)
+def _load_once(kind: type[Classifier], name: str | Path, checksum: str) -> Classifier:
+    classifier = kind.load(name)
+    if _checksum(classifier._checkpoint) != checksum:
+        raise CheckpointError(
+            f"the weights {classifier.path} are not those of the classifier that was sent",
+            "copy its file to this machine, or start the processes again",
+        )
+    return classifier
+
+
+def _checksum(checkpoint: Checkpoint) -> str:
+    """Returns a checksum of all that decides the answers."""
+    metadata = checkpoint.metadata
+    total = hashlib.sha256(
+        repr((metadata.classes, metadata.temperature, metadata.dataset)).encode()
+    )
+    for name, weight in sorted(checkpoint.weights.items()):
+        total.update(name.encode() + weight.tobytes())
+    return total.hexdigest()
 
 
 def _only(answers: Iterator[Answer | PictureError]) -> Answer:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_type
 
@@ -269,6 +270,23 @@ def test_the_weights_that_are_loaded(
         Classifier.load("missing")
     assert Classifier.load(other).metadata == trained.metadata
     assert repr(Classifier.load(other)) == f"Classifier.load({str(other)!r})"
+
+
+def test_it_pickles_as_the_name_of_its_weights(checkpoint: Path, trained: Checkpoint) -> None:
+    classifier = Classifier.load(checkpoint)
+    packed = pickle.dumps(classifier)
+    assert len(packed) < 1000
+    copy = pickle.loads(packed)  # noqa: S301
+    assert pickle.loads(packed) is copy  # noqa: S301  loaded once
+    assert copy.predict(png(DRAWN)) == classifier.predict(png(DRAWN))
+    bundled = pickle.loads(pickle.dumps(Classifier.load("pretrained")))  # noqa: S301
+    assert bundled.path in BUNDLED_PATHS
+
+    moved = checkpoint.rename(checkpoint.with_name("moved.safetensors"))
+    packed = pickle.dumps(Classifier.load(moved))
+    save_checkpoint(moved, replace(trained, metadata=replace(trained.metadata, temperature=2.0)))
+    with pytest.raises(CheckpointError, match="not those of the classifier that was sent"):
+        pickle.loads(packed)  # noqa: S301
 
 
 def test_the_samples_of_the_readme(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

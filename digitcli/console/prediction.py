@@ -93,7 +93,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
 
     def show(self, path: str, answer: Answer) -> None:
         """Prints the answer for an image."""
-        if not self._done and not self._quiet:
+        if self._done == self._failed and not self._quiet:  # the first answer
             print_weights(self._checkpoint, self._metadata)
         if self._as_json:
             self._print_json(path, self._json(answer), None)

@@ -47,7 +47,10 @@ class LearningCurve(Callback):
             )
         # it would report fonts and a home that cannot be written, also while it is imported
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        with import_errors("--plot needs matplotlib", "run pip install 'digitcli[plot]'"):
+        with import_errors(
+            "--plot needs matplotlib",
+            "run pip install 'digitcli[plot]', or set MPLCONFIGDIR to a folder for its cache",
+        ):
             import matplotlib.figure  # noqa: F401  takes a second, better now than after an epoch
         with write_errors(path, _ELSEWHERE):
             check_writable(path)

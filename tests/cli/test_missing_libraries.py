@@ -88,7 +88,7 @@ def test_the_oldest_torch_is_the_one_that_is_installed_with() -> None:
             "matplotlib",
             ("train", "--dataset", "optdigits", "--plot", "x.png"),
             "--plot needs matplotlib, which cannot be imported: broken; "
-            "run pip install 'digitcli[plot]'",
+            "run pip install 'digitcli[plot]', or set MPLCONFIGDIR to a folder for its cache",
         ),
         (
             "tensorboard",

@@ -291,3 +291,14 @@ def test_many_images_are_summed_up(run: Run, form: list[str]) -> None:
     many = run("predict", *["2.png"] * 10, "empty.png", "--min-probability", "1", *form)
     summary = "digitcli: 10 read, 10 in doubt, 1 failed\n"
     assert many.stderr.endswith(summary) == (form != ["--quiet"])
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_the_weights_are_named_though_the_first_picture_fails(
+    run: Run, trained: Checkpoint
+) -> None:
+    save_digit(Path("7.png"), 7)
+    result = run("predict", "gone.png", "7.png", "7.png")
+    assert result.stderr.splitlines(keepends=True)[1:2] == [weights_note(trained)]
+    assert result.stderr.count("using the weights") == 1
+    assert "using" not in run("predict", "gone.png", "gone.png").stderr

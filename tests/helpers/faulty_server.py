@@ -4,6 +4,7 @@ The first part of a request's path names the behaviour: ``http://127.0.0.1:PORT/
 """
 
 import contextlib
+import gzip
 import socket
 import ssl
 import struct
@@ -157,6 +158,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Encoding", "gzip")
         self.end_headers()
         self.wfile.write(body)
+
+    def _bomb(self, body: bytes) -> None:
+        """Sends gigabytes of zeros, compressed as an archive, and declared so as a page."""
+        zeros = gzip.compress(bytes(2**26), mtime=0) * 64  # of 64 MB each
+        assert len(zeros) > len(body)
+        self._encoded(zeros)
+
+    def _chunk_size(self, body: bytes) -> None:
+        """Announces a chunk by a number that never ends."""
+        self.protocol_version = "HTTP/1.1"
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self._repeat(b"0" * len(body))
+
+    def _headers(self, body: bytes) -> None:
+        """Sends headers without end."""
+        self.send_response(200)
+        self._repeat(b"X-More: " + b"x" * 1000 + b"\r\n" + body[:0])
 
     def _slow(self, body: bytes) -> None:
         self._start(len(body))

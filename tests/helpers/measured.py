@@ -39,11 +39,11 @@ class Measured:
     megabytes: int
 
 
-def measured(*arguments: str | Path, stdin: Path | None = None) -> Measured:
-    """Runs ``digitcli`` in a process of its own, which may take a minute at most."""
+def measured(*arguments: str | Path, stdin: Path | None = None, timeout: float = 60) -> Measured:
+    """Runs ``digitcli`` in a process of its own, which may take ``timeout`` seconds at most."""
     command = [sys.executable, "-c", _MEASURE, *map(str, arguments)]
     with open(stdin or "/dev/null", "rb") as file:  # noqa: PTH123
         done = subprocess.run(
-            command, stdin=file, capture_output=True, text=True, check=True, timeout=60
+            command, stdin=file, capture_output=True, text=True, check=True, timeout=timeout
         )
     return Measured(*json.loads(done.stdout))

@@ -1,6 +1,7 @@
 """``train --plot``: a picture of the run after every epoch."""
 
 import os
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -15,6 +16,7 @@ from PIL import Image
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
+from digitcli.core.errors import DigitcliError
 from digitcli.core.training.callbacks.callback import EpochResult
 from digitcli.report.curve import LearningCurve, _draw
 
@@ -130,7 +132,8 @@ def test_a_missing_library_is_named_before_training(
     assert result.exit_code == 2
     assert result.stderr == (
         "digitcli: error: --plot needs matplotlib, which cannot be imported: import of matplotlib "
-        "halted; None in sys.modules; run pip install 'digitcli[plot]'\n"
+        "halted; None in sys.modules; run pip install 'digitcli[plot]', or set MPLCONFIGDIR to a "
+        "folder for its cache\n"
     )
     assert not Path("curve.png").exists()
     assert not LATEST.exists()
@@ -167,3 +170,44 @@ def test_a_place_that_cannot_be_written_is_told_before_training(
     assert problem in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not LATEST.exists()
+
+
+def test_no_folder_for_the_cache_of_matplotlib_is_a_one_line_error() -> None:
+    pytest.importorskip("matplotlib")
+    program = (
+        "import tempfile; tempfile.tempdir = '/proc'; from digitcli.__main__ import main; main()"
+    )
+    nowhere = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), "/proc/none")
+    done = subprocess.run(
+        [sys.executable, "-c", program, "train", "--plot", "curve.svg"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **nowhere},
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("digitcli: error: --plot needs matplotlib, which cannot be imported: ")
+    assert line.endswith("or set MPLCONFIGDIR to a folder for its cache")
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_whose_last_plot_fails_is_resumed_and_plotted(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    pytest.importorskip("matplotlib")
+    flags = ("train", "--epochs", epochs, "--batch-size", "50", "--mirror", small_mnist.folder)
+    run(*flags, "--output", "whole", "--plot", "whole.svg")
+    draw = LearningCurve.on_epoch
+
+    def fail_at_the_end(curve: LearningCurve, result: EpochResult) -> None:
+        if result.state is None:
+            raise DigitcliError("the disk is full", "free some space")
+        draw(curve, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LearningCurve, "on_epoch", fail_at_the_end)
+        assert run(*flags, "--plot", "curve.svg").exit_code == 2
+    assert run(*flags, "--resume", "--plot", "curve.svg").exit_code == 0
+    assert Path("curve.svg").read_bytes() == Path("whole.svg").read_bytes()
+    assert load_checkpoint(LATEST).metadata.epochs == epochs

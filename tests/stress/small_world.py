@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # servers and data
 
-from drawn_digits import SmallMnist, md5, write_small_mnist
+from drawn_digits import SmallMnist, md5, save_digit, write_small_mnist
 from faulty_server import CERTIFICATE, FaultyServer, closed_port, dripping_handshake, serve
 
 __all__ = [
@@ -17,7 +17,9 @@ __all__ = [
     "SmallWorld",
     "closed_port",
     "dripping_handshake",
+    "save_digit",
     "serve",
+    "write_small_mnist",
 ]
 
 
@@ -27,6 +29,7 @@ class SmallWorld:
     Attributes:
         mnist: The four small archives.
         raw: Folder of the downloaded files.
+        listing: File that lists the archives for ``small_cli.py``.
         environment: Environment of the command line.
     """
 
@@ -34,14 +37,14 @@ class SmallWorld:
         folder.mkdir(exist_ok=True)
         self.mnist = mirror or write_small_mnist(folder / "mirror")
         self.raw = folder / "data" / "MNIST" / "raw"
-        self._listing = folder / "files.json"
-        self._listing.write_text(json.dumps([list(asdict(f).values()) for f in self.mnist.files]))
+        self.listing = folder / "files.json"
+        self.listing.write_text(json.dumps([list(asdict(f).values()) for f in self.mnist.files]))
         self.environment = {**os.environ, "DIGITCLI_DATA_DIR": str(folder / "data")}
 
     def command(self, *arguments: str) -> list[str]:
         """Returns the command line that runs digitcli on the small data."""
         program = Path(__file__).parents[1] / "helpers" / "small_cli.py"
-        return [sys.executable, str(program), str(self._listing), *arguments]
+        return [sys.executable, str(program), str(self.listing), *arguments]
 
     def damaged(self) -> list[str]:
         """Returns the names of damaged files."""

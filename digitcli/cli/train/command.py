@@ -223,6 +223,8 @@ def train(
             interrupted = writer.find_interrupted(resume=resume, given=given)
         except RunCompleteError as complete:
             if is_first:
+                if log_dir is not None:
+                    MetricLogger(log_dir).sweep()
                 print_note(f"{visible(complete.problem)}, nothing is left to do")
             return
         log = None
@@ -350,6 +352,7 @@ def _callbacks(
 
     batch_size = run.settings.recipe.batch_size
     notes = StartNotes(batch_size, accuracy, outputs.writer.output, outputs.log)
-    # the log comes before the writer: no saved state may be ahead of it
-    every = (notes, outputs.log, outputs.writer, outputs.curve, display)
+    # log and plot come before the writer: no saved run may be ahead of them, as nothing would ever
+    # complete them; started last, the log of another run is cut after that run's state is removed
+    every = (outputs.log, outputs.curve, outputs.writer, display, notes)
     return [callback for callback in every if callback is not None]

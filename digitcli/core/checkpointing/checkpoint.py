@@ -4,6 +4,7 @@ The tensors are named ``l1.weight``, ``l1.bias`` and so on, so that the file loa
 lesson's own ``Net`` unchanged.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -80,7 +81,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: The file is missing, invalid, not digitcli's, from a newer digitcli, or
             holds tensors or metadata that do not fit the network.
     """
+    return _load(path)[0]
 
+
+def load_with_checksum(path: Path) -> tuple[Checkpoint, str]:
+    """Reads a checkpoint as ``load_checkpoint`` does.
+
+    Returns:
+        The checkpoint, and the checksum of the bytes that it was read from, as "sha256:...".
+    """
+    checkpoint, content = _load(path)
+    return checkpoint, f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _load(path: Path) -> tuple[Checkpoint, bytes]:
     def problems(metadata: Metadata, header: dict[str, Any]) -> Iterator[str]:
         yield from metadata_problems(path, metadata)
         yield from _header_problems(path, header, _shapes(metadata))
@@ -89,11 +103,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         check_point_count(values)
         return parse_record(values, Metadata, "the document")
 
-    metadata, tensors = read_container(path, _CHECKPOINT, parse, problems)
+    metadata, tensors, content = read_container(path, _CHECKPOINT, parse, problems)
     weights = {name: tensors[name] for name in _shapes(metadata)}
     for problem in _weight_problems(path, weights, metadata):
         raise _CHECKPOINT.invalid(problem)
-    return Checkpoint(weights, metadata)
+    return Checkpoint(weights, metadata), content
 
 
 def _shapes(metadata: Metadata) -> dict[str, list[int]]:

@@ -69,8 +69,8 @@ def read_container(
     kind: FileKind,
     parse: Callable[[dict[str, Any]], _T],
     problems: Callable[[_T, dict[str, Any]], Iterable[str]] = lambda *_: (),
-) -> tuple[_T, Tensors]:
-    """Reads a file of unknown origin; no tensor is parsed before all else is checked.
+) -> tuple[_T, Tensors, bytes]:
+    """Reads a file of unknown origin, once; no tensor is parsed before all else is checked.
 
     Such a file cannot run code or block its reader. Reading it takes at most twice its limited
     size in memory, and what ``_MAX_HEADER`` bytes of JSON expand to.
@@ -82,7 +82,7 @@ def read_container(
         problems: Called with ``parse``'s result and the header's entries of tensors.
 
     Returns:
-        ``parse``'s result, and the tensors in no fixed order.
+        ``parse``'s result, the tensors in no fixed order, and the content of the file.
 
     Raises:
         CheckpointError: The file is missing, invalid, of another kind or from a newer digitcli.
@@ -97,7 +97,7 @@ def read_container(
     for problem in problems(parsed, header):
         raise kind.invalid(problem)
     try:
-        return parsed, safetensors.numpy.load(data)
+        return parsed, safetensors.numpy.load(data), data
     except (safetensors.SafetensorError, KeyError) as error:  # KeyError: not a dtype of NumPy
         raise kind.damaged(path, str(error)) from error
 

@@ -163,7 +163,7 @@ def load_state(path: Path) -> TrainingState:
     Raises:
         CheckpointError: The file is missing, damaged, of another kind, or from a newer digitcli.
     """
-    values, tensors = read_container(path, _STATE, _parse)
+    values, tensors, _ = read_container(path, _STATE, _parse)
     return TrainingState(**values, tensors=tensors)
 
 

@@ -108,8 +108,7 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
     It has the permissions of ``path``, and before these no others. It is locked, which tells
     ``_sweep`` that its process is alive.
     """
-    mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else None
-    opener = partial(os.open, mode=0o666 if mode is None else 0o600)
+    opener = partial(os.open, mode=0o600 if path.exists() else 0o666)
     while True:
         temporary = _temporary_path(path, secrets.token_hex(8))
         file = open(temporary, "xb", opener=opener)  # noqa: SIM115  closed below
@@ -118,9 +117,7 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
             break
         file.close()  # swept by another process before it was locked
     try:
-        if mode is not None:
-            with contextlib.suppress(OSError):  # some file systems have no permissions
-                temporary.chmod(mode)
+        keep_permissions(temporary, path)
         with file:
             yield file
     finally:
@@ -163,6 +160,14 @@ def _remove_unlocked(path: Path) -> None:
                 path.unlink()
         finally:
             os.close(file)
+
+
+def keep_permissions(temporary: Path, path: Path) -> None:
+    """Gives a file the permissions of the regular file that it will replace, if there is one."""
+    with contextlib.suppress(OSError):  # some file systems have no permissions
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode):
+            temporary.chmod(stat.S_IMODE(status.st_mode) & 0o777)
 
 
 def replace_durably(temporary: Path, path: Path) -> None:

@@ -27,13 +27,13 @@ def open_regular(path: Path) -> FileIO:
     _check(os.stat(path))  # noqa: PTH116  Path.stat is slower, and thousands may be opened
     # O_NONBLOCK: do not wait for a pipe's writer. O_BINARY exists on Windows only.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = FileIO(os.open(path, flags), "rb")
+    file = os.open(path, flags)
     try:
-        _check(os.fstat(file.fileno()))
-    except NotRegularFileError:
-        file.close()
+        _check(os.fstat(file))
+        return FileIO(file, "rb")
+    except OSError:
+        os.close(file)
         raise
-    return file
 
 
 def _check(status: os.stat_result) -> None:

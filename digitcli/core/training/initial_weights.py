@@ -1,16 +1,15 @@
 """The weights that a run starts from: random ones, or those of a checkpoint."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_with_checksum
 from digitcli.core.checkpointing.metadata import layer_sizes
 from digitcli.core.distributed.process_group import ProcessGroup
-from digitcli.core.errors import CheckpointError, error_reason
+from digitcli.core.errors import CheckpointError
 from digitcli.core.model import MLP
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.data import TrainingData
@@ -48,16 +47,9 @@ def load_initial_weights(path: Path, name: str) -> InitialWeights:
         CheckpointError: It cannot be read; see ``load_checkpoint``.
     """
     try:
-        checkpoint = load_checkpoint(path)
-        with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        return InitialWeights(*load_with_checksum(path), name)
     except CheckpointError as error:
         raise CheckpointError(error.problem, _NAME_ANOTHER) from error
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read {path}: {error_reason(error)}", _NAME_ANOTHER
-        ) from error
-    return InitialWeights(checkpoint, f"sha256:{checksum}", name)
 
 
 def build_model(

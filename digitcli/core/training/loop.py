@@ -53,7 +53,7 @@ def train(
         data: Images to learn from and to score on.
         settings: Recipe, seed and all else that decides the weights.
         device: Device of the data and the model.
-        callbacks: Called after batches and epochs, each in turn.
+        callbacks: Called after batches and epochs, each in turn; at the start in reverse order.
         command: Command line that the checkpoint records.
         initial: Weights to start from; None for random ones.
         resume: State to resume from; None for a new run.
@@ -111,7 +111,7 @@ def train(
     )
     if resume is not None:
         run.restore(resume)
-    for callback in callbacks:
+    for callback in reversed(callbacks):
         callback.on_start(data, settings, resume)
     saving = Saving(run, callbacks, save_every, signals)
     cores = cpu_threads(recipe, device, threads)

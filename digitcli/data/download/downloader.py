@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digitcli.core.errors import DatasetError, DigitcliError
-from digitcli.core.files.atomic import replace_durably, resolve_links, write_errors
+from digitcli.core.files.atomic import (
+    keep_permissions,
+    make_folder,
+    replace_durably,
+    resolve_links,
+    write_errors,
+)
 from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.imports import import_errors
 from digitcli.data.download.fetch import DownloadProgress, fetch
@@ -152,7 +158,7 @@ def _fetch(
             progress.on_message(problem)
         content = archive.read_bytes()
         # The archive first: if killed now, the next call extracts it and needs no network.
-        replace_durably(archive, folder / file.archive)
+        _replace(archive, folder / file.archive)
         return _install(folder, file, temporary, content, source)
     raise DatasetError(
         f"no mirror served {file.archive} ({'; '.join(problems)})",
@@ -195,8 +201,13 @@ def _install(
     if file.md5 is not None:
         content = file.extract(archive)
         _write_durably(temporary / file.name, [content])
-        replace_durably(temporary / file.name, folder / file.name)
+        _replace(temporary / file.name, folder / file.name)
     return FileReport(file.read_name, len(content), file.read_md5, source)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    keep_permissions(temporary, path)
+    replace_durably(temporary, path)
 
 
 def _write_durably(path: Path, chunks: Iterable[bytes]) -> None:
@@ -219,7 +230,7 @@ def _exclusive(
                 f"{folder} is a link that leads out of {data_dir}",
                 "remove the link, or name the folder with the files with --data-dir",
             )
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def on_wait(holder: str) -> None:
         progress.on_message(f"waiting for {holder}")

@@ -137,7 +137,11 @@ def read_stream(stream: BinaryIO, max_pixels: int) -> bytes:
 
 
 class _LimitedReader(io.BufferedReader):
-    """A file that limits the number of reads and of bytes read."""
+    """A file that limits the number of reads and of bytes read.
+
+    What is appended after it was opened is not read: there may be no end to it, and OpenJPEG aborts
+    the process.
+    """
 
     def __init__(self, raw: io.RawIOBase | io.BytesIO) -> None:
         self.size = raw.seek(0, os.SEEK_END)
@@ -149,12 +153,21 @@ class _LimitedReader(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         """Reads as any file does; bytes are counted unless all of them are requested."""
         self.reads_left -= 1
-        data = super().read(size)
-        if size is not None and size >= 0:
+        rest = max(0, self.size - self.tell())
+        if size is None or size < 0:
+            data = super().read(rest)
+        else:
+            data = super().read(min(size, rest))
             self.left -= len(data)
         if self.left < 0 or self.reads_left < 0:
             raise OSError("it has too many parts, or too long ones")
         return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Moves as in any file, whose end stays where it was when the file was opened."""
+        if whence == os.SEEK_END:
+            return super().seek(self.size + offset)
+        return super().seek(offset, whence)
 
     def fileno(self) -> int:
         """Raises an error: decoders that map a file into memory crash if it is truncated."""

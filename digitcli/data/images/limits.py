@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from digitcli.core.errors import PictureError
+from digitcli.data.images.avif import decoded_pixels
 from digitcli.data.images.heif import heif_cost
 from digitcli.data.images.jpeg2000 import overhead
 from digitcli.data.images.tiff import segment_bytes
@@ -71,6 +72,8 @@ def decoding_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
 
     if image.format in ("JPEG", "MPO"):
         return _jpeg_cost(image, file, max_pixels)
+    if image.format == "AVIF":
+        return _COSTLY_FORMATS["AVIF"] * max(count_pixels(image), _avif_pixels(file))
     if image.format in _COSTLY_FORMATS:
         return _COSTLY_FORMATS[image.format] * count_pixels(image) + _jpeg2000_cost(image, file)
     if image.format == "HEIF":
@@ -85,6 +88,11 @@ def decoding_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
         if codec in DECODERS:
             each += _PYTHON_DECODER
     return each * count_pixels(image) + segment
+
+
+def _avif_pixels(file: BinaryIO) -> int:
+    file.seek(0)
+    return decoded_pixels(file.read())
 
 
 def _jpeg2000_cost(image: "ImageFile", file: BinaryIO) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from digitcli.core.errors import PictureError, error_reason
+from digitcli.core.errors import DigitcliError, PictureError, error_reason
 from digitcli.data.arrays import Gray
 from digitcli.data.images.grayscale import gray_and_size
 
@@ -28,6 +28,9 @@ class ImageSource:
     warning: str | None = None  # that other images in the file are not read, once it is decoded
     error: PictureError | None = None  # if it is known that the image cannot be read
 
+
+_MAX_NAME = 2**20
+"""Maximum bytes of a name in a list; systems allow a few thousand."""
 
 _ADDRESS = re.compile(r"(https?|ftp)://", re.IGNORECASE)
 
@@ -51,12 +54,18 @@ def read_names(blocks: Iterable[bytes]) -> Iterator[list[str]]:
 
     Yields:
         The names that each block completes.
+
+    Raises:
+        DigitcliError: A name is longer than any file's.
     """
     separator, rest = b"", b""
     for block in blocks:
         separator = separator or (b"\0" if b"\0" in block else b"\n")
         *names, rest = (rest + block).split(separator)
         yield _decoded(names, separator)
+        if len(rest) > _MAX_NAME:
+            problem = f"the list has a line of more than {_MAX_NAME:,} bytes"
+            raise DigitcliError(problem, "separate its names by newlines or NULs")
     yield _decoded([rest], separator)
 
 

@@ -1,9 +1,11 @@
 """Hostile checkpoints are refused in one line, within limits of memory and time."""
 
+import hashlib
 import json
 import os
 import random
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,16 @@ from drawn_digits import save_digit
 from measured import measured
 from mutations import mutated_checkpoint
 
-from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_with_checksum,
+    save_checkpoint,
+)
 from digitcli.core.checkpointing.locate import BUNDLED_PATHS
 from digitcli.core.checkpointing.metadata import MAX_CLASSES, MAX_LOSS_POINTS, LossPoint
 from digitcli.core.errors import CheckpointError
+from digitcli.core.files.regular import open_regular
 from digitcli.core.inference import probabilities
 
 
@@ -286,3 +294,48 @@ def test_the_maximum_number_of_loss_points_is_loaded_unchanged(
     result = run("train", "--dataset", "optdigits", "--epochs", "2000", "--log-every", "1")
     assert result.exit_code == 2
     assert "182,000 loss points are more than the 100,000" in result.stderr
+
+
+def changing(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    """Lets a checkpoint change just after it was opened."""
+
+    def opened(path: Path) -> Any:
+        file = open_regular(path)
+        change()
+        return file
+
+    monkeypatch.setattr("digitcli.core.checkpointing.container.open_regular", opened)
+
+
+@pytest.mark.parametrize("left", [0, 8, 100, 5000, 100_000])
+def test_a_checkpoint_that_is_cut_off_while_it_is_read(
+    run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    changing(monkeypatch, lambda: os.truncate(checkpoint, left))
+    save_digit(Path("7.png"), 7)
+    result = run("predict", "7.png")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_the_old_one(
+    checkpoint: Path, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace() -> None:
+        Path("other").write_bytes(b"something else")
+        Path("other").replace(checkpoint)
+
+    content = checkpoint.read_bytes()
+    changing(monkeypatch, replace)
+    found, checksum = load_with_checksum(checkpoint)
+    assert found.metadata == trained.metadata
+    assert checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert checkpoint.read_bytes() == b"something else"
+
+
+def test_a_checkpoint_that_grows_while_it_is_read(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changing(monkeypatch, lambda: os.truncate(checkpoint, 10**12))
+    with pytest.raises(CheckpointError, match="1,000,000,000,000 bytes are too many"):
+        load_checkpoint(checkpoint)

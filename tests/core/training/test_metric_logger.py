@@ -17,10 +17,10 @@ from drawn_digits import SmallMnist
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
-from digitcli.core.checkpointing.training_state import load_state, state_path
+from digitcli.core.checkpointing.training_state import TrainingState, load_state, state_path
 from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks import metric_logger
-from digitcli.core.training.callbacks.callback import LossReading
+from digitcli.core.training.callbacks.callback import EpochResult, LossReading
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 from digitcli.core.training.callbacks.tensorboard import EventWriter
 
@@ -310,3 +310,70 @@ def test_a_full_disk_ends_the_run_which_can_go_on(
     assert run(*flags, "--resume").exit_code == 0
     assert [row["step"] for row in rows()] == [5, 10, 12, 17, 22, 24, 29, 34, 36]
     assert all(row["seconds"] for row in rows())
+
+
+def test_the_log_of_another_run_is_cut_after_its_state_is_removed(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("train", *FLAGS, "--mirror", small_mnist.folder, "--log-dir", "log")
+    save = CheckpointWriter.on_state
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def save_and_interrupt(writer: CheckpointWriter, state: TrainingState) -> None:
+        save(writer, state)
+        interrupt()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointWriter, "on_state", save_and_interrupt)
+        assert run(*flags, "--save-every", "5").exit_code == 130
+    assert state_path(LATEST).exists()
+    before = rows()
+    with monkeypatch.context() as patch:  # in between
+        patch.setattr(metric_logger.MetricLogger, "on_start", interrupt)
+        assert run(*flags, "--no-resume", "--seed", "2").exit_code == 130
+    assert not state_path(LATEST).exists()
+    assert rows() == before
+
+
+def test_a_second_run_leaves_the_log_of_one_that_is_live_alone(
+    run: Run, start: Start, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("train", *FLAGS, "--mirror", small_mnist.folder)
+    Path("link").symlink_to("log")
+    write = CheckpointWriter.on_epoch
+    others: list[Any] = []
+
+    def write_while_another_starts(writer: CheckpointWriter, result: EpochResult) -> None:
+        write(writer, result)
+        if not others:
+            others.append(start(*flags, "--output", "other", "--log-dir", "link"))
+
+    monkeypatch.setattr(CheckpointWriter, "on_epoch", write_while_another_starts)
+    assert run(*flags, "--log-dir", "log").exit_code == 0
+    (other,) = others
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "is being written by process" in other.stderr
+    assert other.stderr.endswith("choose another folder with --log-dir\n")
+    assert other.stderr.count("\n") == 1
+    assert not Path("other").exists()
+    assert [row["step"] for row in rows()] == [5, 10, 12, 17, 22, 24, 29, 34, 36]
+    check_table()
+
+
+def test_resuming_a_finished_run_removes_the_lock_of_a_killed_one(
+    run: Run, small_mnist: SmallMnist
+) -> None:
+    flags = ("train", *FLAGS, "--mirror", small_mnist.folder, "--log-dir")
+    assert run(*flags, "log").exit_code == 0
+    before = TABLE.read_bytes()
+    Path("log/.lock").touch()
+    assert run(*flags, "log", "--resume").exit_code == 0
+    assert not Path("log/.lock").exists()
+    assert TABLE.read_bytes() == before
+    with exclusive_lock(Path("log"), "a test", wait=0):
+        assert run(*flags, "log", "--resume").exit_code == 0
+        assert Path("log/.lock").exists()
+    assert run(*flags, "new", "--resume").exit_code == 0
+    assert not Path("new").exists()

@@ -154,6 +154,21 @@ def test_an_archive_with_a_content_encoding_is_not_decompressed(
     assert is_whole(tmp_path, small_mnist)
 
 
+@pytest.mark.parametrize("behaviour", ["bomb", "chunk_size", "headers", "endless"])
+def test_a_mirror_that_fills_the_memory(
+    start: Start, server: FaultyServer, tmp_path: Path, behaviour: str
+) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (2**29, 2**29))
+
+    done = start("download", "--mirror", server.address(behaviour), preexec_fn=limited)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error: ") == 1
+    assert "no mirror served train-images-idx3-ubyte.gz" in done.stderr
+    assert list(raw(tmp_path).iterdir()) == []
+
+
 # Time limits
 
 
@@ -397,6 +412,34 @@ def test_the_files_have_the_usual_permissions(
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in raw(tmp_path).iterdir()} == {0o644}
+
+
+def test_replaced_files_keep_their_permissions(
+    run: Run, tmp_path: Path, small_mnist: SmallMnist
+) -> None:
+    run("download", "--mirror", small_mnist.folder)
+    for number, path in enumerate(sorted(raw(tmp_path).iterdir())):
+        path.chmod((0o600, 0o640)[number % 2])
+    before = {path: path.stat() for path in raw(tmp_path).iterdir()}
+    assert run("download", "--force", "--mirror", small_mnist.folder).exit_code == 0
+    for path, status in before.items():
+        assert path.stat().st_mode == status.st_mode
+        assert path.stat().st_ino != status.st_ino
+
+
+def test_new_folders_are_flushed_in_those_above(
+    run: Run, tmp_path: Path, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+    fsync = os.fsync
+
+    def watched(file: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{file}").readlink())
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    assert run("download", "--mirror", small_mnist.folder).exit_code == 0
+    assert {tmp_path, tmp_path / "data", tmp_path / "data" / "MNIST"} <= {*flushed[:3]}
 
 
 # Full disks and read-only folders

@@ -34,6 +34,10 @@ class Callback:
     ) -> None:
         """Called before the first step, when the run is known to be possible.
 
+        Callbacks are started in reverse order, so that none discards what a run has left before
+        those that rely on it: killed in between, a run can be resumed with all its files, or not
+        at all.
+
         Args:
             data: Images of the run.
             settings: Settings of the run.

@@ -8,6 +8,7 @@ To add a column, add a field of ``Row``. A value that a training state can resto
 shall show it, give it a tag in ``_scalars``.
 """
 
+import contextlib
 import csv
 import errno
 import hashlib
@@ -24,6 +25,7 @@ from typing_extensions import override
 
 from digitcli.core.checkpointing.metadata import EpochPoint, LossPoint
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
+from digitcli.core.errors import DigitcliError
 from digitcli.core.files.atomic import check_writable, make_folder, write_atomically, write_errors
 from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
@@ -69,7 +71,8 @@ class MetricLogger(Callback):
 
     It must come before the callback that saves the run: it records the position of the files in
     each training state (``TrainingState.logs``), and no saved state may be ahead of the rows. Rows
-    after the state that a run resumes from are cut off.
+    after the state that a run resumes from are cut off. Rows of another run are cut off after that
+    callback has removed the run's state, since callbacks are started in reverse order.
 
     Attributes:
         folder: Folder of the files.
@@ -106,6 +109,12 @@ class MetricLogger(Callback):
                     log.close()
                 if self._events is not None:
                     self._events.close()
+
+    def sweep(self) -> None:
+        """Removes the lock of a killed run, unless another run writes the files."""
+        if (self.folder / ".lock").exists():
+            with contextlib.suppress(DigitcliError), self.locked():
+                pass
 
     @override
     def on_start(

@@ -1,0 +1,47 @@
+"""A part of the storm of failing calls, drawn by a fixed seed; all of it is slow."""
+
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+
+import pytest
+from failing_calls import SCENARIOS, Storm, plan, storm
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="preloads a library"),
+    pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler"),
+]
+
+QUICK = {"train": 2, "train over an interrupted run": 2, "export npz": 3, "predict --report": 3,
+         "download --force": 3}  # fmt: skip
+"""Faults of each scenario that are always tried."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
+    for module in ("matplotlib", "tensorboard", "onnx"):
+        pytest.importorskip(module)
+    with storm(tmp_path_factory.mktemp("storm")) as started:
+        yield started
+
+
+def test_some_failing_calls(runs: Storm) -> None:
+    choose = random.Random(0)  # noqa: S311
+    for name, count in QUICK.items():
+        good, calls, output = runs.count(SCENARIOS[name])
+        for number, fault in choose.sample([*plan(calls)], count):
+            runs.run(name, number, fault, good, output)
+    assert runs.failures == []
+    assert runs.seen["exit code -9"]
+    assert runs.seen["exit code 2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_failing_call(runs: Storm, name: str) -> None:
+    runs.failures.clear()
+    good, calls, output = runs.count(SCENARIOS[name])
+    for number, fault in plan(calls):
+        runs.run(name, number, fault, good, output)
+    assert runs.failures == []
