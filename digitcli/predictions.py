@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from digitcli.core.evaluation.ood import DIGITS
 from digitcli.data.arrays import Box
+from digitcli.text import below_one
 
 UNSURE = "?"
 """Text in place of a label whose probability is too low."""
@@ -18,7 +19,7 @@ _MAX_NAMED = 10
 """Maximum number of shapes that a warning names; a run of them counts as one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """The digit that an image was read as.
 
@@ -37,12 +38,25 @@ class Prediction:
     probabilities: dict[str, float] = field(hash=False)
     warning: str | None
     others: int
-    picture: npt.NDArray[np.uint8] = field(repr=False, compare=False)
+    picture: npt.NDArray[np.uint8] = field(compare=False)
 
     @cached_property
     def ranking(self) -> tuple[tuple[str, float], ...]:
         """The classes and their probabilities, the most probable first."""
         return tuple(sorted(self.probabilities.items(), key=lambda entry: -entry[1]))
+
+    def __repr__(self) -> str:
+        shown = below_one(self.probability)
+        return (
+            f"Prediction(label={self.label!r}, probability={shown:.4f}, warning={self.warning!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from digitcli.notebook import Answered, single_digit
+
+        answered = Answered(self.label, self.probability, self.picture)
+        return single_digit(answered, self.probabilities.items(), self.warning)
 
     def reaches(self, minimum: float) -> bool:
         """Returns True if the probability is at least ``minimum``.
@@ -65,7 +79,7 @@ class PlacedDigit:
     row: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reading:
     """All digits of an image, in reading order: row by row, each from left to right.
 
@@ -80,6 +94,18 @@ class Reading:
     left_out: int = 0
     turned: bool = False
     file_warning: str | None = None
+
+    def __repr__(self) -> str:
+        shown = below_one(self.probability)
+        return f"Reading(text={self.text!r}, probability={shown:.4f}, warning={self.warning!r})"
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows."""
+        from digitcli.notebook import Answered, several_digits
+
+        answers = [digit.prediction for digit in self.digits]
+        answered = [Answered(one.label, one.probability, one.picture) for one in answers]
+        return several_digits(answered, self.probability, self.warning)
 
     @property
     def text(self) -> str:

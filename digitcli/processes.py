@@ -227,7 +227,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 _work: list[Callable[[list[ImageSource]], list[Result[Any]]]] = []
-"""What this process was started for, if it was started here."""
+"""Reads a block of images, in a process that was started here; else empty."""
 
 
 def _start_worker(classifier: Classifier, read: Read[Any], max_pixels: int) -> None:

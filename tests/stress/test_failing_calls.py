@@ -1,4 +1,4 @@
-"""A part of the storm of failing calls, drawn by a fixed seed; all of it is slow."""
+"""A part of the storm of failing calls, drawn by a fixed seed; ``failing_calls.py`` runs all."""
 
 import random
 import shutil
@@ -13,8 +13,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler"),
 ]
 
-QUICK = {"train": 2, "train over an interrupted run": 2, "export npz": 3, "predict --report": 3,
-         "download --force": 3}  # fmt: skip
+QUICK = {"train": 1, "train over an interrupted run": 1, "export npz": 2, "predict --report": 2,
+         "download --force": 2}  # fmt: skip
 """Faults of each scenario that are always tried."""
 
 
@@ -39,9 +39,10 @@ def test_some_failing_calls(runs: Storm) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_failing_call(runs: Storm, name: str) -> None:
+def test_more_failing_calls(runs: Storm, name: str) -> None:
     runs.failures.clear()
     good, calls, output = runs.count(SCENARIOS[name])
-    for number, fault in plan(calls):
+    faults = [*plan(calls)]  # none where nothing is written
+    for number, fault in random.Random(1).sample(faults, min(3, len(faults))):  # noqa: S311
         runs.run(name, number, fault, good, output)
     assert runs.failures == []
