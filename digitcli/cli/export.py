@@ -9,6 +9,7 @@ from digitcli.cli.options import CheckpointFile, Json, examples, file
 
 EXAMPLES = examples(
     "digitcli export digits.onnx",
+    "digitcli export page.html",
     "digitcli export digits.pt2 --checkpoint fast.safetensors",
     "digitcli export --format npz weights.bin",
     "digitcli export digits.npz --json | jq .difference",
@@ -34,7 +35,7 @@ def export(
             metavar="NAME",
             autocompletion=_format_names,
             show_default="OUT's ending",
-            help="onnx (needs the extra onnx), pt2 for torch, or npz for NumPy.",
+            help="onnx (needs the extra onnx), pt2 for torch, npz for NumPy, or html to draw on.",
         ),
     ] = None,
     checkpoint: CheckpointFile = None,
@@ -46,8 +47,11 @@ def export(
     size. It is written only if its probabilities for 1,000 test images
     differ from digitcli's by at most 0.00001.
 
-    Images must be in MNIST's form: light ink on black, the digit fitted into
-    20x20 pixels and centered by mass.
+    OUT.html is a page to draw on, which reads the digit in any browser, offline,
+    as predict would read it.
+
+    For the other formats, images must be in MNIST's form: light ink on black,
+    the digit fitted into 20x20 pixels and centered by mass.
     """
     from digitcli.core.export.formats import choose_format
 

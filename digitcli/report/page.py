@@ -3,7 +3,7 @@
 import base64
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from digitcli._version import __version__
 from digitcli.core.errors import DigitcliError
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
 from digitcli.text import below_one, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _THIN_SPACE = "\u202f"
 """Space between a number and its unit, at which browsers break no line."""
@@ -44,6 +47,13 @@ def write_page(path: Path, template: str, **values: object) -> None:
     Raises:
         DigitcliError: The page cannot be written.
     """
+    stream = open_template(template).stream(**values)
+    with write_errors(path, _NEXT_STEP):
+        write_atomically(path, lambda file: stream.dump(file, encoding="utf-8"))
+
+
+def open_template(name: str) -> "Template":
+    """Returns a file in ``templates`` with the filters that the pages use."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -61,9 +71,7 @@ def write_page(path: Path, template: str, **values: object) -> None:
         "fixed": lambda number, digits=4: f"{number:.{digits}f}",
         "below_one": below_one,
     }
-    stream = environment.get_template(template).stream(**values)
-    with write_errors(path, _NEXT_STEP):
-        write_atomically(path, lambda file: stream.dump(file, encoding="utf-8"))
+    return environment.get_template(name)
 
 
 def _visible(value: Any) -> Any:

@@ -24,6 +24,7 @@ from digitcli.core.checkpointing.metadata import layer_sizes
 from digitcli.core.export import npz, verify, write
 from digitcli.core.export.formats import FORMATS
 from digitcli.core.inference import probabilities
+from digitcli.report import draw
 
 Read = Callable[[Path], tuple[Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]], dict[str, str]]]
 PAGE = paths.ROOT / "digitcli" / "core" / "export" / "README.md"
@@ -52,7 +53,18 @@ def read_npz(path: Path) -> Any:
     return npz.unpack(path.read_bytes()), notes
 
 
-READERS: dict[str, Read] = {"onnx": read_onnx, "pt2": read_pt2, "npz": read_npz}
+def read_html(path: Path) -> Any:
+    content = path.read_bytes()
+    notes = json.loads(draw.element(content, "settings"))["notes"]
+    return draw.unpack(content), notes
+
+
+READERS: dict[str, Read] = {
+    "onnx": read_onnx,
+    "pt2": read_pt2,
+    "npz": read_npz,
+    "html": read_html,
+}
 
 
 @pytest.fixture(params=FORMATS)
@@ -151,7 +163,7 @@ def test_onnx_is_valid_and_runs_on_old_runtimes(run: Run) -> None:
 
 def test_the_same_checkpoint_gives_the_same_file(run: Run) -> None:
     pytest.importorskip("onnx")
-    for name in ("onnx", "npz"):
+    for name in ("onnx", "npz", "html"):
         for number in (1, 2):
             run("export", f"{number}.{name}")
         assert Path(f"1.{name}").read_bytes() == Path(f"2.{name}").read_bytes()
@@ -169,13 +181,19 @@ def test_the_format_is_chosen_by_name_or_option(run: Run) -> None:
     ("arguments", "problem"),
     [
         ([], "Missing argument 'OUT'"),
-        (["digits"], "the name digits does not end in a format; give --format onnx, pt2 or npz"),
+        (
+            ["digits"],
+            "the name digits does not end in a format; give --format onnx, pt2, npz or html",
+        ),
         (["digits.pth"], "the name digits.pth does not end in a format"),
         (
             ["x.npz", "--format", "onnx"],
             "--format onnx and the name x.npz contradict each other",
         ),
-        (["x.onnx", "--format", "tflite"], "there is no format 'tflite'; choose onnx, pt2 or npz"),
+        (
+            ["x.onnx", "--format", "tflite"],
+            "there is no format 'tflite'; choose onnx, pt2, npz or html",
+        ),
         (["folder/"], "name a file"),
         (["x.npz", "--checkpoint", "missing"], "there is no checkpoint at missing"),
         (
@@ -286,10 +304,11 @@ def test_the_samples_of_the_page(
 ) -> None:
     """Each program computes ``probabilities`` from ``pictures``."""
     pytest.importorskip("onnxruntime")
-    for name in FORMATS:
+    names = [name for name in FORMATS if name != "html"]  # which tests/report/test_draw.py opens
+    for name in names:
         assert run("export", f"digits.{name}").exit_code == 0
     programs = list(snippets())
-    assert len(programs) == len(FORMATS) + 1  # ONNX has two
+    assert len(programs) == len(names) + 1  # ONNX has two
     for program in programs:
         if "cv2" in program and not find_spec("cv2"):
             continue

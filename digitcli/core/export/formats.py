@@ -12,6 +12,7 @@ FORMATS = {
     "onnx": "digitcli.core.export.onnx_file",
     "pt2": "digitcli.core.export.pt2",
     "npz": "digitcli.core.export.npz",
+    "html": "digitcli.report.draw",  # beside the other pages, above core, which knows its name only
 }
 """Module of each format, by the format's name, which is also the ending of its files."""
 

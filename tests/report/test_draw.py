@@ -1,0 +1,487 @@
+"""The page to draw on: its scripts in Node, the page in Chromium; each is skipped without these."""
+
+import base64
+import gzip
+import io
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from commands import Run
+from drawn_digits import draw_digit, drawn_pictures, save_digit
+from paths import SHARED_MNIST
+from PIL import Image
+from replayed_strokes import Stroke, hand
+from test_browser import PROGRAM, THEMES, Opened, open_page
+
+from digitcli import Classifier
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.metadata import layer_sizes
+from digitcli.core.errors import PictureError
+from digitcli.core.softmax import softmax_steps
+from digitcli.report import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+NODE = shutil.which("node")
+FOLDER = Path(draw.__file__).parent / "templates" / "draw"
+PURE = draw.SCRIPTS[:-1]
+"""The scripts that use nothing of a browser."""
+
+needs_node = pytest.mark.skipif(NODE is None, reason="no Node here")
+needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium here")
+
+READ = """
+const page = require("fs").readFileSync(process.argv[1], "utf8");
+const block = (id) => page.match(new RegExp(`<script type="[a-z/]+" id="${id}">(.*?)</script>`))[1];
+const settings = JSON.parse(block("settings"));
+const layers = decodeLayers(block("weights"), settings.sizes);
+const probabilities = (pixels) => softmax(runLayers(layers, pixels).at(-1));
+const bytes = require("fs").readFileSync(0);
+"""
+"""The beginning of programs for Node that are given a page, and bytes on standard input."""
+
+PROBABILITIES = """
+for (let i = 0; i < bytes.length; i += 784) {
+  console.log(JSON.stringify([...probabilities(new Uint8Array(bytes.subarray(i, i + 784)))]));
+}
+"""
+
+PREPARED = """
+for (let i = 0; i < bytes.length; i += 4 * 280 * 280) {
+  const data = new Uint8ClampedArray(bytes.subarray(i, i + 4 * 280 * 280));
+  const gray = toGray({ width: 280, height: 280, data });
+  const classify = (pixels) => Math.max(...probabilities(pixels));
+  const whole = settings.fullFrame && prepareFullFrame(gray);
+  const found = (settings.fullFrame ? [whole] : [...interpretations(gray, classify)]).at(-1);
+  if (!found) {
+    console.log("null");
+    continue;
+  }
+  const answer = probabilities(found.image.data);
+  const probability = Math.max(...answer);
+  const label = settings.classes[answer.indexOf(probability)];
+  const warning = warningOf(found, probability, label, settings.digits);
+  console.log(JSON.stringify({ label, warning, image: [...found.image.data] }));
+}
+"""
+
+
+def in_node(program: str, page: Path, data: bytes) -> list[Any]:
+    """Runs the scripts, and then a program, and returns the lines of JSON that it prints."""
+    assert NODE is not None
+    text = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in PURE)
+    command = [NODE, "-e", f'"use strict";{{\n{text}\n{READ}{program}}}', "--", str(page)]
+    done = subprocess.run(command, input=data, capture_output=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def page_file(run: Run) -> Path:
+    """The page with the bundled weights."""
+    assert run("export", "page.html", "--checkpoint", "pretrained").exit_code == 0
+    return Path("page.html").resolve()
+
+
+@needs_node
+@pytest.mark.parametrize("name", draw.SCRIPTS)
+def test_the_scripts_are_valid(name: str) -> None:
+    subprocess.run([str(NODE), "--check", FOLDER / name], check=True)
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    assert not re.search("</script|<!--|innerHTML|eval\\(", text)  # would end the element, or run
+
+
+def test_the_page_is_one_small_file(page_file: Path) -> None:
+    assert page_file.stat().st_size < 3_500_000
+    text = re.sub(r'id="weights">[^<]*', "", page_file.read_text(encoding="utf-8"))
+    assert not re.search(r'(src|href)="(?!data:,|#)|@import|url\(', text)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)', text)
+    assert policy is not None
+    assert "default-src 'none'" in policy[1]
+    assert re.search("script-src 'sha256-[^']*';", policy[1])
+
+
+def mnist(count: int) -> npt.NDArray[np.uint8]:
+    content = gzip.decompress((SHARED_MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
+    return np.frombuffer(content[16:], np.uint8).reshape(-1, 28, 28)[:count]
+
+
+def largest_difference(page: Path, images: npt.NDArray[np.uint8]) -> float:
+    found = np.array(in_node(PROBABILITIES, page, images.tobytes()))
+    expected = Classifier.load("pretrained").probabilities(images)
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max())
+
+
+@needs_node
+def test_probabilities_are_digitclis(page_file: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (100, 28, 28), dtype=np.uint8)
+    images = np.concatenate([drawn_pictures(60, 5)[0], noise, noise // 64 * 80])
+    assert largest_difference(page_file, images) < 1e-5
+
+
+@pytest.mark.slow
+@needs_node
+@pytest.mark.skipif(not SHARED_MNIST.exists(), reason="no MNIST here")
+def test_probabilities_of_all_test_images_are_digitclis(page_file: Path) -> None:
+    assert largest_difference(page_file, mnist(10_000)) < 1e-5
+
+
+def papers(kind: str, count: int) -> "Iterator[Image.Image]":
+    """Yields papers of 280x280 with a digit: drawn, cut off, or in a photo with uneven light."""
+    rng = np.random.default_rng(len(kind))
+    for i in range(count):
+        side = int(rng.integers(60, 280))
+        digit = draw_digit(i % 10, size=side, angle=rng.uniform(-20, 20))
+        paper = Image.new("RGB", (280, 280), "white")
+        room = 280 - side
+        spare = side // 2 if kind == "cut" else 0
+        place = [int(each) for each in rng.integers(-spare, room + spare + 1, 2)]
+        paper.paste(digit, (place[0], place[1]))
+        if kind == "drawn" and i % 2:  # several shapes
+            paper.paste(draw_digit(7, size=70), (0, 0))
+        if kind == "photo":
+            light = np.add.outer(rng.uniform(-0.4, 0.4) * np.arange(280), np.arange(280) * 0.3)
+            pixels = (
+                0.5 * np.asarray(paper) + 20 + (light + rng.normal(0, 4, (280, 280)))[..., None]
+            )
+            pixels[..., 2] *= rng.uniform(0.3, 1)
+            paper = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        yield paper
+    yield Image.new("RGB", (280, 280), "white")
+
+
+def assert_as_digitcli(page: Path, classifier: Classifier, images: list[Image.Image]) -> None:
+    data = b"".join(image.convert("RGBA").tobytes() for image in images)
+    for image, found in zip(images, in_node(PREPARED, page, data), strict=True):
+        try:
+            expected = classifier.predict(image)
+        except PictureError:
+            assert found is None
+        else:
+            assert (found["label"], found["warning"]) == (expected.label, expected.warning)
+            difference = np.array(found["image"]).reshape(28, 28) - expected.picture.astype(int)
+            assert np.abs(difference).max() <= 1
+
+
+@needs_node
+@pytest.mark.parametrize("kind", ["drawn", "cut", "photo"])
+def test_pictures_are_prepared_as_by_digitcli(page_file: Path, kind: str) -> None:
+    """The 28x28 pixels, the answer and its warning are those of ``predict``."""
+    assert_as_digitcli(page_file, Classifier.load("pretrained"), list(papers(kind, 20)))
+
+
+def other_network(classes: tuple[str, ...], dataset: str) -> Path:
+    network = load_checkpoint(Path(Classifier.load("pretrained").path))
+    rng = np.random.default_rng(0)
+    count = len(classes)
+    weights = {
+        **network.weights,
+        "l5.weight": rng.normal(size=(count, 64)).astype(np.float32),
+        "l5.bias": rng.normal(size=count).astype(np.float32),
+    }
+    metadata = replace(
+        network.metadata,
+        classes=classes,
+        layer_sizes=layer_sizes(count),
+        dataset=dataset,
+        accuracies=(),
+        temperature=1.5,
+    )
+    path = Path("other.safetensors")
+    save_checkpoint(path, Checkpoint(weights, metadata))
+    return path
+
+
+@needs_node
+def test_garments_are_prepared_as_a_whole(run: Run) -> None:
+    path = other_network(("boot", "coat", "bag"), "fashion-mnist")
+    assert run("export", "page.html", "--checkpoint", path).exit_code == 0
+    dark = [Image.eval(image, lambda level: 255 - level) for image in papers("drawn", 4)]
+    images = [*papers("drawn", 6), *dark, *papers("photo", 4)]
+    assert_as_digitcli(Path("page.html"), Classifier.load(path), images)
+
+
+# In Chromium
+
+REPLAY = """async (strokes) => {
+  const canvas = document.getElementById("canvas");
+  document.getElementById("clear").click();
+  const { left, top, width } = canvas.getBoundingClientRect();
+  const send = (type, [x, y]) => canvas.dispatchEvent(new PointerEvent(type, {
+    pointerId: 1, bubbles: true, cancelable: true, isPrimary: true,
+    clientX: left + x * width / 280, clientY: top + y * width / 280,
+  }));
+  for (const stroke of strokes) {
+    send("pointerdown", stroke[0]);
+    stroke.slice(1).forEach((point) => send("pointermove", point));
+    send("pointerup", stroke.at(-1));
+  }
+  const answer = document.getElementById("answer");
+  do await new Promise(requestAnimationFrame); while (answer.ariaBusy === "true");
+  return [answer.textContent, document.getElementById("warning").textContent, canvas.toDataURL()];
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def opened(browser: "Browser", page_file: Path) -> "Iterator[Opened]":
+    """The page, which must not complain nor fetch anything but itself."""
+    opened = open_page(browser, page_file, "light")
+    yield opened
+    assert opened.complaints == []
+    assert [url for url in opened.fetched if not url.startswith("blob:")] == [page_file.as_uri()]
+    opened.page.close()
+
+
+def replay(page: "Page", strokes: list[Stroke]) -> tuple[str, str, bytes]:
+    """Draws strokes; returns the answer, the warning, and the paper as a PNG's bytes."""
+    answer, warning, uri = page.evaluate(REPLAY, strokes)
+    return answer, warning, base64.b64decode(uri.partition(",")[2])
+
+
+def agreements(page: "Page", hands: range) -> list[bool]:
+    classifier = Classifier.load("pretrained")
+    results = []
+    for digit in range(10):
+        for seed in hands:
+            answer, warning, png = replay(page, hand(digit, seed))
+            expected = classifier.predict(png)
+            doubt = f"Warning: {expected.warning}." if expected.warning else ""
+            results.append((answer, warning) == (expected.label, doubt))
+    return results
+
+
+def settled(page: "Page") -> str:
+    """Returns the answer when it does not change any more."""
+    page.wait_for_selector("#answer[aria-busy=false]", state="attached")
+    return page.locator("#answer").inner_text()
+
+
+def wait_for(page: "Page", name: str, text: str) -> None:
+    """Waits for an element's text; ``wait_for_function`` would need what the policy forbids."""
+    page.locator(f"#{name}", has_text=re.compile(text)).wait_for(state="attached")
+
+
+@needs_browser
+def test_replayed_strokes_are_read_as_predict_reads_the_png(opened: Opened) -> None:
+    assert all(agreements(opened.page, range(2)))
+
+
+@pytest.mark.slow
+@needs_browser
+def test_300_replayed_sequences(opened: Opened) -> None:
+    results = agreements(opened.page, range(30))
+    assert len(results) == 300
+    assert sum(results) >= 297
+
+
+def draw_by_mouse(page: "Page", strokes: list[Stroke]) -> None:
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    for stroke in strokes:
+        for i, (x, y) in enumerate(stroke):
+            page.mouse.move(box["x"] + x * box["width"] / 280, box["y"] + y * box["height"] / 280)
+            if i == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+
+def paper(page: "Page") -> str:
+    return str(page.evaluate("document.getElementById('canvas').toDataURL()"))
+
+
+@needs_browser
+def test_a_drawing_is_saved_and_undone(opened: Opened) -> None:
+    page = opened.page
+    empty = paper(page)
+    draw_by_mouse(page, [[(70, 60), (200, 60), (130, 230)]])
+    assert settled(page) == "7"
+    seven = paper(page)
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "digit.png"
+    saved = Path(download.value.path()).read_bytes()
+    expected = Classifier.load("pretrained").predict(saved)
+    assert Image.open(io.BytesIO(saved)).size == (280, 280)
+    assert expected.label == "7"
+    seen = page.evaluate(
+        "[...document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data]"
+    )
+    assert np.array_equal(np.array(seen).reshape(28, 28, 4)[..., 0], expected.picture)
+
+    draw_by_mouse(page, [[(20, 20), (60, 60)]])
+    assert paper(page) != seven
+    page.click("#undo")
+    assert paper(page) == seven
+    page.click("#clear")
+    assert settled(page) == ""
+    assert paper(page) == empty
+    page.keyboard.press("Control+z")
+    assert paper(page) == seven
+    assert settled(page) == "7"
+    for _ in range(3):  # more than there is
+        page.click("#undo")
+    assert (paper(page), settled(page)) == (empty, "")
+
+
+@needs_browser
+def test_a_digit_is_drawn_with_the_keyboard(opened: Opened) -> None:
+    page = opened.page
+    page.focus("#canvas")
+    for key, times in (("ArrowUp", 12), (" ", 1), ("ArrowDown", 24), (" ", 1), ("ArrowLeft", 9)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    assert settled(page) == "1"
+    assert page.locator("#warning").inner_text() == ""
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "undo"
+
+
+@needs_browser
+def test_pictures_are_opened_dropped_and_pasted(opened: Opened) -> None:
+    page = opened.page
+    page.set_input_files("#open", save_digit(Path("5.png"), 5))
+    wait_for(page, "answer", "^5$")
+    transfer = """([type, background]) => {
+      const canvas = new OffscreenCanvas(200, 100);
+      const context = canvas.getContext("2d");
+      context.fillStyle = background;
+      context.fillRect(0, 0, 200, 100);
+      context.fillStyle = "#fff";
+      context.fillRect(95, 15, 9, 70);
+      return canvas.convertToBlob().then((blob) => {
+        const files = new DataTransfer();
+        files.items.add(new File([blob], "1.png", { type: "image/png" }));
+        const options = { bubbles: true, cancelable: true };
+        const event = type === "paste"
+          ? new ClipboardEvent(type, { ...options, clipboardData: files })
+          : new DragEvent(type, { ...options, dataTransfer: files });
+        document.body.dispatchEvent(event);
+        return event.defaultPrevented;
+      });
+    }"""
+    for kind, color in (("drop", "#124"), ("paste", "#124"), ("drop", "transparent")):
+        page.click("#clear")
+        assert settled(page) == ""
+        assert page.evaluate(transfer, [kind, color]) is (kind == "drop")
+        wait_for(page, "answer", "^1$")
+    before = paper(page)
+    Path("text.png").write_text("no picture")
+    page.set_input_files("#open", "text.png")
+    wait_for(page, "warning", "not a picture")
+    assert paper(page) == before
+
+
+@needs_browser
+def test_the_lesson_follows_the_drawing(opened: Opened) -> None:
+    """The table shows the numbers of ``inspect-softmax``, and the strips those of the layers."""
+    page = opened.page
+    *_, png = replay(page, hand(4, 1))
+    page.select_option("#target", "9")
+    classifier = Classifier.load("pretrained")
+    picture = classifier.predict(png).picture
+    temperature = classifier.metadata.temperature
+    scores = classifier.scores(picture[None])[0].astype(float) / temperature
+    steps = softmax_steps(scores, target=9)
+    assert steps.loss is not None
+    rows = [
+        [cell.replace("−", "-") for cell in row.locator("td").all_inner_texts()]
+        for row in page.locator("#steps tbody tr").all()
+    ]
+    for i, row in enumerate(rows):
+        z, e, p, y, loss, gradient = map(float, row)
+        assert z == pytest.approx(steps.logits[i], abs=6e-4)
+        assert e == pytest.approx(np.exp(steps.logits[i]), rel=1e-3)
+        assert p == pytest.approx(steps.probabilities[i], abs=1.1e-4)
+        assert y == (1 if i == 9 else 0)
+        assert loss == pytest.approx(steps.loss.log_losses[i], abs=6e-5)
+        assert gradient == pytest.approx(steps.loss.gradient[i], abs=6e-4)
+    total = float(page.locator("#steps tfoot td").nth(1).inner_text())
+    assert total == pytest.approx(np.exp(steps.logits).sum(), rel=1e-3)
+    captions = page.locator(".strip figcaption").all_inner_texts()
+    assert [re.sub(", [0-9]+ active", "", caption) for caption in captions] == [
+        "Layer 1, 512 units", "Layer 2, 256 units", "Layer 3, 128 units", "Layer 4, 64 units",
+        "Layer 5, 10 scores, the highest for 4",
+    ]  # fmt: skip
+    bars = [float(cell) for cell in page.locator("#bars td:last-child").all_inner_texts()]
+    assert bars == pytest.approx(100 * steps.probabilities, abs=0.011)
+    wait_for(page, "spoken", "^4, ")
+
+
+@needs_browser
+def test_the_function_for_programs(opened: Opened) -> None:
+    found = opened.page.evaluate(
+        "(() => { const answer = digitcli.probabilities(new Uint8Array(784).fill(9));"
+        "return [answer.constructor.name, [...answer]] })()"
+    )
+    expected = Classifier.load("pretrained").probabilities(np.full((1, 28, 28), 9, np.uint8))
+    assert found[0] == "Float64Array"
+    assert found[1] == pytest.approx(expected[0], abs=1e-5)
+
+
+@needs_browser
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", [360, 1280])
+def test_it_is_accessible_and_narrow_enough(
+    browser: "Browser", page_file: Path, theme: str, width: int
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = open_page(browser, page_file, theme, width).page
+    for strokes in ([], [*hand(3, 0), [(250.0, 20.0), (250.0, 270.0)]]):
+        replay(page, strokes)
+        page.select_option("#target", "3")
+        results = axe.run(page)
+        assert results.violations_count == 0, results.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.close()
+
+
+@needs_browser
+def test_names_of_classes_are_text(browser: "Browser", run: Run) -> None:
+    names = (
+        "<img src=x onerror=alert(1)>",
+        "</script><script>alert(2)</script>",
+        "\x1b[31m",
+        "größer",
+    )
+    path = other_network(names, "folder:signs")
+    assert run("export", "page.html", "--checkpoint", path).exit_code == 0
+    opened = open_page(browser, Path("page.html").resolve(), "dark", 360)
+    page = opened.page
+    shown = [names[0], names[1], "\\x1b[31m", "größer"]
+    assert page.locator("#bars th[scope=row]").all_inner_texts() == shown
+    assert page.locator("#target option").all_inner_texts()[1:] == shown
+    answers = {replay(page, hand(digit, 0))[0] for digit in range(10)}
+    assert answers <= set(shown)
+    assert any("<" in answer for answer in answers)
+    page.select_option("#target", "1")
+    assert "log p(</script>" in page.locator("#formula").inner_text()
+    assert page.locator("img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert opened.complaints == []
+    page.evaluate(
+        "document.head.append(Object.assign(document.createElement('script'),"
+        "{textContent: 'globalThis.strange = 1'}))"
+    )
+    assert page.evaluate("typeof strange") == "undefined"
+    assert "Content Security Policy" in opened.complaints[0]
+    page.close()
