@@ -70,6 +70,11 @@ class Classifier:
         return self._checkpoint.metadata.classes
 
     @property
+    def checkpoint(self) -> Checkpoint:
+        """The weights and the metadata."""
+        return self._checkpoint
+
+    @property
     def metadata(self) -> Metadata:
         """The metadata of the checkpoint."""
         return self._checkpoint.metadata
@@ -137,7 +142,7 @@ class Classifier:
             answers = iter(self._predictions(digits))
             for source, digit in batch:
                 if isinstance(digit, PictureError):
-                    yield source, digit
+                    yield source, digit.with_remark(source.warning)
                 else:
                     yield source, _with_warning(next(answers), source.warning)
 
@@ -174,7 +179,7 @@ class Classifier:
         for batch in prepare_all(groups, self._segment, max_pixels):
             for source, found in batch:
                 if isinstance(found, PictureError):
-                    yield source, found
+                    yield source, found.with_remark(source.warning)
                 else:
                     read, shape = found
                     placed = (self._placed(digit, shape, source.size) for digit in read.digits)

@@ -18,10 +18,11 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self
+from typing import Any, Generic, NamedTuple, Self
 
 from digitcli.classifier import Answer, Classifier
-from digitcli.core.errors import PictureError
+from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.errors import PictureError, error_reason
 from digitcli.data.images.parallel import SMALL_FILE, CostlyImageError, leave_costly_images
 from digitcli.data.images.source import ImageSource
 
@@ -30,6 +31,9 @@ _ALONE = 512
 
 _BLOCK = 64
 """Images that a process is handed at a time."""
+
+_MOST_JOBS = 8
+"""Maximum number of processes by default: a container may use fewer cores than it sees."""
 
 Result = tuple[ImageSource, Answer | PictureError]
 Read = Callable[
@@ -53,7 +57,7 @@ def read_in_processes(
         read: The method of it to call, as a function.
         groups: Images; see ``digitcli.data.images.parallel.prepare_all``.
         max_pixels: Maximum number of pixels of an image.
-        jobs: Number of processes; None for as many as this process may use cores.
+        jobs: Number of processes; None for as many as this process may use cores, at most 8.
 
     Yields:
         What ``read`` yields. An image that ends the process which reads it is an error.
@@ -109,16 +113,16 @@ class _Processes(Generic[Answer]):
 
     def read(self, sources: Iterable[ImageSource]) -> Iterator[Result[Answer]]:
         """Reads images in order; in this process as long as the others are starting."""
-        waiting: deque[tuple[list[ImageSource], Future[list[Result[Answer]]]]] = deque()
+        waiting: deque[_Submitted[Answer]] = deque()
         while block := list(itertools.islice(sources := iter(sources), _BLOCK)):
-            if not self._are_ready():
+            if not waiting and not self._are_ready():
                 yield from self._read_here(block)
                 continue
-            waiting.append((block, self._submit(block)))
+            waiting.append(self._submit(block))
             if len(waiting) > 2 * self._jobs:
-                yield from self._results(*waiting.popleft())
+                yield from self._results(waiting.popleft())
         while waiting:
-            yield from self._results(*waiting.popleft())
+            yield from self._results(waiting.popleft())
 
     def _read_here(self, sources: list[ImageSource]) -> Iterator[Result[Answer]]:
         return self._read(self._classifier, [sources], self._max_pixels)
@@ -131,7 +135,7 @@ class _Processes(Generic[Answer]):
                     self._started, *_ = [self._pool.submit(_do_nothing) for _ in range(self._jobs)]
             except (ImportError, NotImplementedError, OSError):  # no semaphores, or no memory
                 self._cannot_start = True
-        if self._started is None or not self._started.done():
+        if self._cannot_start or self._started is None or not self._started.done():
             return False
         self._cannot_start = self._started.exception() is not None
         return not self._cannot_start
@@ -143,30 +147,41 @@ class _Processes(Generic[Answer]):
             context.set_forkserver_preload([__name__])
         with _silenced_tracker():
             resource_tracker.ensure_running()
-        arguments = self._classifier, self._read, self._max_pixels
+        # the weights themselves: their file may be another by now
+        arguments = self._classifier.checkpoint, self._classifier.path, self._read, self._max_pixels
         return ProcessPoolExecutor(self._jobs, context, _start_worker, arguments)
 
-    def _submit(self, block: list[ImageSource]) -> Future[list[Result[Answer]]]:
+    def _submit(self, block: list[ImageSource]) -> "_Submitted[Answer]":
+        """Hands a block to a process, in a new pool if the last one has broken.
+
+        Raises:
+            OSError: No process can be started.
+        """
+        if self._pool is None:
+            self._pool = self._start()
+        pool = self._pool
         try:
-            if self._pool is None:
-                self._pool = self._start()
             with _interrupts_blocked():
-                return self._pool.submit(_read_block, block)
-        except BrokenExecutor as error:  # an earlier block, which is waited for first, says so too
+                return _Submitted(block, pool, pool.submit(_read_block, block))
+        except BrokenExecutor as error:  # as an earlier block, which is waited for first, says too
             failed: Future[list[Result[Answer]]] = Future()
             failed.set_exception(error)
-            return failed
+            return _Submitted(block, pool, failed)
 
-    def _results(
-        self, block: list[ImageSource], future: Future[list[Result[Answer]]]
-    ) -> Iterator[Result[Answer]]:
+    def _discard(self, pool: ProcessPoolExecutor) -> None:
+        """Leaves a pool that has broken, unless another one has taken its place."""
+        if self._pool is pool:
+            self._pool = None
+        pool.shutdown(wait=False, cancel_futures=True)
+
+    def _results(self, submitted: "_Submitted[Answer]") -> Iterator[Result[Answer]]:
         """Yields the results of a block, with those of images that were left to this process."""
         try:
-            results = future.result()
+            results = submitted.future.result()
         except BrokenExecutor:
-            self._pool = None
-            results = self._read_each(block)
-        for source, (read, answer) in zip(block, results, strict=True):
+            self._discard(submitted.pool)
+            results = self._read_each(submitted.block)
+        for source, (read, answer) in zip(submitted.block, results, strict=True):
             if isinstance(answer, CostlyImageError):
                 yield from self._read_here([source])
             else:
@@ -177,18 +192,33 @@ class _Processes(Generic[Answer]):
         results: list[Result[Answer]] = []
         for source in block:
             try:
-                results += self._submit([source]).result()
+                submitted = self._submit([source])
+            except OSError as error:
+                self._cannot_start = True
+                problem = f"no process can be started to read it: {error_reason(error)}"
+                results.append((source, PictureError(problem, "give --jobs 1")))
+                continue
+            try:
+                results += submitted.future.result()
             except BrokenExecutor:
-                self._pool = None
+                self._discard(submitted.pool)
                 problem = "the process that read it has ended, perhaps for want of memory"
                 results.append((source, PictureError(problem, "leave it out, or give --jobs 1")))
         return results
 
 
+class _Submitted(NamedTuple, Generic[Answer]):
+    """A block of images that a pool reads."""
+
+    block: list[ImageSource]
+    pool: ProcessPoolExecutor
+    future: Future[list[Result[Answer]]]
+
+
 def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(cores, _MOST_JOBS)
 
 
 def _is_small(source: ImageSource) -> bool:
@@ -230,8 +260,9 @@ _work: list[Callable[[list[ImageSource]], list[Result[Any]]]] = []
 """Reads a block of images, in a process that was started here; else empty."""
 
 
-def _start_worker(classifier: Classifier, read: Read[Any], max_pixels: int) -> None:
+def _start_worker(checkpoint: Checkpoint, path: Path, read: Read[Any], max_pixels: int) -> None:
     """Prepares a process that reads images."""
+    classifier = Classifier(checkpoint, path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     leave_costly_images()

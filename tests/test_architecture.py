@@ -164,11 +164,11 @@ def test_shell_completion_offers_commands_and_values() -> None:
             ["digitcli"], env=environment, capture_output=True, text=True, check=True
         ).stdout
 
-    assert complete("digitcli in") == "inspect-softmax\n"
+    assert complete("digitcli in") == "inspect-softmax\ninfo\n"
     assert complete("digitcli train --dataset ").split() == [
         *("mnist", "fashion-mnist", "kmnist", "qmnist", "usps", "optdigits", "folder:")
     ]
     assert complete("digitcli predict --checkpoint pre") == "pretrained\n"
     assert complete("digitcli predict --checkpoint ").strip() == ""  # the shell offers files
-    assert complete("digitcli export --format ") == "onnx\npt2\nnpz\n"
+    assert complete("digitcli export --format ") == "onnx\npt2\nnpz\nhtml\n"
     assert "--min-accuracy" in complete("digitcli eval --min")

@@ -119,6 +119,21 @@ def test_an_image_that_ends_a_process_is_an_error_and_the_others_are_read(
 
 
 @pytest.mark.usefixtures("few_suffice")
+def test_processes_read_with_the_weights_that_were_loaded(
+    folder: Path, tmp_path: Path, bundled: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_processes(monkeypatch)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(bundled.path.read_bytes())
+    classifier = Classifier.load(path)
+    path.unlink()
+    read = Classifier.predict_sources
+    results = list(read_in_processes(classifier, read, [sources(folder)[:20]], MAX_PIXELS, 2))
+    assert len(results) == 20
+    assert all(isinstance(answer, Prediction) for _, answer in results)
+
+
+@pytest.mark.usefixtures("few_suffice")
 @pytest.mark.parametrize("fault", [OSError("no semaphores"), NotImplementedError()])
 def test_where_no_process_can_be_started_one_reads_all(
     folder: Path, bundled: Classifier, fault: Exception, monkeypatch: pytest.MonkeyPatch

@@ -52,6 +52,11 @@ class PictureError(DigitcliError):
         problem = f"{name}: {self.problem}" if name else self.problem
         return type(self)(problem, self.next_step, exit_code=self.exit_code)
 
+    def with_remark(self, remark: str | None) -> Self:
+        """Returns the same error with a remark, if there is one, after the problem."""
+        problem = f"{self.problem}; {remark}" if remark else self.problem
+        return type(self)(problem, self.next_step, exit_code=self.exit_code)
+
 
 class NotAPictureError(PictureError):
     """A file is in none of the supported image formats."""

@@ -176,7 +176,7 @@ def train(
             min=1,
             metavar="N",
             show_default="the cores that other programs leave",
-            help="CPU threads; any number gives the same weights.",
+            help="CPU threads; any number gives the same weights where torch has MKL.",
         ),
     ] = None,
     mirror: Mirrors = None,

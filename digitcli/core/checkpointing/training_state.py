@@ -4,6 +4,7 @@ It is a safetensors file beside the checkpoint: parameters and batch normalizati
 optimizer's moments, the state of torch's random generator, and the position within the run.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from digitcli.core.checkpointing.container import FileKind, Tensors, read_container, write_container
 from digitcli.core.checkpointing.metadata import (
+    FOLDER_PREFIX,
     HIDDEN,
     MAX_SEED,
     EpochPoint,
@@ -21,11 +23,11 @@ from digitcli.core.checkpointing.metadata import (
     class_problems,
     layer_sizes,
     progress_problems,
-    recorded_dataset,
     width_problems,
 )
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.files.atomic import resolve_links
+from digitcli.core.files.home import expand_home
 from digitcli.core.files.schema import parse_value
 from digitcli.core.recipes import Recipe
 
@@ -223,20 +225,22 @@ def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) ->
     Raises:
         DigitcliError: Settings differ; the message names all that do.
     """
-    known = {name: value for name, value in given.items() if name in before}
-    before, known = _with_recorded_dataset(before), _with_recorded_dataset(known)
+    known = {
+        name: value
+        for name, value in given.items()
+        if name in before and _place(before[name]) != _place(value)
+    }
     _refuse_differences(
         "settings",
         ((f"--{name.replace('_', '-')}", before[name], now) for name, now in known.items()),
     )
 
 
-def _with_recorded_dataset(settings: Mapping[str, object]) -> dict[str, object]:
-    """Makes names of data sets comparable: a folder has an absolute and a relative path."""
-    return {
-        name: recorded_dataset(value) if name == "dataset" and isinstance(value, str) else value
-        for name, value in settings.items()
-    }
+def _place(setting: object) -> object:
+    """Returns a setting to compare: a folder of images has absolute and relative paths."""
+    if not isinstance(setting, str) or not setting.startswith(FOLDER_PREFIX):
+        return setting
+    return FOLDER_PREFIX + os.path.realpath(expand_home(setting.removeprefix(FOLDER_PREFIX)))
 
 
 def refuse_other_settings(state: TrainingState, settings: Settings) -> None:

@@ -39,6 +39,12 @@ others, such as overlays, are not checked here."""
 _ALPHA = (b"auxiliary:alpha", b"auxid:1")
 """Parts of the names that mark transparency."""
 
+_MAX_PIECES = 32
+"""Maximum number of pieces of a part, as in the library."""
+
+_MAX_METADATA = 8 * 2**20
+"""Maximum bytes of all parts that are no images; the library copies them several times."""
+
 _ONE_THREAD = threading.Lock()
 
 
@@ -56,16 +62,18 @@ def open_heif(file: BinaryIO) -> "ImageFile":
     """Opens a HEIC, which does not decode it yet.
 
     Raises:
-        PictureError: The library is not installed.
+        PictureError: The library is not installed, or ``heif_cost`` raises it.
     """
     try:
         from pillow_heif import options
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError as error:
         raise PictureError(
-            "HEIC pictures need the extra heic",
-            "run pip install 'digitcli[heic]', or save it as JPEG",
+            "HEIC pictures need pillow-heif",
+            "run pip install pillow-heif, or save it as JPEG",
         ) from error
+    heif_cost(file)  # the library reads all metadata when it opens a file
+    file.seek(0)
     with _ONE_THREAD:  # tiles that are decoded at the same time would add up
         threads, options.DECODE_THREADS = options.DECODE_THREADS, 1
         try:
@@ -82,6 +90,8 @@ def heif_cost(file: BinaryIO) -> int:
     """
     try:
         parts = _read_structure(file)
+        if parts.metadata_size(file.seek(0, 2)) > _MAX_METADATA:
+            raise _unclear()
         used = parts.used_by(parts.primary)
         areas = sorted((parts.area(file, each) for each in used), reverse=True)
     except (struct.error, LookupError, OverflowError) as error:
@@ -116,6 +126,15 @@ class _Parts:
     auxiliary: dict[int, list[int]] = field(default_factory=dict)
     extents: dict[int, tuple[bool, list[tuple[int, int]]]] = field(default_factory=dict)
     data: bytes = b""
+
+    def metadata_size(self, file_size: int) -> int:
+        """Returns the bytes of all parts that are no images, in a file of so many bytes."""
+        return sum(
+            length or file_size  # 0: up to the end
+            for number, (_, pieces) in self.extents.items()
+            if self.types.get(number) not in _TYPES
+            for _, length in pieces
+        )
 
     def used_by(self, part: int) -> set[int]:
         """Returns the parts that are decoded for one, itself among them."""
@@ -233,7 +252,10 @@ def _read_extents(data: bytes, parts: _Parts) -> None:
         reader.read(2)  # of another file
         base = reader.read(sizes[2])
         extents = []
-        for _ in range(reader.read(2)):
+        pieces = reader.read(2)
+        if pieces > _MAX_PIECES:
+            raise _unclear()
+        for _ in range(pieces):
             reader.read(sizes[3] if version else 0)
             offset = base + reader.read(sizes[0])
             extents.append((offset, reader.read(sizes[1])))

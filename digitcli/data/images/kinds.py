@@ -116,8 +116,8 @@ def unread_images(image: ImageFile, file: BinaryIO) -> str | None:
     if count < 2:
         return None
     total = f"{count:,}" if count < _MAX_IMAGES else f"{_MAX_IMAGES:,} or more"
-    which = "main" if image.format == "HEIF" else "first"
-    return f"only the {which} one of its {total} {_UNITS.get(str(image.format), 'frames')} is read"
+    which = "main one" if image.format == "HEIF" else "first"
+    return f"only the {which} of its {total} {_UNITS.get(str(image.format), 'frames')} is read"
 
 
 def _pages(file: BinaryIO) -> Iterator[dict[int, int]]:

@@ -18,6 +18,7 @@ from digitcli.core.checkpointing.training_state import (
     Settings,
     TrainingState,
     load_state,
+    refuse_changes,
     refuse_other_data,
     save_state,
 )
@@ -182,3 +183,15 @@ def test_random_damage_is_refused_or_harmless(path: Path) -> None:
             load_state(path)
         except CheckpointError as error:
             assert len(str(error)) < 500 + len(str(path))
+
+
+def test_two_folders_of_one_name_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {"dataset": f"folder:{tmp_path}/a/digits", "seed": 1}
+    refuse_changes(before, {"dataset": "folder:a/digits"})
+    with pytest.raises(DigitcliError, match="a/digits then, folder:b/digits now"):
+        refuse_changes(before, {"dataset": "folder:b/digits"})
+    with pytest.raises(DigitcliError, match="b/digits"):
+        refuse_changes(before, {"dataset": "folder:/elsewhere/b/digits"})

@@ -16,7 +16,7 @@ from PIL import Image
 from digitcli.core.errors import PictureError
 from digitcli.data.images.decode import OpenImage
 from digitcli.data.images.grayscale import read_gray
-from digitcli.data.images.heif import heif_cost, is_heif
+from digitcli.data.images.heif import _Parts, heif_cost, is_heif
 from digitcli.data.images.limits import MAX_PIXELS
 
 SEVEN = draw_digit(7, size=300).convert("RGB")
@@ -115,6 +115,22 @@ def test_a_large_heic_is_refused_and_takes_no_memory(heif: Any, tmp_path: Path) 
     assert done.megabytes - before.megabytes < allowed
 
 
+def test_metadata_that_takes_memory_is_refused(heif: Any) -> None:
+    with OpenImage(heic(heif, SEVEN, xmp=b"a" * 2**20), MAX_PIXELS) as image:
+        image.decode()
+    for xmp in (b"a" * 9 * 2**20, b"a" * 40 * 2**20):
+        with pytest.raises(PictureError, match="its size is not clear"):
+            OpenImage(heic(heif, SEVEN, xmp=xmp), MAX_PIXELS)
+
+
+def test_pieces_that_overlap_are_counted_each(heif: Any) -> None:
+    content = heic(heif, SEVEN, xmp=b"a" * 2**20)
+    parts = _Parts(types={2: b"mime"}, extents={2: (False, [(100, 2**20)] * 20)})
+    assert parts.metadata_size(len(content)) == 20 * 2**20
+    parts.extents[2] = False, [(100, 0)]
+    assert parts.metadata_size(len(content)) == len(content)
+
+
 def test_a_coded_image_larger_than_it_declares_is_not_decoded(heif: Any, tmp_path: Path) -> None:
     lie = with_sizes(heic(heif, white(1600)), (1600, 1600), (64, 64))
     (tmp_path / "lie.heic").write_bytes(lie)
@@ -175,7 +191,7 @@ def test_without_the_extra_the_error_names_it(run: Run, monkeypatch: pytest.Monk
     result = run("predict", "scan", "generic")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        f"digitcli: error: {name}: HEIC pictures need the extra heic; run pip install "
-        "'digitcli[heic]', or save it as JPEG"
+        f"digitcli: error: {name}: HEIC pictures need pillow-heif; run pip install "
+        "pillow-heif, or save it as JPEG"
         for name in ("scan", "generic")
     ]

@@ -51,18 +51,18 @@ SMALL = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (pages("TIFF"), "only the first one of its 3 pages is read"),
-        (pages("TIFF", big_tiff=True), "only the first one of its 3 pages is read"),
-        (pages("GIF"), "only the first one of its 3 frames is read"),
-        (pages("WEBP", lossless=True), "only the first one of its 3 frames is read"),
-        (pages("PNG"), "only the first one of its 3 frames is read"),
-        (pages("AVIF"), "only the first one of its 3 frames is read"),
+        (pages("TIFF"), "only the first of its 3 pages is read"),
+        (pages("TIFF", big_tiff=True), "only the first of its 3 pages is read"),
+        (pages("GIF"), "only the first of its 3 frames is read"),
+        (pages("WEBP", lossless=True), "only the first of its 3 frames is read"),
+        (pages("PNG"), "only the first of its 3 frames is read"),
+        (pages("AVIF"), "only the first of its 3 frames is read"),
         (pages("MPO"), None),  # a JPEG with its previews
         *((pages(each, DIGITS[:1]), None) for each in ("TIFF", "GIF", "WEBP", "PNG", "AVIF")),
         (tiff("<", SMALL, {**SMALL, 254: 1}), None),  # a smaller copy of the first page
-        (tiff(">", SMALL, {**SMALL, 254: 0}), "only the first one of its 2 pages is read"),
-        (tiff("<", *[SMALL] * 1100), "only the first one of its 1,000 or more pages is read"),
-        (pages("GIF")[:-40], "only the first one of its 3 frames is read"),
+        (tiff(">", SMALL, {**SMALL, 254: 0}), "only the first of its 2 pages is read"),
+        (tiff("<", *[SMALL] * 1100), "only the first of its 1,000 or more pages is read"),
+        (pages("GIF")[:-40], "only the first of its 3 frames is read"),
     ],
 )
 def test_only_one_image_of_a_file_is_read(content: bytes, expected: str | None) -> None:
@@ -81,7 +81,7 @@ def test_the_warning_is_in_every_record(run: Run) -> None:
     Path("scans").mkdir()
     Path("scans/pages.tif").write_bytes(pages("TIFF"))
     DIGITS[0].save("scans/single.tif")
-    expected = "only the first one of its 3 pages is read"
+    expected = "only the first of its 3 pages is read"
     for flags in ((), ("--multi",)):
         result = run("predict", "scans", *flags, "--json")
         first, second = map(json.loads, result.stdout.splitlines())
@@ -97,7 +97,17 @@ def test_the_warning_comes_before_that_of_the_answer(run: Run) -> None:
     blot.paste(0, (20, 20, 44, 44))
     Path("two.gif").write_bytes(pages("GIF", [blot, DIGITS[0]]))
     warning = json.loads(run("predict", "two.gif", "--json").stdout)["warning"]
-    assert warning.startswith("only the first one of its 2 frames is read; ")
+    assert warning.startswith("only the first of its 2 frames is read; ")
+
+
+def test_a_blank_first_page_names_the_others(run: Run) -> None:
+    Path("scan.tif").write_bytes(pages("TIFF", [Image.new("L", (64, 64), 255), DIGITS[0]]))
+    for flags in ((), ("--multi",)):
+        (record,) = map(
+            json.loads, run("predict", "scan.tif", *flags, "--json").stdout.splitlines()
+        )
+        assert record["error"] == "the picture is blank; only the first of its 2 pages is read"
+        assert record["warning"] is None
 
 
 def test_training_reports_files_of_several_images(run: Run) -> None:
@@ -105,7 +115,7 @@ def test_training_reports_files_of_several_images(run: Run) -> None:
     Path("mine/3/pages.tif").write_bytes(pages("TIFF"))
     result = run("train", "--dataset", "folder:mine", "--epochs", 1, "--batch-size", 2)
     assert result.exit_code == 0, result.stderr
-    line = "digitcli: mine/3/pages.tif: only the first one of its 3 pages is read\n"
+    line = "digitcli: mine/3/pages.tif: only the first of its 3 pages is read\n"
     assert line in result.stderr
 
 
