@@ -7,24 +7,25 @@ Python's lock, but that is the smaller part of the work. Large images gain nothi
 
 import contextlib
 import itertools
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from multiprocessing import resource_tracker
+from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self
 
 from digitcli.classifier import Answer, Classifier
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.errors import PictureError, error_reason
 from digitcli.data.images.parallel import SMALL_FILE, CostlyImageError, leave_costly_images
 from digitcli.data.images.source import ImageSource
+
+if TYPE_CHECKING:  # a single image is read without them
+    from concurrent.futures import ProcessPoolExecutor
 
 _ALONE = 512
 """Images that the calling process reads before it starts others: these take as long to start."""
@@ -140,7 +141,11 @@ class _Processes(Generic[Answer]):
         self._cannot_start = self._started.exception() is not None
         return not self._cannot_start
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start(self) -> "ProcessPoolExecutor":
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import resource_tracker
+
         methods = multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         if context.get_start_method() == "forkserver":
@@ -168,7 +173,7 @@ class _Processes(Generic[Answer]):
             failed.set_exception(error)
             return _Submitted(block, pool, failed)
 
-    def _discard(self, pool: ProcessPoolExecutor) -> None:
+    def _discard(self, pool: "ProcessPoolExecutor") -> None:
         """Leaves a pool that has broken, unless another one has taken its place."""
         if self._pool is pool:
             self._pool = None
@@ -211,7 +216,7 @@ class _Submitted(NamedTuple, Generic[Answer]):
     """A block of images that a pool reads."""
 
     block: list[ImageSource]
-    pool: ProcessPoolExecutor
+    pool: "ProcessPoolExecutor"
     future: Future[list[Result[Answer]]]
 
 
@@ -271,6 +276,8 @@ def _start_worker(checkpoint: Checkpoint, path: Path, read: Read[Any], max_pixel
 
 def _end_with_parent() -> None:
     """Waits for the calling process, which may be killed, and ends this one."""
+    import multiprocessing
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

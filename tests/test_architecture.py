@@ -71,7 +71,7 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
 def test_inference_imports_nothing_heavy(tmp_path: Path) -> None:
     picture = tmp_path / "5.png"
     draw_digit(5).save(picture)
-    assert not modules_of("predict", picture) & (HEAVY | {"rich", "jinja2"})
+    assert not modules_of("predict", picture) & (HEAVY | {"rich", "jinja2", "multiprocessing"})
     assert not modules_of("predict", picture, "--json") & (HEAVY | {"rich"})
     assert not modules_of("predict", picture, "--report", tmp_path / "x.html") & (HEAVY | {"rich"})
     assert not modules_of("inspect-softmax", picture, "--target", "5") & (HEAVY | {"rich"})
