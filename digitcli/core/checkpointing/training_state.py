@@ -23,6 +23,7 @@ from digitcli.core.checkpointing.metadata import (
     class_problems,
     layer_sizes,
     progress_problems,
+    recorded_dataset,
     width_problems,
 )
 from digitcli.core.errors import CheckpointError, DigitcliError
@@ -228,7 +229,7 @@ def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) ->
     known = {
         name: value
         for name, value in given.items()
-        if name in before and _place(before[name]) != _place(value)
+        if name in before and not _is_same(before[name], value)
     }
     _refuse_differences(
         "settings",
@@ -236,11 +237,19 @@ def refuse_changes(before: Mapping[str, object], given: Mapping[str, object]) ->
     )
 
 
-def _place(setting: object) -> object:
-    """Returns a setting to compare: a folder of images has absolute and relative paths."""
-    if not isinstance(setting, str) or not setting.startswith(FOLDER_PREFIX):
-        return setting
-    return FOLDER_PREFIX + os.path.realpath(expand_home(setting.removeprefix(FOLDER_PREFIX)))
+def _is_same(before: object, now: object) -> bool:
+    """Compares settings; a folder of images has absolute and relative paths.
+
+    A checkpoint may record the last part of a path only, which then leads nowhere.
+    """
+    names = [name for name in (before, now) if isinstance(name, str)]
+    if not all(name.startswith(FOLDER_PREFIX) for name in names) or len(names) < 2:
+        return before == now
+    first, second = (
+        os.path.realpath(expand_home(name.removeprefix(FOLDER_PREFIX))) for name in names
+    )
+    leads_nowhere = not os.path.exists(first)  # noqa: PTH110  Path's raises on a name too long
+    return first == second or (leads_nowhere and before == recorded_dataset(names[1]))
 
 
 def refuse_other_settings(state: TrainingState, settings: Settings) -> None:

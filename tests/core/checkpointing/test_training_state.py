@@ -195,3 +195,5 @@ def test_two_folders_of_one_name_are_told_apart(
         refuse_changes(before, {"dataset": "folder:b/digits"})
     with pytest.raises(DigitcliError, match="b/digits"):
         refuse_changes(before, {"dataset": "folder:/elsewhere/b/digits"})
+    with pytest.raises(DigitcliError, match="folder:mnist now"):
+        refuse_changes({"dataset": "mnist"}, {"dataset": "folder:mnist"})
