@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 # More threads do not pay for the tests' small networks, and they busy-wait for each other, which
 # slows down the other worker. Processes that tests start inherit this.
@@ -25,7 +25,7 @@ from commands import Launch, Run, Start
 from drawn_digits import FEW_OUTLIERS, FEW_SYNTHETIC, SmallMnist, drawn_data, write_small_mnist
 from faulty_server import FaultyServer, serve
 from filelock import FileLock
-from paths import HELPERS
+from paths import CHROMIUM, HELPERS
 from typer.testing import CliRunner, Result
 
 from digitcli.cli.app import app
@@ -35,6 +35,9 @@ from digitcli.data.datasets import outliers, synthetic
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.split import Split
 from digitcli.data.download import manifest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Hypothesis fails a test that is slow once, as any is on a shared machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -170,3 +173,13 @@ def checkpoint(trained: Checkpoint, tmp_path: Path) -> Path:
     path = tmp_path / "checkpoints" / "latest.safetensors"
     save_checkpoint(path, trained)
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A browser that opens pages."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()

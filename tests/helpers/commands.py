@@ -21,3 +21,12 @@ def weights_note(network: Checkpoint, path: Path = LATEST) -> str:
     worth = f"{metadata.dataset}, {metadata.epochs} epochs, {accuracy}"
     choice = ", not the bundled ones (--checkpoint pretrained)" if path == LATEST else ""
     return f"digitcli: using the weights {path} ({worth}){choice}\n"
+
+
+def kill_after(process: "Popen[str]", lines: int) -> None:
+    """Kills a command once it has written so many lines to standard output."""
+    assert process.stdout is not None
+    for _ in range(lines):
+        process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)

@@ -1,5 +1,6 @@
 """Where the tests find the repository and what lies beside it."""
 
+import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -12,3 +13,8 @@ SHARED = ROOT.parent / "shared"
 """Data beside the repository, on some machines; tests that need it are skipped elsewhere."""
 
 SHARED_MNIST = SHARED / "mnist"
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+"""A browser, or None."""

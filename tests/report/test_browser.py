@@ -3,7 +3,6 @@
 They need Chromium or Chrome, which Debian has as the package chromium; elsewhere they are skipped.
 """
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,34 +10,21 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import Run
 from drawn_digits import save_digit
+from paths import CHROMIUM
 from PIL import Image
 from read_page import read_page
 
 from digitcli.report import evaluation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, Page, Request
 
-PROGRAM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 THEMES = ("light", "dark")
 
 pytestmark = [
     pytest.mark.usefixtures("checkpoint"),
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium here"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(params=["eval", "predict"])

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pytest
 from commands import Run
 from drawn_digits import draw_digit, drawn_pictures, save_digit
-from paths import SHARED_MNIST
+from paths import CHROMIUM, SHARED_MNIST
 from PIL import Image
 from replayed_strokes import Stroke, hand
-from test_browser import PROGRAM, THEMES, Opened, open_page
+from test_browser import THEMES, Opened, open_page
 
 from digitcli import Classifier
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -39,7 +39,7 @@ PURE = draw.SCRIPTS[:-1]
 """The scripts that use nothing of a browser."""
 
 needs_node = pytest.mark.skipif(NODE is None, reason="no Node here")
-needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium here")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
 READ = """
 const page = require("fs").readFileSync(process.argv[1], "utf8");
@@ -231,15 +231,6 @@ REPLAY = """async (strokes) => {
   do await new Promise(requestAnimationFrame); while (answer.ariaBusy === "true");
   return [answer.textContent, document.getElementById("warning").textContent, canvas.toDataURL()];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture

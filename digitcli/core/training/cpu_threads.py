@@ -30,7 +30,7 @@ _PATIENCE = (0.5, 30.0)
 whenever these have to wait within ``_TRIAL``."""
 
 _TRIAL = 1.0
-"""Seconds."""
+"""Seconds in which it shows whether threads that were started find cores."""
 
 _ONE_THREAD_BATCH = 16
 """Largest batch that is trained in one thread. Measured: more threads gain less than a third there,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import Launch, Run
+from commands import Launch, Run, kill_after
 from drawn_digits import SmallMnist, drawn_data
 from image_folders import fill
 from training_runs import CPU, run_training
@@ -238,10 +238,7 @@ def test_an_interrupted_run_goes_on_without_its_start_and_refuses_another(
     whole = ("--from", "start", "--mirror", small_mnist.folder, "--output", "whole", "--seed", 4)
     assert run("train", *flags, *whole).exit_code == 0
     process = launch("train", *flags, "--from", "start", "--seed", 4, "--save-every", 2)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.kill()
-    process.communicate(timeout=60)
+    kill_after(process, 1)
     other = replace(load_checkpoint(Path("start")).metadata, seed=77)
     save_checkpoint(Path("other"), Checkpoint(load_checkpoint(Path("start")).weights, other))
     result = run("train", "--resume", "--from", "other")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Launch, Run, Start
+from commands import Launch, Run, Start, kill_after
 from drawn_digits import SmallMnist
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
@@ -112,11 +112,7 @@ def test_after_kills_the_rows_are_those_of_a_run_without(
     run("train", *flags, *mirror, "--output", "whole", "--log-dir", "whole-log")
     for lines in (1, 3, 5):
         process = launch("train", *flags, "--resume", "--log-dir", "log")
-        assert process.stdout is not None
-        for _ in range(lines):
-            process.stdout.readline()
-        process.kill()
-        process.communicate(timeout=60)
+        kill_after(process, lines)
         rows()  # each of which is whole
     with LINES.open() as follower:  # as tail -f does
         follower.read()
@@ -180,11 +176,7 @@ def test_tensorboard_sees_each_step_once(
     pytest.importorskip("tensorboard")
     run("download", "--mirror", small_mnist.folder)
     process = launch("train", *FLAGS, "--log-dir", "log")
-    assert process.stdout is not None
-    for _ in range(5):
-        process.stdout.readline()
-    process.kill()
-    process.communicate(timeout=60)
+    kill_after(process, 5)
     # Not in this process: events are read in the order of the second that they begin in.
     assert start("train", "--resume", "--log-dir", "log").returncode == 0
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

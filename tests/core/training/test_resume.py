@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from commands import Launch, Run, Start
+from commands import Launch, Run, Start, kill_after
 from drawn_digits import SmallMnist, drawn_data
 from training_runs import run_training
 
@@ -188,11 +188,7 @@ def test_killed_runs_go_on_to_the_same_file(
     run("train", *flags, "--mirror", small_mnist.folder, "--output", "whole")
     for lines in (1, 3, 2):
         process = launch("train", *flags, "--resume", "--log-every", 5)
-        assert process.stdout is not None
-        for _ in range(lines):
-            process.stdout.readline()
-        process.kill()
-        process.communicate(timeout=60)
+        kill_after(process, lines)
         if LATEST.exists():
             load_checkpoint(LATEST)
     assert run("train", *flags, "--resume").exit_code == 0

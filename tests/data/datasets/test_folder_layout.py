@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Launch, Run
+from commands import Launch, Run, kill_after
 from drawn_digits import draw_digit
 from image_folders import fill
 
@@ -139,10 +139,7 @@ def test_a_run_is_not_resumed_with_another_validation_folder(
     flags = ("--dataset", "folder:three", "--epochs", 30, "--batch-size", 4)
     assert run("train", *flags, "--output", "whole").exit_code == 0
     process = launch("train", *flags, "--save-every", 2)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.kill()
-    process.communicate(timeout=60)
+    kill_after(process, 1)
     added = three / "valid" / "5" / "new.png"
     draw_digit(5, angle=44).save(added)
     result = run("train", "--resume")

@@ -8,7 +8,7 @@ from io import FileIO
 from pathlib import Path
 
 import pytest
-from commands import Launch, Run
+from commands import Launch, Run, kill_after
 from drawn_digits import draw_digit
 from image_folders import fill
 from PIL import Image
@@ -147,10 +147,7 @@ def test_a_run_is_not_resumed_with_a_changed_folder(
     flags = ("--dataset", f"folder:{root}", "--epochs", 30, "--batch-size", 4)
     assert run("train", *flags, "--output", "whole").exit_code == 0
     process = launch("train", *flags, "--save-every", 2)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.kill()
-    process.communicate(timeout=60)
+    kill_after(process, 1)
     added = root / "5" / "new.png"
     draw_digit(5, angle=44).save(added)
     result = run("train", "--resume")
