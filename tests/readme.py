@@ -1,4 +1,4 @@
-"""Writes the generated parts of the pages: the options of every command, and terminal screens.
+"""Writes the generated parts of the pages: the options of every command, sample images, screens.
 
 ``python tests/readme.py`` writes all of them, ``python tests/readme.py options`` the options only.
 The screens of ``train`` and ``eval`` need MNIST in ``DIGITCLI_DATA_DIR``.
@@ -13,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).with_name("helpers")))
 
+import sample_images
 import typer
 from drawn_digits import draw_digit
 from paths import BUNDLED, ROOT
@@ -30,9 +32,16 @@ from digitcli.cli.app import app
 
 OPTIONS_PAGE = ROOT / "digitcli" / "cli" / "README.md"
 SCREENS = Path(__file__).with_name("screens")
+IMAGES = Path(__file__).with_name("images")
 
 BEGIN = "<!-- written by tests/readme.py -->\n"
 END = "<!-- end -->"
+
+NOT_RUN = {"https://example.org": "needs the network", "--device cuda": "needs a GPU"}
+"""Why no test runs an example of a help text, by a part of it."""
+
+SLOW = ("train", "eval")
+"""Commands whose examples together take half a minute."""
 
 ON_MNIST = {"train": "digitcli train --recipe quick", "eval": "digitcli eval"}
 ANYWHERE = {
@@ -67,15 +76,34 @@ def _command(name: str, command: Any) -> str:
     usage = command.get_usage(context).removeprefix("Usage: ")
     about = [_wrapped(part) for part in re.split(r"\n\s*\n", command.help)]
     entries = [_entry(parameter, context) for parameter in command.params]
-    shown = [line.strip() for line in command.epilog.splitlines() if line.startswith("  $")]
-    return "\n\n".join(
-        [
-            f"### `{usage}`",
-            *about,
-            "\n".join(entries),
-            "```console\n" + "\n".join(shown) + "\n```\n",
-        ]
+    shown = re.findall(r"^  \$ (.+)$", command.epilog, re.MULTILINE)
+    return (
+        "\n\n".join(
+            [
+                f"### `{usage}`",
+                *about,
+                "\n".join(entries),
+                *_examples(name, shown),
+            ]
+        )
+        + "\n"
     )
+
+
+def _examples(name: str, commands: list[str]) -> Iterator[str]:
+    """Yields the commands that a test runs as one block, and each of the others as its own."""
+
+    def block(commands: list[str]) -> str:
+        return "\n".join(["```sh", *commands, "```"])
+
+    def reason(command: str) -> str | None:
+        return next((why for part, why in NOT_RUN.items() if part in command), None)
+
+    mark = "<!-- slow -->\n" if name in SLOW else ""
+    yield mark + block([command for command in commands if reason(command) is None])
+    for command in commands:
+        if why := reason(command):
+            yield f"<!-- not run: {why} -->\n{block([command])}"
 
 
 def _entry(parameter: Any, context: typer.Context) -> str:
@@ -152,6 +180,9 @@ def main() -> None:
     OPTIONS_PAGE.write_text(with_options(page), encoding="utf-8")
     if sys.argv[1:] == ["options"]:
         return
+    IMAGES.mkdir(exist_ok=True)
+    for name, image in sample_images.COMMITTED.items():
+        image().save(IMAGES / f"{name}.png")
     SCREENS.mkdir(exist_ok=True)
     for name, command in (ON_MNIST | ANYWHERE).items():
         with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -287,25 +286,6 @@ def test_it_pickles_as_the_name_of_its_weights(checkpoint: Path, trained: Checkp
     save_checkpoint(moved, replace(trained, metadata=replace(trained.metadata, temperature=2.0)))
     with pytest.raises(CheckpointError, match="not those of the classifier that was sent"):
         pickle.loads(packed)  # noqa: S301
-
-
-def test_the_samples_of_the_readme(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert checkpoint.is_file()
-    save_digit(Path("seven.png"), 7)
-    strip = Image.new("L", (200, 100), 255)
-    strip.paste(draw_digit(9, size=100), (0, 0))
-    strip.paste(draw_digit(4, size=100), (100, 0))
-    strip.save("postcode.png")
-    section = README.split("## In a program")[1].split("\n## ")[0]
-    known: dict[str, object] = {"names": ["seven.png", "missing.png"]}
-    for program in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
-        exec(program, known)  # noqa: S102  trusted
-    first, second, third, fourth, *each = capsys.readouterr().out.splitlines()
-    assert first.startswith("7 0.")
-    assert second == "seven.png 7"
-    assert third.startswith("missing.png missing.png: cannot read it")
-    assert fourth.startswith("94 0.")
-    assert [line.split()[0] for line in each] == ["9", "4"]
 
 
 PROGRAM = """\

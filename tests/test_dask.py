@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from drawn_digits import draw_digit
-from paths import README
+from page_blocks import blocks, pages
 
 from digitcli.classifier import Classifier, Prediction
 
@@ -21,8 +21,9 @@ def test_the_answers_of_a_cluster_are_those_of_one_process(tmp_path: Path) -> No
         digits[number % 10].save(tmp_path / "scans" / f"{number:04}.png")
     (tmp_path / "scans" / "1234.png").write_bytes(b"no image")
 
-    section = README.read_text().split("## On several machines")[1].split("\n## ")[0]
-    (sample,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (sample,) = (
+        block.text for page in pages() for block in blocks(page) if "import dask" in block.text
+    )
     cluster = "Client(n_workers=2, threads_per_worker=1, dashboard_address=None)"
     program, count = re.subn(r'Client\("tcp.*?"\)', cluster, sample)
     assert count == 1

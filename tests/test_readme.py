@@ -1,31 +1,22 @@
-"""The pages agree with the code: options, screens, versions; and their links lead somewhere."""
+"""The generated parts of the pages agree with the code: options, screens, images, versions."""
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
 
+import numpy as np
 import pytest
 import readme
+import sample_images
 from paths import README, ROOT, SHARED_MNIST
+from PIL import Image
 from typer.testing import CliRunner
 
-from digitcli import __version__
+from digitcli import Classifier, __version__
 from digitcli.cli.app import app
 from digitcli.core.checkpointing.metadata import FORMAT_VERSION
 from digitcli.core.checkpointing.training_state import STATE_VERSION
 
 TEXT = README.read_text(encoding="utf-8")
-PAGES = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *(
-            page
-            for name in ("checkpoints", "digitcli", "tests")
-            for page in ROOT.glob(f"{name}/**/*.md")
-        ),
-    ]
-)
-
 WRITE = "run 'python tests/readme.py' to write it again"
 
 
@@ -39,31 +30,6 @@ def mnist() -> None:
 
 def drawn(name: str) -> str:
     return (readme.SCREENS / f"{name}.svg").read_text(encoding="utf-8")
-
-
-def without_code(page: Path) -> str:
-    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-
-
-def anchors(page: Path) -> set[str]:
-    """Returns the anchors that GitHub gives to the headings of a page."""
-    headings = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
-    found = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
-    assert len(found) == len(set(found)), f"{page} has two headings of one name"
-    return set(found)
-
-
-def broken_links(page: Path) -> list[str]:
-    """Returns the relative links of a page that lead to no file or no heading."""
-    broken = []
-    for link in re.findall(r"\]\(([^)]+)\)", without_code(page)):
-        path, _, anchor = unquote(link).partition("#")
-        target = page.parent / path if path else page
-        if "://" in link:
-            continue
-        if not target.exists() or (anchor and anchor not in anchors(target)):
-            broken.append(link)
-    return broken
 
 
 def test_the_options_are_those_of_the_commands() -> None:
@@ -101,23 +67,24 @@ def test_the_changelog_names_this_version_and_its_files() -> None:
     assert f"training states, version {STATE_VERSION}" in entry
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
-    assert broken_links(page) == []
+@pytest.mark.parametrize("name", sample_images.COMMITTED)
+def test_the_sample_images_are_those_that_are_drawn(name: str) -> None:
+    committed = Image.open(readme.IMAGES / f"{name}.png")
+    now = np.asarray(sample_images.COMMITTED[name](), dtype=float)
+    assert np.abs(np.asarray(committed, dtype=float) - now).mean() < 1, WRITE
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_modules_that_a_page_names_exist(page: Path) -> None:
-    modules = [
-        path.as_posix() for name in ("digitcli", "tests") for path in ROOT.glob(f"{name}/**/*.py")
-    ]
-    for named in re.findall(r"`(?:python )?([\w/]+\.py)\b", without_code(page)):
-        assert any(module.endswith(f"/{named}") for module in modules), named
+def test_the_sample_images_are_read_without_a_doubt() -> None:
+    classifier = Classifier.load("pretrained")
+    seven = classifier.predict(readme.IMAGES / "seven.png")
+    assert (seven.label, seven.warning) == ("7", None)
+    postcode = classifier.read(readme.IMAGES / "postcode.png")
+    assert (postcode.text, postcode.warning) == ("90245", None)
+    assert min(seven.probability, postcode.probability) > 0.99
 
 
-def test_broken_links_are_found(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
-        "# A\n[1](#a) [2](#b) [3](other.md) [4](https://example.org#b) [5](page.md#c)\n"
-    )
-    assert broken_links(page) == ["#b", "other.md", "page.md#c"]
+def test_the_test_command_is_the_one_that_ci_runs() -> None:
+    commands = re.findall(r"pip install (?:-e )?'.\[test\]' && pytest", TEXT)
+    assert commands, "no 'pip install '.[test]' && pytest' in README.md"
+    tested = (ROOT / ".ci" / "run").read_text(encoding="utf-8").replace("--quiet ", "")
+    assert commands[0].replace("-e ", "") in tested

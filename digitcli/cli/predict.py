@@ -41,7 +41,7 @@ EXAMPLES = examples(
     "digitcli predict scans/ --json | jq .digit",
     "curl -s https://example.org/7.png | digitcli predict --quiet -",
     "digitcli predict *.jpg --min-probability 0.9",
-    "digitcli predict --multi postcode.jpg --json | jq .text",
+    "digitcli predict --multi postcode.png --json | jq .text",
     "digitcli predict photo.jpg --show-steps steps.png",
     "digitcli predict scans/ --report report.html",
     "find . -name '*.png' -print0 | digitcli predict --files-from -",

@@ -5,9 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -293,32 +292,6 @@ def test_the_verification_uses_varied_images(trained: Checkpoint) -> None:
     answers = probabilities(trained, pictures)
     assert len(set(answers.argmax(axis=1))) >= 5
     assert min(np.sum(answers.max(axis=1) > 0.9), np.sum(answers.max(axis=1) < 0.6)) >= 50
-
-
-def snippets() -> Iterator[str]:
-    yield from re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def test_the_samples_of_the_page(
-    run: Run, trained: Checkpoint, pictures: npt.NDArray[np.uint8]
-) -> None:
-    """Each program computes ``probabilities`` from ``pictures``."""
-    pytest.importorskip("onnxruntime")
-    names = [name for name in FORMATS if name != "html"]  # which tests/report/test_draw.py opens
-    for name in names:
-        assert run("export", f"digits.{name}").exit_code == 0
-    programs = list(snippets())
-    assert len(programs) == len(names) + 1  # ONNX has two
-    for program in programs:
-        if "cv2" in program and not find_spec("cv2"):
-            continue
-        known: dict[str, Any] = {"pictures": pictures}
-        exec(program, known)  # noqa: S102  our own
-        found = np.asarray(known["probabilities"])
-        assert found.shape == (1000, 10)
-        assert np.abs(found - probabilities(trained, pictures)).max() < 1e-5
-        if "classes" in known:
-            assert list(known["classes"]) == list("0123456789")
 
 
 def test_npz_needs_no_pickle(run: Run) -> None:

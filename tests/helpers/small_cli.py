@@ -20,8 +20,10 @@ from digitcli.data.download import fetch, manifest
 
 LIMITS = {"short": (1.0, 2.0, 1.0, 6.0), "none": (600.0, 600.0, 600.0, 600.0)}
 
-if __name__ == "__main__":  # and not in the processes that predict starts
-    small = tuple(manifest.DataFile(*row) for row in json.loads(Path(sys.argv.pop(1)).read_text()))
+
+def use_small_data(listing: Path) -> None:
+    """Replaces MNIST by the files of a JSON, and generated images by fewer ones."""
+    small = tuple(manifest.DataFile(*row) for row in json.loads(listing.read_text()))
     manifest.PUBLISHED["mnist"] = replace(manifest.PUBLISHED["mnist"], files=small)
     outliers._COUNT, synthetic._PER_DIGIT = FEW_OUTLIERS, FEW_SYNTHETIC
     kind = os.environ.get("LIMITS", "short")
@@ -29,4 +31,8 @@ if __name__ == "__main__":  # and not in the processes that predict starts
         connect, response, read, total = LIMITS[kind]
         fetch.CONNECT_TIMEOUT, fetch.RESPONSE_TIMEOUT = connect, response
         fetch.READ_TIMEOUT, fetch.TOTAL_TIMEOUT = read, total
+
+
+if __name__ == "__main__":  # and not in the processes that predict starts
+    use_small_data(Path(sys.argv.pop(1)))
     main()
