@@ -67,7 +67,7 @@ def check_probabilities(names: dict[str, Any]) -> None:
         np.testing.assert_allclose(names.pop("probabilities"), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("run", pages_with_blocks())
+@pytest.mark.parametrize("run", list(pages_with_blocks()))
 def test_the_commands_and_programs_of_a_page(
     run: list[Block], world: PageWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
