@@ -2,7 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,17 @@ import numpy as np
 import page_blocks
 import pytest
 from drawn_digits import SmallMnist
-from page_blocks import Block, agrees, blocks, broken_links, name_of, pages, shown, without_code
+from page_blocks import (
+    Block,
+    agrees,
+    blocks,
+    broken_links,
+    name_of,
+    pages,
+    sentences,
+    shown,
+    without_code,
+)
 from page_world import PageWorld
 from paths import ROOT
 
@@ -178,3 +189,51 @@ def test_blocks_are_found_with_their_marks(tmp_path: Path) -> None:
 def test_outputs_agree(expected: str, printed: str, same: bool, same_words: bool) -> None:
     assert agrees(expected, printed, varies=False) is same
     assert agrees(expected, printed, varies=True) is same_words
+
+
+WINDOW = 10
+"""Words in a row that two pages may not share."""
+
+FIGURE = re.compile(r"\b\d+\.\d+ ?(?:%|s|ms|MB|GB|minutes|points)(?!\w)")
+
+HEADLINE = {("99.43 %", "README.md")}
+"""Figures that the first page repeats, as links to the page that they are from."""
+
+
+def shared(parts: Callable[[Path], Iterable[str]]) -> dict[str, list[str]]:
+    """Returns the parts that several pages have, with the names of the pages."""
+    where: dict[str, set[str]] = defaultdict(set)
+    for page in pages():
+        for part in parts(page):
+            where[part].add(name_of(page))
+    return {part: sorted(names) for part, names in where.items() if len(names) > 1}
+
+
+def phrases(page: Path) -> Iterator[str]:
+    for sentence in sentences(page):
+        words = sentence.split()
+        for start in range(max(1, len(words) - WINDOW + 1)):
+            yield " ".join(words[start : start + WINDOW])
+
+
+def figures(page: Path) -> Iterator[str]:
+    for figure in FIGURE.findall(without_code(page)):
+        if (figure, name_of(page)) not in HEADLINE:
+            yield figure
+
+
+def test_no_sentence_is_on_two_pages() -> None:
+    found = shared(phrases)
+    assert not found, "\n".join(f"{', '.join(names)}: {part}" for part, names in found.items())
+
+
+def test_a_measured_figure_is_on_one_page() -> None:
+    found = shared(figures)
+    assert not found, "\n".join(f"{', '.join(names)}: {part}" for part, names in found.items())
+
+
+def test_a_headline_figure_is_a_link_to_its_page() -> None:
+    for figure, name in HEADLINE:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        uses = re.findall(rf"(\[?){re.escape(figure)}(?:\]\(([^)]+)\))?", text)
+        assert all(link.startswith("checkpoints/README.md") for _, link in uses), (figure, uses)

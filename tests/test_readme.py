@@ -1,6 +1,7 @@
 """The generated parts of the pages agree with the code: options, screens, images, versions."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from digitcli.cli.app import app
 from digitcli.core.checkpointing.metadata import FORMAT_VERSION
 from digitcli.core.checkpointing.training_state import STATE_VERSION
 
+CHANGELOG = ROOT / "digitcli" / "CHANGELOG.md"
 TEXT = README.read_text(encoding="utf-8")
 WRITE = "run 'python tests/readme.py' to write it again"
 
@@ -62,9 +64,10 @@ def test_a_picture_shows_the_tables_of_the_command(name: str, tmp_path: Path) ->
 
 
 def test_the_changelog_names_this_version_and_its_files() -> None:
-    entry = TEXT.split("## Changelog")[1].split(f"### {__version__}")[1].split("\n### ")[0]
-    assert f"format version {FORMAT_VERSION}" in entry
-    assert f"training states, version {STATE_VERSION}" in entry
+    entry = CHANGELOG.read_text(encoding="utf-8").split(f"## {__version__}")[1].split("\n## ")[0]
+    words = " ".join(entry.split())
+    assert f"format version {FORMAT_VERSION} (checkpoints)" in words
+    assert f"state version {STATE_VERSION} (training states)" in words
 
 
 @pytest.mark.parametrize("name", sample_images.COMMITTED)
@@ -81,6 +84,15 @@ def test_the_sample_images_are_read_without_a_doubt() -> None:
     postcode = classifier.read(readme.IMAGES / "postcode.png")
     assert (postcode.text, postcode.warning) == ("90245", None)
     assert min(seven.probability, postcode.probability) > 0.99
+
+
+def test_the_classifiers_name_the_versions_that_ci_runs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    run = re.findall(r"python: (\[.*\])", workflow)
+    assert run[0] == str(named).replace("'", '"')
+    assert project["requires-python"] == f">={named[0]}"
 
 
 def test_the_test_command_is_the_one_that_ci_runs() -> None:

@@ -22,6 +22,10 @@ ANY_LINES = "..."
 """A line of an output that stands for any lines; within a line it stands for any text."""
 
 
+MIN_WORDS = 8
+"""Words of a sentence that must not be on two pages."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A block of code on a page.
@@ -158,3 +162,16 @@ def broken_links(page: Path) -> list[str]:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     return broken
+
+
+def sentences(page: Path) -> list[str]:
+    """Returns the sentences of a page outside of code, in lower case and without punctuation.
+
+    Cells of tables, items of lists and headings are sentences too; those of fewer than
+    ``MIN_WORDS`` words are left out.
+    """
+    text = re.sub(r"<!--.*?-->", "\n\n", without_code(page), flags=re.DOTALL)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    parts = re.split(r"\n\s*\n|\n(?=#|\s*[-*|]|\s*\d+\.\s)|\||[.!?:;](?=\s|\*|$)", text)
+    words = (re.findall(r"[\w%.'-]*\w", part.lower()) for part in parts)
+    return [" ".join(found) for found in words if len(found) >= MIN_WORDS]
