@@ -158,7 +158,10 @@ def predict(
     ) as display:
         results = _Results(display, gallery, folders, min_probability)
         groups = _groups(names, files_from, find)
-        for source, answer in read_in_processes(classifier, method, groups, max_pixels, jobs):
+        answers = read_in_processes(
+            classifier, method, groups, max_pixels, jobs, note=_ignore if quiet else print_note
+        )
+        for source, answer in answers:
             results.add(source, answer)
         results.add_empty_folders()
 
@@ -173,6 +176,10 @@ def predict(
 
         draw_answer(classifier, *results.latest, show_steps, max_pixels, multi=multi)
     return results.exit_code
+
+
+def _ignore(_: str) -> None:
+    """Prints no note."""
 
 
 def _check_output(*, json: bool, quiet: bool, multi: bool, top: int | None) -> None:
