@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_MIN_WITH_SPEED = 80
+"""Columns of a terminal from which on the bar has room for the images/s."""
+
+
 class TrainingDisplay(Callback):
     """Displays nothing; the base class of displays, which are entered for the run."""
 
@@ -179,28 +183,29 @@ def _saved(result: EpochResult, path: Path) -> str:
 
 
 class _Bar:
-    """One bar for the whole run: epoch, batch, loss, images/s, time left."""
+    """One bar for the whole run: epoch, batch of the epoch, loss, images/s, time left."""
 
     def __init__(self, data: TrainingData, recipe: Recipe, *, on_output: bool) -> None:
         from rich.progress import (
             BarColumn,
-            MofNCompleteColumn,
             Progress,
             TextColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
+        console = output_console() if on_output else error_console()
+        speed = [TextColumn("{task.fields[speed]}")] if console.width >= _MIN_WITH_SPEED else []
         self._batches = data.batches_per_epoch(recipe.batch_size)
         self._images_per_batch = len(data.train_labels) / self._batches
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
-            TextColumn("batch"),
-            MofNCompleteColumn(),
+            TextColumn("batch {task.fields[batch]}/{task.fields[batches]}"),
             TextColumn("{task.fields[loss]}"),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
-            console=output_console() if on_output else error_console(),
+            *speed,
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            console=console,
             transient=True,
             disable=not is_animated(sys.stdout if on_output else sys.stderr),
             redirect_stdout=False,  # results are printed by the display
@@ -211,27 +216,27 @@ class _Bar:
             total=self._batches * recipe.epochs,
             epoch=1,
             epochs=recipe.epochs,
+            batch=0,
+            batches=self._batches,
             loss="",
             speed="",
         )
 
     def start(self, resumed: TrainingState | None) -> None:
-        epoch, batch = (1, 0) if resumed is None else (resumed.epoch, resumed.batch)
-        self.progress.update(self._task, completed=self._done(epoch, batch), epoch=epoch)
+        self._update(*((1, 0) if resumed is None else (resumed.epoch, resumed.batch)))
         self.progress.start()
 
     def move(self, epoch: int, batch: int) -> None:
         speed = self.progress.tasks[0].speed
         text = f"{speed * self._images_per_batch:,.0f} images/s" if speed else ""
-        self.progress.update(
-            self._task, completed=self._done(epoch, batch), epoch=epoch, speed=text
-        )
+        self._update(epoch, batch, speed=text)
 
     def show_loss(self, loss: float) -> None:
         self.progress.update(self._task, loss=f"loss {loss:.3f}")
 
-    def _done(self, epoch: int, batch: int) -> int:
-        return (epoch - 1) * self._batches + batch
+    def _update(self, epoch: int, batch: int, **fields: Any) -> None:
+        done = (epoch - 1) * self._batches + batch
+        self.progress.update(self._task, completed=done, epoch=epoch, batch=batch, **fields)
 
 
 class _WithBar(TrainingDisplay):

@@ -48,12 +48,16 @@ def test_less_than_1_is_not_shown_as_1(run: Run) -> None:
     scores = ("inspect-softmax", "--logits", "11,0")
     lines = run(*scores, "--target", "1", "--explain").stdout.splitlines()
     assert lines[1].split("\t") == [
-        *("0", "11", "5.987e+04", "1", "0.999", "0", "0.0000", "+0.999")
+        *("0", "11", "5.987e+04", "1", "0.99998", "0", "0.0000", "+0.99998")
     ]
-    assert lines[2].split("\t")[-1] == "-0.999"
-    assert "soft max\t0.999, 1.7e-05" in lines
-    assert "margin\t11 in score, 0.999 in p" in lines
-    assert any("0 gets 0.999 where" in line for line in lines)
+    assert lines[2].split("\t")[-1] == "-0.99998"
+    assert "soft max\t0.99998, 1.7e-05" in lines
+    assert "margin\t11 in score, 0.99997 in p" in lines
+    assert any("0 gets 0.99998 where" in line for line in lines)
+    surer = run("inspect-softmax", "--logits", "40,0").stdout.splitlines()
+    assert surer[1].split("\t")[4] == "1.000"  # which it is in 64 bits
+    surest = run("inspect-softmax", "--logits", "22,0").stdout.splitlines()
+    assert surest[1].split("\t")[4] == "0.999999999"
     sure = run("inspect-softmax", "--logits", "1000,0").stdout.splitlines()
     assert sure[1].split("\t")[4] == "1.000"
 
@@ -255,7 +259,7 @@ def test_a_temperature_has_its_own_step(run: Run) -> None:
     ]
     assert first.split("\t")[1:3] == ["12", "15"]
     assert second == "1\t-3\t-3.75\t0.02352\t7.19e-09\t7.2e-09\t0\t0.0000\t+7.2e-09"
-    assert "margin\t11 in score, 13.75 in z/T, 0.999 in p\n" in text
+    assert "margin\t11 in score, 13.75 in z/T, 0.999998 in p\n" in text
     topics = re.findall(r"^([A-Z][a-z-]+): ", text, re.MULTILINE)
     assert topics[:4] == ["One-hot", "Temperature", "Exponentials", "Softmax"]
     assert "0 led 2 by 11, and leads by 13.75 now" in text

@@ -219,7 +219,7 @@ def test_training_shows_a_growing_table_and_a_bar(
         expected.append("─" * 40)
     assert screen.lines[:-1] == expected
     assert screen.lines[-1].startswith("saved checkpoints/latest.safetensors  (")
-    for shown in ("epoch 2/2", "batch", "24/24", "loss ", "images/s", "0:00:0"):
+    for shown in ("epoch 2/2", "batch 12/12", "loss ", "images/s", "0:00:0"):
         assert shown in screen.raw  # in the bar, before it was cleared
 
 
