@@ -16,8 +16,8 @@ from digitcli.console.streams import (
     print_line,
     print_note,
 )
-from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
+from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.data import Labels, TrainingData
@@ -70,9 +70,9 @@ def training_display(
         results: TrainingDisplay = _JsonLines(accuracy)
     elif is_terminal(sys.stdout):
         bar = _Bar(data, recipe, on_output=True)
-        return _WithBar(_Table(bar.progress.console, data.scored_on), bar)
+        return _WithBar(_Table(bar.progress.console, data), bar)
     else:
-        results = _PlainLines()
+        results = _PlainLines(data)
     if is_animated(sys.stderr) and not is_terminal(sys.stdout):
         return _WithBar(results, _Bar(data, recipe, on_output=False))
     return results
@@ -146,7 +146,15 @@ def _summary(result: EpochResult, path: Path) -> dict[str, Any]:
     }
 
 
+def _fits_temperature(data: TrainingData) -> bool:
+    """Returns True if a temperature is fitted after every epoch."""
+    return data.scored_on == "validation" and len(data.scored_labels) >= MIN_FIT_IMAGES
+
+
 class _PlainLines(TrainingDisplay):
+    def __init__(self, data: TrainingData) -> None:
+        self._fits_temperature = _fits_temperature(data)
+
     @override
     def on_loss(self, reading: LossReading) -> None:
         point = reading.point
@@ -160,19 +168,13 @@ class _PlainLines(TrainingDisplay):
             f"epoch {point.epoch}  mean loss {point.loss:.3f}  "
             f"{metadata.scored_on} accuracy {percent(point.accuracy)}"
         )
-        if metadata.scored_on == "validation":
-            fitted = _fitted_temperature(metadata)
-            line += f"  temperature {fitted or '1 (not fitted)'}"
+        if self._fits_temperature:
+            line += f"  temperature {metadata.temperature:.3f}"
         print_line(line)
 
     @override
     def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
         print_line(_saved(result, path))
-
-
-def _fitted_temperature(metadata: Metadata) -> str | None:
-    """Returns the temperature as text; None if it was not fitted."""
-    return f"{metadata.temperature:.3f}" if metadata.temperature != 1 else None
 
 
 def _saved(result: EpochResult, path: Path) -> str:
@@ -284,11 +286,12 @@ class _WithBar(TrainingDisplay):
 class _Table(TrainingDisplay):
     """On a terminal: a table that grows row by row, above the bar."""
 
-    def __init__(self, console: "Console", scored_on: str) -> None:
+    def __init__(self, console: "Console", data: TrainingData) -> None:
         self._console = console
-        accuracy = f"{scored_on} accuracy"
+        self._fits_temperature = _fits_temperature(data)
+        accuracy = f"{data.scored_on} accuracy"
         self._columns = {"epoch": 7, "batch": 7, "loss": 8, accuracy: len(accuracy) + 2}
-        if scored_on == "validation":
+        if self._fits_temperature:
             self._columns["temperature"] = 13
         self._started = False
 
@@ -302,8 +305,8 @@ class _Table(TrainingDisplay):
         metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
         cells = [str(point.epoch), "all", f"{point.loss:.3f}", percent(point.accuracy)]
-        if metadata.scored_on == "validation":
-            cells.append(_fitted_temperature(metadata) or "not fitted")
+        if self._fits_temperature:
+            cells.append(f"{metadata.temperature:.3f}")
         self._row("bold", *cells, end=True)
 
     @override

@@ -1,6 +1,6 @@
 """Importing libraries that may be missing, or installed and broken."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from digitcli.core.errors import DigitcliError
@@ -15,7 +15,7 @@ _INSTALL_TORCH = (
 
 
 @contextmanager
-def import_errors(need: str, next_step: str) -> Iterator[None]:
+def import_errors(need: str, next_step: str | Callable[[Exception], str]) -> Iterator[None]:
     """Raises any error of importing a library in the block as one line with its cause.
 
     A broken installation raises not only ``ImportError``: also ``OSError`` for a shared library
@@ -23,7 +23,7 @@ def import_errors(need: str, next_step: str) -> Iterator[None]:
 
     Args:
         need: What needs which library, for example "--plot needs matplotlib".
-        next_step: How to install the library.
+        next_step: How to install the library; or a function that returns what to do about an error.
 
     Raises:
         DigitcliError: The block raised an exception.
@@ -32,7 +32,8 @@ def import_errors(need: str, next_step: str) -> Iterator[None]:
         yield
     except Exception as error:
         cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise DigitcliError(f"{need}, which cannot be imported: {cause}", next_step) from error
+        step = next_step if isinstance(next_step, str) else next_step(error)
+        raise DigitcliError(f"{need}, which cannot be imported: {cause}", step) from error
 
 
 def import_torch(user: str) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import paths
 import pytest
-from commands import Run, weights_note
+from commands import Run, Start, weights_note
 from drawn_digits import drawn_pictures
 
 from digitcli import __version__
@@ -329,3 +330,12 @@ def test_npz_needs_no_pickle(run: Run) -> None:
             + ["classes", "notes"]
         )
         assert {net[key].dtype for key in net.files if key.startswith("l")} == {np.dtype("f4")}
+
+
+def test_a_torch_program_leaves_no_cache(start: Start, checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    flags = ("--checkpoint", checkpoint)
+    done = start("export", "x.pt2", *flags, env={**os.environ, "TMPDIR": str(folder)})
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == []
