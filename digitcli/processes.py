@@ -250,7 +250,7 @@ class _Processes(Generic[Answer]):
                 results += submitted.future.result()
             except BrokenExecutor:
                 self._discard(submitted.pool)
-                problem = "the process that read it has ended, perhaps for want of memory"
+                problem = "the process that read it has ended, possibly out of memory"
                 results.append((source, PictureError(problem, "leave it out, or give --jobs 1")))
         return results
 

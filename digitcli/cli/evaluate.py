@@ -55,7 +55,7 @@ def evaluate(
     Calibration is how well probabilities match accuracy: the expected calibration error
     (15 bins), the accuracy of each bin, and the coverage of predict --min-probability.
     The default data set is the one that the checkpoint was trained on. Of a folder that it was not
-    trained on, all pictures are scored, of any other data set the test split.
+    trained on, all images are scored, of any other data set the test split.
     """
     from digitcli.classifier import Classifier
     from digitcli.core.checkpointing.checkpoint import find_and_load

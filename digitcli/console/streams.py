@@ -122,7 +122,7 @@ def _write_line(stream: TextIO, text: str) -> None:
 def unwritable_output(error: OSError) -> DigitcliError:
     """Returns the error that standard output cannot be written."""
     return DigitcliError(
-        f"cannot write to standard output: {error_reason(error)}", "send it elsewhere"
+        f"cannot write to standard output: {error_reason(error)}", "redirect it to another place"
     )
 
 

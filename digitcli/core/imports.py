@@ -1,5 +1,7 @@
 """Importing libraries that may be missing, or installed and broken."""
 
+import platform
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,10 +10,15 @@ from digitcli.core.errors import DigitcliError
 OLDEST_TORCH = (2, 11)
 """Oldest version of torch that digitcli is tested with."""
 
-_INSTALL_TORCH = (
-    "run pip install --upgrade torch torchvision; predict, inspect-softmax and export to ONNX and "
-    "npz work without torch"
-)
+_WITHOUT_TORCH = "predict, inspect-softmax and export to ONNX, npz and html work without torch"
+
+
+def install_torch() -> str:
+    """Returns how to install torch if it is published for this computer, and what else works."""
+    unsupported = {("darwin", "x86_64"): "Intel Macs", ("win32", "ARM64"): "Windows on ARM"}
+    if computer := unsupported.get((sys.platform, platform.machine())):
+        return f"there is no recent torch for {computer}; {_WITHOUT_TORCH}"
+    return f"run pip install --upgrade torch torchvision; {_WITHOUT_TORCH}"
 
 
 @contextmanager
@@ -45,10 +52,10 @@ def import_torch(user: str) -> None:
     Raises:
         DigitcliError: torch is missing, broken or too old.
     """
-    with import_errors(f"{user} needs torch", _INSTALL_TORCH):
+    with import_errors(f"{user} needs torch", lambda _: install_torch()):
         import torch
 
         version = str(torch.__version__)
     if tuple(map(int, version.split(".")[:2])) < OLDEST_TORCH:
         oldest = ".".join(map(str, OLDEST_TORCH))
-        raise DigitcliError(f"{user} needs torch {oldest}, and this is {version}", _INSTALL_TORCH)
+        raise DigitcliError(f"{user} needs torch {oldest}, and this is {version}", install_torch())

@@ -198,8 +198,8 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ([], "give exactly one of a picture, --logits, --probabilities and --index"),
-        (["a.png", "--logits", "1,2"], "give exactly one of a picture, --logits, --prob"),
+        ([], "give exactly one of an image, --logits, --probabilities and --index"),
+        (["a.png", "--logits", "1,2"], "give exactly one of an image, --logits, --prob"),
         (["--probabilities", "1,0", "--logits", "1,2"], "give exactly one of a picture"),
         (["--probabilities", "0.7,0.2"], "sum to 1, and these sum to 0.9; give scores with --log"),
         (["--probabilities", "1.5,-0.5"], "probabilities are in 0..1 and sum to 1"),
@@ -229,7 +229,7 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["--index", "0", "--classes", "a,b"], "--classes needs --logits"),
         (["missing.png"], "missing.png: cannot read it: No such file"),
         (["--index", "-1"], "--index"),
-        (["--logits", "1,2", "--split", "test"], "--dataset and --split choose a picture"),
+        (["--logits", "1,2", "--split", "test"], "--dataset and --split choose an image"),
         (["--logits", "1e308,-1e308"], "overflow at temperature 1.0"),
         (
             ["--logits", "1,2", "--temperature", "1e-320"],

@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import subprocess
+import sys
 import tomllib
 import venv
 from collections.abc import Callable
@@ -13,15 +15,17 @@ from commands import Start
 from drawn_digits import SmallMnist, draw_digit
 from paths import ROOT
 
-from digitcli.core.imports import OLDEST_TORCH
+from digitcli.core.imports import OLDEST_TORCH, install_torch
 
 MISSING = "raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')"
 NO_MODULE = "No module named 'torch'"
 LIBRARY = "libcudart.so.13: cannot open shared object file: No such file or directory"
 STEP = (
-    "run pip install --upgrade torch torchvision; predict, inspect-softmax and export to ONNX and "
-    "npz work without torch"
+    "run pip install --upgrade torch torchvision; predict, inspect-softmax and export to ONNX, "
+    "npz and html work without torch"
 )
+
+NONE_FOR = "there is no recent torch for {}; predict, inspect-softmax and export to ONNX"
 
 Stub = Callable[[str, str], None]
 
@@ -82,6 +86,23 @@ def test_a_torch_that_cannot_be_used_leaves_no_folder(start: Start, stub: Stub) 
     assert not Path("new").exists()
 
 
+@pytest.mark.parametrize(
+    ("system", "machine", "expected"),
+    [
+        ("darwin", "x86_64", NONE_FOR.format("Intel Macs")),
+        ("win32", "ARM64", NONE_FOR.format("Windows on ARM")),
+        ("darwin", "arm64", "run pip install --upgrade torch torchvision; "),
+        ("linux", "x86_64", "run pip install --upgrade torch torchvision; "),
+    ],
+)
+def test_no_computer_is_told_to_install_what_it_cannot_have(
+    system: str, machine: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert install_torch().startswith(expected)
+
+
 def test_the_oldest_torch_is_the_one_that_is_installed_with() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "torch>=" + ".".join(map(str, OLDEST_TORCH)) in project["dependencies"]
@@ -94,7 +115,7 @@ def test_the_oldest_torch_is_the_one_that_is_installed_with() -> None:
             "onnx",
             ("export", "x.onnx"),
             "ONNX files need onnx and onnxruntime, which cannot be imported: broken; "
-            "run pip install 'digitcli[onnx]'",
+            "run pip install onnx onnxruntime",
         ),
         (
             "matplotlib",

@@ -127,7 +127,7 @@ def test_a_small_claim_does_not_hide_a_large_image(tmp_path: Path) -> None:
     assert refused.code == 2
     assert "its 784 pixels cost as much memory or time as 215,738," in refused.errors
     allowed = measured("predict", path, "--max-pixels", refused.errors.split()[-1])
-    assert "the picture is blank" in allowed.errors
+    assert "the image is blank" in allowed.errors
     assert refused.megabytes + 100 < allowed.megabytes
 
 
