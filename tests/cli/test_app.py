@@ -240,7 +240,8 @@ def test_a_terminal_that_was_closed(start: Start, arguments: list[str]) -> None:
     os.close(theirs)
     assert done.returncode == 2
     assert done.stderr == (
-        "digitcli: error: cannot write to standard output: Input/output error; redirect it to another place\n"
+        "digitcli: error: cannot write to standard output: Input/output error; "
+        "redirect it to another place\n"
     )
 
 

@@ -143,7 +143,7 @@ def test_wrong_use(run: Run) -> None:
         (["a.png", "--top", "0"], "--top"),
         (["a.png", "--json", "--quiet"], "--json and --quiet"),
         (["a.png", "--top", "3", "--quiet"], "--quiet and --top exclude each other"),
-        (["-", "--files-from", "-"], "a picture and a list at once"),
+        (["-", "--files-from", "-"], "an image and a list at once"),
         (["--files-from", ""], "'--files-from': name a file"),
         (["a.png", "--files-from", ""], "'--files-from': name a file"),
         (["--files-from", "missing"], "cannot read the list missing: No such file"),

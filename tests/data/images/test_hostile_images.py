@@ -127,7 +127,7 @@ def test_a_jpeg_of_a_thousand_passes_is_refused() -> None:
     whole = encoded(Image.new("L", (4000, 4000), 200), "JPEG", progressive=True)
     last = whole[whole.rfind(b"\xff\xda") : -2]
     assert read_gray(whole).shape == (1000, 1000)
-    assert "it is drawn in 1,006 passes or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
+    assert "it has 1,006 scans or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
 
 
 def test_scans_in_a_preview_or_after_the_end_are_not_counted() -> None:
