@@ -192,7 +192,7 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         assert json.loads(result.stdout)["target"] == str(labels[index])
     result = run("inspect-softmax", "--index", "200")
     assert result.exit_code == 2
-    assert "there is no picture 200 in mnist test; choose 0 to 199" in result.stderr
+    assert "there is no image 200 in mnist test; choose 0 to 199" in result.stderr
 
 
 @pytest.mark.parametrize(
