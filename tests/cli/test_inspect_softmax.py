@@ -200,7 +200,7 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
     [
         ([], "give exactly one of an image, --logits, --probabilities and --index"),
         (["a.png", "--logits", "1,2"], "give exactly one of an image, --logits, --prob"),
-        (["--probabilities", "1,0", "--logits", "1,2"], "give exactly one of a picture"),
+        (["--probabilities", "1,0", "--logits", "1,2"], "give exactly one of an image"),
         (["--probabilities", "0.7,0.2"], "sum to 1, and these sum to 0.9; give scores with --log"),
         (["--probabilities", "1.5,-0.5"], "probabilities are in 0..1 and sum to 1"),
         (["--probabilities", "nan,1"], "probabilities are in 0..1 and sum to 1"),
