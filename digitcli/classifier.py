@@ -312,6 +312,6 @@ def _checked(pictures: ArrayLike) -> Image28:
     if array.shape[1:] not in ((28, 28), (1, 28, 28)):
         raise PictureError(
             f"an array of shape {array.shape} is not in MNIST's form",
-            "give (count, 28, 28), or other pictures to predict_many",
+            "give (count, 28, 28), or other images to predict_many",
         )
     return to_levels(array).reshape(-1, 28, 28)

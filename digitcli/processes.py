@@ -6,6 +6,7 @@ Python's lock, but that is the smaller part of the work. Large images gain nothi
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -19,10 +20,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self
 
 from digitcli.classifier import Answer, Classifier
+from digitcli.console.streams import print_note
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.errors import PictureError, error_reason
+from digitcli.core.threads import available_cores
 from digitcli.data.images.parallel import SMALL_FILE, CostlyImageError, leave_costly_images
 from digitcli.data.images.source import ImageSource
+from digitcli.text import visible
 
 if TYPE_CHECKING:  # a single image is read without them
     from concurrent.futures import ProcessPoolExecutor
@@ -34,7 +38,11 @@ _BLOCK = 64
 """Images that a process is handed at a time."""
 
 _MOST_JOBS = 8
-"""Maximum number of processes by default: a container may use fewer cores than it sees."""
+"""Maximum number of processes by default: each takes memory, and all hand their results to one."""
+
+_NOT_STARTED = (ImportError, NotImplementedError, OSError, EOFError, RuntimeError)
+"""Errors of starting a process: no semaphores, memory, threads or processes are left, or a server
+that starts processes has none and ends."""
 
 Result = tuple[ImageSource, Answer | PictureError]
 Read = Callable[
@@ -50,20 +58,24 @@ def read_in_processes(
     groups: Iterable[Iterable[ImageSource]],
     max_pixels: int,
     jobs: int | None = None,
+    *,
+    note: Callable[[str], None] = print_note,
 ) -> Iterator[Result[Answer]]:
     """Reads images in several processes once there are many small ones, in order.
+
+    Where no process can be started, or none any more, the calling one reads.
 
     Args:
         classifier: Reads the images.
         read: The method of it to call, as a function.
         groups: Images; see ``digitcli.data.images.parallel.prepare_all``.
         max_pixels: Maximum number of pixels of an image.
-        jobs: Number of processes; None for as many as this process may use cores, at most 8.
+        jobs: Number of processes; None for ``available_cores``, at most 8.
+        note: Called with a line for the user if no process can be started.
 
     Yields:
         What ``read`` yields. An image that ends the process which reads it is an error.
     """
-    jobs = jobs or _cores()
     if jobs == 1:
         yield from read(classifier, groups, max_pixels)
         return
@@ -76,7 +88,7 @@ def read_in_processes(
             small += _is_small(source)
             yield source
 
-    with _Processes(classifier, read, max_pixels, jobs) as processes:
+    with _Processes(classifier, read, max_pixels, jobs, note) as processes:
         for group in groups:
             sources = iter(group)
             first = count(itertools.islice(sources, max(0, _ALONE - seen)))
@@ -91,11 +103,17 @@ class _Processes(Generic[Answer]):
     """Processes that read images; they start when there is something to read."""
 
     def __init__(
-        self, classifier: Classifier, read: Read[Answer], max_pixels: int, jobs: int
+        self,
+        classifier: Classifier,
+        read: Read[Answer],
+        max_pixels: int,
+        jobs: int | None,
+        note: Callable[[str], None],
     ) -> None:
         self._classifier, self._max_pixels = classifier, max_pixels
         self._read: Read[Answer] = read
-        self._jobs = jobs
+        self._given_jobs = jobs
+        self._note = note
         self._pool: ProcessPoolExecutor | None = None
         self._started: Future[None] | None = None
         self._cannot_start = False
@@ -111,6 +129,12 @@ class _Processes(Generic[Answer]):
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+            if self._started is None or not self._started.done():
+                _end_children()
+
+    @functools.cached_property
+    def _jobs(self) -> int:
+        return self._given_jobs or min(available_cores(), _MOST_JOBS)
 
     def read(self, sources: Iterable[ImageSource]) -> Iterator[Result[Answer]]:
         """Reads images in order; in this process as long as the others are starting."""
@@ -119,9 +143,12 @@ class _Processes(Generic[Answer]):
             if not waiting and not self._are_ready():
                 yield from self._read_here(block)
                 continue
-            waiting.append(self._submit(block))
-            if len(waiting) > 2 * self._jobs:
+            if submitted := self._submit(block):
+                waiting.append(submitted)
+            while waiting and (len(waiting) > 2 * self._jobs or not submitted):
                 yield from self._results(waiting.popleft())
+            if not submitted:
+                yield from self._read_here(block)
         while waiting:
             yield from self._results(waiting.popleft())
 
@@ -129,17 +156,31 @@ class _Processes(Generic[Answer]):
         return self._read(self._classifier, [sources], self._max_pixels)
 
     def _are_ready(self) -> bool:
-        if self._started is None and not self._cannot_start:
+        if self._jobs == 1 or self._cannot_start:
+            return False
+        if self._started is None:
             try:
                 self._pool = self._start()
                 with _interrupts_blocked():
                     self._started, *_ = [self._pool.submit(_do_nothing) for _ in range(self._jobs)]
-            except (ImportError, NotImplementedError, OSError):  # no semaphores, or no memory
-                self._cannot_start = True
-        if self._cannot_start or self._started is None or not self._started.done():
+            except _NOT_STARTED as error:
+                self._give_up(error)
+                return False
+        if not self._started.done():
             return False
-        self._cannot_start = self._started.exception() is not None
+        if failure := self._started.exception():
+            self._give_up(failure)
         return not self._cannot_start
+
+    def _give_up(self, error: BaseException) -> None:
+        """Starts no further process, and reports it once."""
+        if not self._cannot_start:
+            reason = error_reason(error) if isinstance(error, OSError) else str(error)
+            self._note(
+                f"cannot start more processes ({visible(reason or type(error).__name__)}): "
+                "reading the images in one, which is slower"
+            )
+        self._cannot_start = True
 
     def _start(self) -> "ProcessPoolExecutor":
         import multiprocessing
@@ -156,22 +197,26 @@ class _Processes(Generic[Answer]):
         arguments = self._classifier.checkpoint, self._classifier.path, self._read, self._max_pixels
         return ProcessPoolExecutor(self._jobs, context, _start_worker, arguments)
 
-    def _submit(self, block: list[ImageSource]) -> "_Submitted[Answer]":
+    def _submit(self, block: list[ImageSource]) -> "_Submitted[Answer] | None":
         """Hands a block to a process, in a new pool if the last one has broken.
 
-        Raises:
-            OSError: No process can be started.
+        Returns None if no process can be started.
         """
-        if self._pool is None:
-            self._pool = self._start()
-        pool = self._pool
+        if self._cannot_start:
+            return None
         try:
+            if self._pool is None:
+                self._pool = self._start()
+            pool = self._pool
             with _interrupts_blocked():
                 return _Submitted(block, pool, pool.submit(_read_block, block))
         except BrokenExecutor as error:  # as an earlier block, which is waited for first, says too
             failed: Future[list[Result[Answer]]] = Future()
             failed.set_exception(error)
             return _Submitted(block, pool, failed)
+        except _NOT_STARTED as error:
+            self._give_up(error)
+            return None
 
     def _discard(self, pool: "ProcessPoolExecutor") -> None:
         """Leaves a pool that has broken, unless another one has taken its place."""
@@ -196,18 +241,16 @@ class _Processes(Generic[Answer]):
         """Reads images one by one, of which one has ended a process."""
         results: list[Result[Answer]] = []
         for source in block:
-            try:
-                submitted = self._submit([source])
-            except OSError as error:
-                self._cannot_start = True
-                problem = f"no process can be started to read it: {error_reason(error)}"
+            submitted = self._submit([source])
+            if submitted is None:  # reading it here could end this process
+                problem = "the process that read it has ended, and no other can be started"
                 results.append((source, PictureError(problem, "give --jobs 1")))
                 continue
             try:
                 results += submitted.future.result()
             except BrokenExecutor:
                 self._discard(submitted.pool)
-                problem = "the process that read it has ended, perhaps for want of memory"
+                problem = "the process that read it has ended, possibly out of memory"
                 results.append((source, PictureError(problem, "leave it out, or give --jobs 1")))
         return results
 
@@ -220,10 +263,15 @@ class _Submitted(NamedTuple, Generic[Answer]):
     future: Future[list[Result[Answer]]]
 
 
-def _cores() -> int:
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return min(cores, _MOST_JOBS)
+def _end_children() -> None:
+    """Ends processes that have not started yet: Python would wait for them at its own end.
+
+    They start never if the thread that hands them work has not been started.
+    """
+    import multiprocessing
+
+    for child in multiprocessing.active_children():
+        child.terminate()
 
 
 def _is_small(source: ImageSource) -> bool:
@@ -269,7 +317,10 @@ def _start_worker(checkpoint: Checkpoint, path: Path, read: Read[Any], max_pixel
     """Prepares a process that reads images."""
     classifier = Classifier(checkpoint, path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    except RuntimeError:  # there are no threads left; the pool would print the traceback
+        os._exit(1)
     leave_costly_images()
     _work.append(lambda sources: list(read(classifier, [sources], max_pixels)))
 

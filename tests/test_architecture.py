@@ -21,7 +21,7 @@ from digitcli import classifier
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-HEAVY = {"torch", "torchvision", "sklearn", "scipy"}
+HEAVY = {"torch", "torchvision", "sklearn", "scipy", "joblib"}
 
 PROBE = """\
 import json, sys

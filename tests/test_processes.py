@@ -1,6 +1,7 @@
 """Many small images are read in several processes, with the results of one."""
 
 import contextlib
+import errno
 import os
 import pickle
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import deadly_images
+import joblib
 import pytest
 from commands import Launch
 from drawn_digits import draw_digit
@@ -133,18 +135,64 @@ def test_processes_read_with_the_weights_that_were_loaded(
     assert all(isinstance(answer, Prediction) for _, answer in results)
 
 
+NO_PROCESS = [
+    OSError(errno.EAGAIN, "Resource temporarily unavailable"),
+    NotImplementedError(),
+    EOFError("unexpected EOF"),  # of the server that starts processes
+    RuntimeError("can't start new thread"),
+]
+
+
 @pytest.mark.usefixtures("few_suffice")
-@pytest.mark.parametrize("fault", [OSError("no semaphores"), NotImplementedError()])
+@pytest.mark.parametrize("error", NO_PROCESS, ids=lambda error: type(error).__name__)
 def test_where_no_process_can_be_started_one_reads_all(
-    folder: Path, bundled: Classifier, fault: Exception, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bundled: Classifier, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> None:
-        raise fault
+        raise error
 
     monkeypatch.setattr(processes._Processes, "_start", fail)
+    notes: list[str] = []
     read = Classifier.predict_sources
-    results = list(read_in_processes(bundled, read, [sources(folder)], MAX_PIXELS, 2))
+    results = list(
+        read_in_processes(bundled, read, [sources(folder)], MAX_PIXELS, 2, note=notes.append)
+    )
     assert len(results) == 40
+    reason = getattr(error, "strerror", "") or str(error) or "NotImplementedError"
+    assert notes == [
+        f"cannot start more processes ({reason}): reading the images in one, which is slower"
+    ]
+
+
+@pytest.mark.usefixtures("few_suffice")
+@pytest.mark.parametrize("error", NO_PROCESS, ids=lambda error: type(error).__name__)
+def test_where_no_process_can_be_started_any_more_one_reads_the_rest(
+    folder: Path, bundled: Classifier, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for_processes(monkeypatch)
+    start = processes._Processes._start
+    starts: list[None] = []
+
+    def start_once(pool: processes._Processes[Prediction]) -> object:
+        starts.append(None)
+        if len(starts) > 1:
+            # later blocks are read here without waiting
+            monkeypatch.setattr(processes._Processes, "_are_ready", lambda _: False)
+            raise error
+        return start(pool)
+
+    monkeypatch.setattr(processes._Processes, "_start", start_once)
+    (folder / "009.png").rename(folder / "009 deadly.png")
+    images, notes = sources(folder), list[str]()
+    results = list(
+        read_in_processes(bundled, deadly_images.read, [images], MAX_PIXELS, 2, note=notes.append)
+    )
+    assert [source.name for source, _ in results] == [source.name for source in images]
+    lost = [i for i, (_, answer) in enumerate(results) if "no other" in str(answer)]
+    assert 9 in lost
+    assert set(lost) < set(range(8, 8 + 4 * 6))  # no more than was handed to the pool
+    assert all(isinstance(answer, Prediction) for _, answer in results[32:])
+    assert len(notes) == 1
 
 
 def none_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +212,16 @@ def test_few_or_large_images_start_no_process(
     draw_digit(3).resize((256, 256)).save(tmp_path / "large.bmp")  # which is not compressed
     photos = [ImageSource("", tmp_path / "large.bmp")] * 20
     assert len(list(read_in_processes(bundled, read, [photos], MAX_PIXELS, 2))) == 20
+
+
+@pytest.mark.usefixtures("few_suffice")
+def test_a_container_of_one_core_starts_no_process(
+    folder: Path, bundled: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none_may_start(monkeypatch)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
+    read, images = Classifier.predict_sources, sources(folder)
+    assert len(list(read_in_processes(bundled, read, [images], MAX_PIXELS))) == 40
 
 
 def test_errors_are_the_same_in_another_process() -> None:

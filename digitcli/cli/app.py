@@ -105,7 +105,7 @@ class CommandGroup(TyperGroup):
         name = args[0]
         if name not in self.commands and (os.path.lexists(name) or _PICTURE.search(name)):
             command = shlex.join(["digitcli", "predict", name])
-            raise DigitcliError(f"there is no command {name}", f"read a picture with '{command}'")
+            raise DigitcliError(f"there is no command {name}", f"read an image with '{command}'")
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **options: Any) -> Any:
@@ -219,7 +219,7 @@ for _name, _module, _command, _help in (
     ("download", download, download.download, "Download a data set, and check it."),
     ("train", train, train.train, "Train the five-layer network of the lesson."),
     ("eval", evaluate, evaluate.evaluate, "Measure a checkpoint: loss, accuracy, and each class."),
-    ("predict", predict, predict.predict, "Read the handwritten digits in pictures."),
+    ("predict", predict, predict.predict, "Read the handwritten digits in images."),
     (
         *("inspect-softmax", inspect_softmax, inspect_softmax.inspect_softmax),
         "Show softmax and cross-entropy step by step.",

@@ -55,13 +55,19 @@ def evaluate(
     Calibration is how well probabilities match accuracy: the expected calibration error
     (15 bins), the accuracy of each bin, and the coverage of predict --min-probability.
     The default data set is the one that the checkpoint was trained on. Of a folder that it was not
-    trained on, all pictures are scored, of any other data set the test split.
+    trained on, all images are scored, of any other data set the test split.
     """
     from digitcli.classifier import Classifier
     from digitcli.core.checkpointing.checkpoint import find_and_load
     from digitcli.core.checkpointing.metadata import recorded_dataset
     from digitcli.core.imports import import_torch
-    from digitcli.data.datasets.registry import DatasetLocation, default_split, find_dataset_for
+    from digitcli.data.datasets.registry import (
+        DatasetLocation,
+        count_trained_on,
+        default_split,
+        find_dataset_for,
+    )
+    from digitcli.data.datasets.split import ALL
 
     if report is not None:
         from digitcli.report.page import check_page
@@ -83,11 +89,18 @@ def evaluate(
     torch_device = choose_device(device)
     split = default_split(chosen, loaded.metadata) if split is None else split
     with DownloadDisplay() as progress:
-        data = chosen.load(
-            split, DatasetLocation(data_dir, mirror or [], progress), loaded.metadata.classes
-        )
+        location = DatasetLocation(data_dir, mirror or [], progress)
+        data = chosen.load(split, location, loaded.metadata.classes)
+        trained_on = count_trained_on(chosen, loaded.metadata, location) if split == ALL else 0
     result = evaluation.evaluate(loaded, data.images, data.labels, torch_device)
     print_weights(path, loaded.metadata)
+    if trained_on:
+        # how many a run held out of them is not recorded
+        most = "up to " if loaded.metadata.scored_on == "validation" else ""
+        print_note(
+            f"{most}{trained_on:,} of these {len(data):,} images are training images of these "
+            f"weights; --split {chosen.held_out} leaves them out"
+        )
     show_evaluation(
         result, dataset=chosen.name, split=split, files=data.files, checkpoint=path, as_json=json
     )

@@ -36,12 +36,12 @@ def inspect_softmax(
     image: Annotated[
         str | None,
         typer.Argument(
-            metavar="IMAGE", show_default=False, help="A picture, or - for standard input."
+            metavar="IMAGE", show_default=False, help="An image, or - for standard input."
         ),
     ] = None,
     *,
     logits: Annotated[
-        str | None, typer.Option(metavar="Z,Z,...", help="Scores instead of a picture.")
+        str | None, typer.Option(metavar="Z,Z,...", help="Scores instead of an image.")
     ] = None,
     probabilities: Annotated[
         str | None,
@@ -54,7 +54,7 @@ def inspect_softmax(
         ),
     ] = None,
     index: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Picture N of a data set, from 0.")
+        int | None, typer.Option(min=0, metavar="N", help="Image N of a data set, from 0.")
     ] = None,
     dataset: Annotated[str | None, DATASET_OPTION] = None,
     split: Annotated[str | None, SPLIT_OPTION] = None,
@@ -91,7 +91,7 @@ def inspect_softmax(
     data_dir: DataDir,
     json: Json = False,
 ) -> None:
-    """Show softmax and cross-entropy step by step, for a picture or for plain scores."""
+    """Show softmax and cross-entropy step by step, for an image or for plain scores."""
     from digitcli.console.softmax import show_softmax
     from digitcli.console.streams import print_weights
     from digitcli.core.softmax import probability_steps, softmax_steps
@@ -159,13 +159,13 @@ def _check_options(**given: object) -> None:
     inputs = [given[name] for name in ("image", "logits", "probabilities", "index")]
     if sum(each is not None for each in inputs) != 1:
         raise ScoresError(
-            "give exactly one of a picture, --logits, --probabilities and --index",
+            "give exactly one of an image, --logits, --probabilities and --index",
             "try 'digitcli inspect-softmax --logits 2,1,0.1'",
         )
     if given["classes"] is not None and given["logits"] is given["probabilities"] is None:
         raise ScoresError("--classes needs --logits", "add --logits, or leave --classes out")
     if given["data"] is not None and given["index"] is None:
-        raise ScoresError("--dataset and --split choose a picture", "give them with --index")
+        raise ScoresError("--dataset and --split choose an image", "give them with --index")
     if given["changes"] is not None and given["probabilities"] is not None:
         raise ScoresError(
             "--temperature and --step change scores", "give --logits in place of --probabilities"
@@ -235,6 +235,6 @@ def _labelled(
         data = chosen.load(split, DatasetLocation(*source, progress))
     if index >= (count := len(data.labels)):
         raise DatasetError(
-            f"there is no picture {index} in {chosen.name} {split}", f"choose 0 to {count - 1}"
+            f"there is no image {index} in {chosen.name} {split}", f"choose 0 to {count - 1}"
         )
     return data.images[index], chosen.classes[int(data.labels[index])]

@@ -54,7 +54,7 @@ def predict(
         typer.Argument(
             metavar="IMAGE",
             show_default=False,
-            help="Pictures, folders of pictures, or - for standard input.",
+            help="Images, folders of images, or - for standard input.",
         ),
     ] = None,
     *,
@@ -86,7 +86,7 @@ def predict(
         typer.Option(
             parser=file,
             metavar="FILE",
-            help="Draw how a single picture was prepared, or where --multi found its digits.",
+            help="Draw how a single image was prepared, or where --multi found its digits.",
         ),
     ] = None,
     max_pixels: Annotated[
@@ -94,7 +94,7 @@ def predict(
         typer.Option(
             min=1,
             metavar="N",
-            help="Refuse pictures with more pixels, or that need as much memory; 100 million "
+            help="Refuse images with more pixels, or that need as much memory; 100 million "
             "pixels take 400 MB.",
         ),
     ] = MAX_PIXELS,
@@ -114,7 +114,7 @@ def predict(
             min=1,
             metavar="N",
             show_default="the number of cores",
-            help="Processes that read small pictures, where there are more than 512.",
+            help="Processes that read small images, where there are more than 512.",
         ),
     ] = None,
     quiet: Annotated[
@@ -123,9 +123,9 @@ def predict(
     checkpoint: CheckpointFile = None,
     json: Json = False,
 ) -> int:
-    """Read the handwritten digit in each picture, or with --multi all its digits.
+    """Read the handwritten digit in each image, or with --multi all its digits.
 
-    A picture is prepared as MNIST was: light ink on black, cropped,
+    An image is prepared as MNIST was: light ink on black, cropped,
     scaled to fit 20x20 pixels, and centered by mass in 28x28.
     """
     use_one_thread()
@@ -158,7 +158,10 @@ def predict(
     ) as display:
         results = _Results(display, gallery, folders, min_probability)
         groups = _groups(names, files_from, find)
-        for source, answer in read_in_processes(classifier, method, groups, max_pixels, jobs):
+        answers = read_in_processes(
+            classifier, method, groups, max_pixels, jobs, note=_ignore if quiet else print_note
+        )
+        for source, answer in answers:
             results.add(source, answer)
         results.add_empty_folders()
 
@@ -175,6 +178,10 @@ def predict(
     return results.exit_code
 
 
+def _ignore(_: str) -> None:
+    """Prints no note."""
+
+
 def _check_output(*, json: bool, quiet: bool, multi: bool, top: int | None) -> None:
     if json and quiet:
         raise DigitcliError("--json and --quiet exclude each other", "give one of them")
@@ -188,11 +195,11 @@ def _check_output(*, json: bool, quiet: bool, multi: bool, top: int | None) -> N
 def _check_names(names: list[str], files_from: str | None) -> None:
     if not names and files_from is None:
         raise DigitcliError(
-            "there is no picture to read",
-            "name one, or - for a picture on standard input, or --files-from - for a list there",
+            "there is no image to read",
+            "name one, or - for an image on standard input, or --files-from - for a list there",
         )
     if files_from == "-" and "-" in names:
-        problem = "standard input cannot be a picture and a list at once"
+        problem = "standard input cannot be an image and a list at once"
         raise DigitcliError(problem, "give one of them a file")
 
 
@@ -201,9 +208,9 @@ def _check_show_steps(names: list[str], files_from: str | None, path: Path) -> N
 
     one = len(names) == 1 and files_from is None and names[0] not in ("", "-")
     if not one or os.path.isdir(names[0]):  # noqa: PTH112  Path's raises on a name too long
-        raise DigitcliError("--show-steps draws one picture", "name one file")
+        raise DigitcliError("--show-steps draws one image", "name one file")
     if resolve_links(path) == resolve_links(Path(names[0])):
-        problem = f"--show-steps {path} is the picture itself"
+        problem = f"--show-steps {path} is the image itself"
         raise DigitcliError(problem, "give the steps another name")
     check_drawing(path)
 
@@ -307,7 +314,7 @@ class _Results:
 
         for folder, found in self._folders.items():
             if not found:
-                error = PictureError("there are no pictures in it", "name another folder")
+                error = PictureError("there are no images in it", "name another folder")
                 self.add(ImageSource(folder, Path(folder), error=error), error)
 
     @property

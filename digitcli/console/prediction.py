@@ -184,7 +184,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
             self._progress = _counter()
             self._progress.start()
         if self._progress is not None:
-            text = f"{self._done:,} pictures  {self._done / seconds:,.0f} a second"
+            text = f"{self._done:,} images  {self._done / seconds:,.0f} a second"
             self._progress.update(self._progress.task_ids[0], description=text)
 
 

@@ -180,8 +180,14 @@ def _listed(terms: Sequence[str], separator: str, maximum: int = _MAX_TERMS) -> 
 
 
 def share(value: float, sign: str = "") -> str:
-    """Formats a probability, or a difference of two: only exactly 1 is shown as 1."""
-    return fixed(below_one(value, decimals=3), sign=sign)
+    """Formats a probability, or a difference of two: only exactly 1 is shown as 1.
+
+    What would be rounded to 1 gets up to nine decimals, so that it agrees with the loss beside it.
+    """
+    decimals = 3
+    while decimals < 9 and abs(value) < 1 and round(abs(value), decimals) == 1:
+        decimals += 1
+    return fixed(below_one(value, decimals), decimals, sign)
 
 
 def fixed(value: float, decimals: int = 3, sign: str = "") -> str:

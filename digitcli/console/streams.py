@@ -122,7 +122,7 @@ def _write_line(stream: TextIO, text: str) -> None:
 def unwritable_output(error: OSError) -> DigitcliError:
     """Returns the error that standard output cannot be written."""
     return DigitcliError(
-        f"cannot write to standard output: {error_reason(error)}", "send it elsewhere"
+        f"cannot write to standard output: {error_reason(error)}", "redirect it to another place"
     )
 
 
@@ -156,6 +156,12 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
     if is_bundled(path):
         print_note("using the bundled weights")
         return
+    choice = f", not the bundled ones (--checkpoint {PRETRAINED})" if path == LATEST else ""
+    print_note(f"using the weights {visible(str(path))} ({training_facts(metadata)}){choice}")
+
+
+def training_facts(metadata: "Metadata") -> str:
+    """Returns how weights were trained: data set, epochs, and accuracy if it is known."""
     done = metadata.epochs
     epochs = f"{done} epoch{'' if done == 1 else 's'}"
     if metadata.recipe is None:
@@ -165,8 +171,7 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
     facts = f"{visible(metadata.dataset)}, {epochs}"
     if metadata.accuracies:
         facts += f", {metadata.scored_on} accuracy {percent(metadata.accuracies[-1].accuracy)}"
-    choice = f", not the bundled ones (--checkpoint {PRETRAINED})" if path == LATEST else ""
-    print_note(f"using the weights {visible(str(path))} ({facts}){choice}")
+    return facts
 
 
 def print_note(text: str, bar: "Progress | None" = None) -> None:

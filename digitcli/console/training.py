@@ -16,8 +16,8 @@ from digitcli.console.streams import (
     print_line,
     print_note,
 )
-from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
+from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.data import Labels, TrainingData
@@ -25,6 +25,10 @@ from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_MIN_WITH_SPEED = 80
+"""Columns of a terminal from which on the bar has room for the images/s."""
 
 
 class TrainingDisplay(Callback):
@@ -66,9 +70,9 @@ def training_display(
         results: TrainingDisplay = _JsonLines(accuracy)
     elif is_terminal(sys.stdout):
         bar = _Bar(data, recipe, on_output=True)
-        return _WithBar(_Table(bar.progress.console, data.scored_on), bar)
+        return _WithBar(_Table(bar.progress.console, data), bar)
     else:
-        results = _PlainLines()
+        results = _PlainLines(data)
     if is_animated(sys.stderr) and not is_terminal(sys.stdout):
         return _WithBar(results, _Bar(data, recipe, on_output=False))
     return results
@@ -142,7 +146,15 @@ def _summary(result: EpochResult, path: Path) -> dict[str, Any]:
     }
 
 
+def _fits_temperature(data: TrainingData) -> bool:
+    """Returns True if a temperature is fitted after every epoch."""
+    return data.scored_on == "validation" and len(data.scored_labels) >= MIN_FIT_IMAGES
+
+
 class _PlainLines(TrainingDisplay):
+    def __init__(self, data: TrainingData) -> None:
+        self._fits_temperature = _fits_temperature(data)
+
     @override
     def on_loss(self, reading: LossReading) -> None:
         point = reading.point
@@ -156,19 +168,13 @@ class _PlainLines(TrainingDisplay):
             f"epoch {point.epoch}  mean loss {point.loss:.3f}  "
             f"{metadata.scored_on} accuracy {percent(point.accuracy)}"
         )
-        if metadata.scored_on == "validation":
-            fitted = _fitted_temperature(metadata)
-            line += f"  temperature {fitted or '1 (not fitted)'}"
+        if self._fits_temperature:
+            line += f"  temperature {metadata.temperature:.3f}"
         print_line(line)
 
     @override
     def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
         print_line(_saved(result, path))
-
-
-def _fitted_temperature(metadata: Metadata) -> str | None:
-    """Returns the temperature as text; None if it was not fitted."""
-    return f"{metadata.temperature:.3f}" if metadata.temperature != 1 else None
 
 
 def _saved(result: EpochResult, path: Path) -> str:
@@ -179,28 +185,29 @@ def _saved(result: EpochResult, path: Path) -> str:
 
 
 class _Bar:
-    """One bar for the whole run: epoch, batch, loss, images/s, time left."""
+    """One bar for the whole run: epoch, batch of the epoch, loss, images/s, time left."""
 
     def __init__(self, data: TrainingData, recipe: Recipe, *, on_output: bool) -> None:
         from rich.progress import (
             BarColumn,
-            MofNCompleteColumn,
             Progress,
             TextColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
+        console = output_console() if on_output else error_console()
+        speed = [TextColumn("{task.fields[speed]}")] if console.width >= _MIN_WITH_SPEED else []
         self._batches = data.batches_per_epoch(recipe.batch_size)
         self._images_per_batch = len(data.train_labels) / self._batches
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
-            TextColumn("batch"),
-            MofNCompleteColumn(),
+            TextColumn("batch {task.fields[batch]}/{task.fields[batches]}"),
             TextColumn("{task.fields[loss]}"),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
-            console=output_console() if on_output else error_console(),
+            *speed,
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
+            console=console,
             transient=True,
             disable=not is_animated(sys.stdout if on_output else sys.stderr),
             redirect_stdout=False,  # results are printed by the display
@@ -211,27 +218,27 @@ class _Bar:
             total=self._batches * recipe.epochs,
             epoch=1,
             epochs=recipe.epochs,
+            batch=0,
+            batches=self._batches,
             loss="",
             speed="",
         )
 
     def start(self, resumed: TrainingState | None) -> None:
-        epoch, batch = (1, 0) if resumed is None else (resumed.epoch, resumed.batch)
-        self.progress.update(self._task, completed=self._done(epoch, batch), epoch=epoch)
+        self._update(*((1, 0) if resumed is None else (resumed.epoch, resumed.batch)))
         self.progress.start()
 
     def move(self, epoch: int, batch: int) -> None:
         speed = self.progress.tasks[0].speed
         text = f"{speed * self._images_per_batch:,.0f} images/s" if speed else ""
-        self.progress.update(
-            self._task, completed=self._done(epoch, batch), epoch=epoch, speed=text
-        )
+        self._update(epoch, batch, speed=text)
 
     def show_loss(self, loss: float) -> None:
         self.progress.update(self._task, loss=f"loss {loss:.3f}")
 
-    def _done(self, epoch: int, batch: int) -> int:
-        return (epoch - 1) * self._batches + batch
+    def _update(self, epoch: int, batch: int, **fields: Any) -> None:
+        done = (epoch - 1) * self._batches + batch
+        self.progress.update(self._task, completed=done, epoch=epoch, batch=batch, **fields)
 
 
 class _WithBar(TrainingDisplay):
@@ -279,11 +286,12 @@ class _WithBar(TrainingDisplay):
 class _Table(TrainingDisplay):
     """On a terminal: a table that grows row by row, above the bar."""
 
-    def __init__(self, console: "Console", scored_on: str) -> None:
+    def __init__(self, console: "Console", data: TrainingData) -> None:
         self._console = console
-        accuracy = f"{scored_on} accuracy"
+        self._fits_temperature = _fits_temperature(data)
+        accuracy = f"{data.scored_on} accuracy"
         self._columns = {"epoch": 7, "batch": 7, "loss": 8, accuracy: len(accuracy) + 2}
-        if scored_on == "validation":
+        if self._fits_temperature:
             self._columns["temperature"] = 13
         self._started = False
 
@@ -297,8 +305,8 @@ class _Table(TrainingDisplay):
         metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
         cells = [str(point.epoch), "all", f"{point.loss:.3f}", percent(point.accuracy)]
-        if metadata.scored_on == "validation":
-            cells.append(_fitted_temperature(metadata) or "not fitted")
+        if self._fits_temperature:
+            cells.append(f"{metadata.temperature:.3f}")
         self._row("bold", *cells, end=True)
 
     @override

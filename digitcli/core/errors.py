@@ -67,7 +67,7 @@ class BlankPictureError(PictureError):
 
     def __init__(
         self,
-        problem: str = "the picture is blank",
+        problem: str = "the image is blank",
         next_step: str = "draw a digit, dark on light or light on dark",
         *,
         exit_code: int = 1,

@@ -1,6 +1,8 @@
 """Importing libraries that may be missing, or installed and broken."""
 
-from collections.abc import Iterator
+import platform
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from digitcli.core.errors import DigitcliError
@@ -8,14 +10,19 @@ from digitcli.core.errors import DigitcliError
 OLDEST_TORCH = (2, 11)
 """Oldest version of torch that digitcli is tested with."""
 
-_INSTALL_TORCH = (
-    "run pip install --upgrade torch torchvision; predict, inspect-softmax and export to ONNX and "
-    "npz work without torch"
-)
+_WITHOUT_TORCH = "predict, inspect-softmax and export to ONNX, npz and html work without torch"
+
+
+def install_torch() -> str:
+    """Returns how to install torch if it is published for this computer, and what else works."""
+    unsupported = {("darwin", "x86_64"): "Intel Macs", ("win32", "ARM64"): "Windows on ARM"}
+    if computer := unsupported.get((sys.platform, platform.machine())):
+        return f"there is no recent torch for {computer}; {_WITHOUT_TORCH}"
+    return f"run pip install --upgrade torch torchvision; {_WITHOUT_TORCH}"
 
 
 @contextmanager
-def import_errors(need: str, next_step: str) -> Iterator[None]:
+def import_errors(need: str, next_step: str | Callable[[Exception], str]) -> Iterator[None]:
     """Raises any error of importing a library in the block as one line with its cause.
 
     A broken installation raises not only ``ImportError``: also ``OSError`` for a shared library
@@ -23,7 +30,7 @@ def import_errors(need: str, next_step: str) -> Iterator[None]:
 
     Args:
         need: What needs which library, for example "--plot needs matplotlib".
-        next_step: How to install the library.
+        next_step: How to install the library; or a function that returns what to do about an error.
 
     Raises:
         DigitcliError: The block raised an exception.
@@ -32,7 +39,8 @@ def import_errors(need: str, next_step: str) -> Iterator[None]:
         yield
     except Exception as error:
         cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise DigitcliError(f"{need}, which cannot be imported: {cause}", next_step) from error
+        step = next_step if isinstance(next_step, str) else next_step(error)
+        raise DigitcliError(f"{need}, which cannot be imported: {cause}", step) from error
 
 
 def import_torch(user: str) -> None:
@@ -44,10 +52,10 @@ def import_torch(user: str) -> None:
     Raises:
         DigitcliError: torch is missing, broken or too old.
     """
-    with import_errors(f"{user} needs torch", _INSTALL_TORCH):
+    with import_errors(f"{user} needs torch", lambda _: install_torch()):
         import torch
 
         version = str(torch.__version__)
     if tuple(map(int, version.split(".")[:2])) < OLDEST_TORCH:
         oldest = ".".join(map(str, OLDEST_TORCH))
-        raise DigitcliError(f"{user} needs torch {oldest}, and this is {version}", _INSTALL_TORCH)
+        raise DigitcliError(f"{user} needs torch {oldest}, and this is {version}", install_torch())

@@ -1,10 +1,24 @@
-"""Threads of matrix products: how many NumPy uses, and how torch gets the same in any number."""
+"""Cores and the threads of matrix products.
+
+How many NumPy uses, and how torch gets the same results in any number.
+"""
 
 import os
 import sys
 
 _REPRODUCIBLE = "AUTO,STRICT"
 """The best instructions that the processor has, and sums in one order."""
+
+
+def available_cores() -> int:
+    """Returns the number of cores that this process may use; at least 1.
+
+    This is the minimum of the computer's, of the process's affinity, and of the quota of its
+    cgroup, which containers have.
+    """
+    import joblib  # slow to import
+
+    return joblib.cpu_count()
 
 
 def use_one_thread() -> None:

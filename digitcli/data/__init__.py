@@ -1,1 +1,1 @@
-"""Data sets and pictures: where the digits come from and how they are prepared."""
+"""Data sets and images: where the digits come from and how they are prepared."""

@@ -47,10 +47,7 @@ class LearningCurve(Callback):
             )
         # it would report fonts and a home that cannot be written, also while it is imported
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        with import_errors(
-            "--plot needs matplotlib",
-            "run pip install 'digitcli[plot]', or set MPLCONFIGDIR to a folder for its cache",
-        ):
+        with import_errors("--plot needs matplotlib", _next_step):
             import matplotlib.figure  # noqa: F401  takes a second, better now than after an epoch
         with write_errors(path, _ELSEWHERE):
             check_writable(path)
@@ -77,6 +74,13 @@ class LearningCurve(Callback):
                 self.path,
                 lambda file: figure.savefig(file, format=self._format, metadata=undated),
             )
+
+
+def _next_step(error: Exception) -> str:
+    """Returns what to do about an error of importing matplotlib."""
+    if "MPLCONFIGDIR" in str(error):  # no folder for its cache can be written
+        return "set MPLCONFIGDIR to a folder that can be written"
+    return "run pip install 'digitcli[plot]'"
 
 
 def _draw(metadata: Metadata, batches: int) -> "Figure":

@@ -1,6 +1,7 @@
 """The drawing of ``predict --show-steps``: the steps of preparation, or a box around each digit."""
 
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ _BACKGROUND, _TEXT, _WHITE, _RED = (64, 64, 72), (235, 235, 235), (255, 255, 255
 
 _GAP = 12
 _STEP, _STEP_CAPTION = 196, 26
-_DIGIT, _DIGIT_CAPTION, _NUMBER = 84, 22, 17
+_DIGIT, _DIGIT_CAPTION, _NUMBER, _FONT_SIZE = 84, 22, 17, 15
 """Pixels; 196 and 84 are multiples of 28, so that the pixels of an input are squares."""
 
 _MIN_SIDE, _MAX_SIDE = 600, 1400
@@ -95,7 +96,7 @@ def _format(path: Path) -> str:
     try:
         return _FORMATS[path.suffix.lower()]
     except KeyError:
-        problem = f"cannot write pictures as {path.name}"
+        problem = f"cannot write images as {path.name}"
         raise DigitcliError(problem, "name it steps.png") from None
 
 
@@ -157,11 +158,14 @@ def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Imag
     """
     factor = int(np.clip(max(size), _MIN_SIDE, _MAX_SIDE)) / max(size)
     width, height = (max(1, round(side * factor)) for side in size)
-    across = max(width, 4 * (_DIGIT + _GAP))
-    columns = (across + _GAP) // (_DIGIT + _GAP)
+    captions = [f"{number}: {mark.caption}" for number, mark in enumerate(marks, 1)]
+    font = ImageFont.load_default(_FONT_SIZE)
+    column = max([_DIGIT, *(ceil(font.getlength(each)) for each in captions)]) + _GAP
+    across = max(width, 4 * column)
+    columns = (across + _GAP) // column
     row_height = _DIGIT + _DIGIT_CAPTION + _GAP
     rows = -(-len(marks) // columns)
-    sheet, draw, font = _canvas(across + 2 * _GAP, height + 2 * _GAP + rows * row_height)
+    sheet, draw, _ = _canvas(across + 2 * _GAP, height + 2 * _GAP + rows * row_height)
     sheet.paste(_image(gray).resize((width, height)), (_GAP, _GAP))
     for i, mark in enumerate(marks):
         left, top, right, bottom = (_GAP + round(side * factor) for side in mark.box)
@@ -170,9 +174,9 @@ def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Imag
         above = max(0, top - _NUMBER)
         draw.rectangle((left - 1, above, left + 9 * len(number) + 3, above + _NUMBER), fill=_RED)
         draw.text((left + 2, above), number, _WHITE, font)
-        x = _GAP + i % columns * (_DIGIT + _GAP)
+        x = _GAP + i % columns * column
         y = height + 2 * _GAP + i // columns * row_height
-        draw.text((x, y), f"{number}: {mark.caption}", _TEXT, font)
+        draw.text((x, y), captions[i], _TEXT, font)
         tile = Image.fromarray(mark.picture).resize((_DIGIT, _DIGIT), Image.Resampling.NEAREST)
         sheet.paste(tile, (x, y + _DIGIT_CAPTION))
     return sheet
@@ -181,7 +185,7 @@ def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Imag
 def _canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Any]:
     """Returns an empty sheet, what draws on it, and a font."""
     sheet = Image.new("RGB", (width, height), _BACKGROUND)
-    return sheet, ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    return sheet, ImageDraw.Draw(sheet), ImageFont.load_default(_FONT_SIZE)
 
 
 def _image(pixels: npt.NDArray[Any]) -> Image.Image:

@@ -23,7 +23,7 @@ RIGHT = Answer("7", 0.95)
 WARNED = Answer("7", 0.95, warning="it does not look like one digit")
 UNSURE = Answer("1", 0.8)
 SURE = Answer("1", 0.95)
-REFUSED = Answer(error="the picture is blank")
+REFUSED = Answer(error="the image is blank")
 
 
 def test_shared_pictures_are_listed_by_row(tmp_path: Path) -> None:

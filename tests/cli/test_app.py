@@ -126,7 +126,7 @@ def test_a_picture_in_place_of_a_command(run: Run, word: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         f"digitcli: error: there is no command {word}; "
-        f"read a picture with 'digitcli predict {word}'\n"
+        f"read an image with 'digitcli predict {word}'\n"
     )
 
 
@@ -173,7 +173,7 @@ def test_every_help_ends_in_examples(run: Run, command: list[str]) -> None:
 def test_help_in_a_pipe_is_plain(run: Run) -> None:
     plain = run("predict", "--help").stdout
     assert plain.isascii()
-    assert "Arguments:\n  IMAGE  Pictures" in plain
+    assert "Arguments:\n  IMAGE  Images" in plain
     assert "Options:\n  --files-from LIST " in plain
     assert "Examples:\n    $ digitcli predict digit.png\n    $ digitcli predict scans/" in plain
 
@@ -219,7 +219,7 @@ def test_a_full_disk_under_standard_output(start: Start, arguments: list[str]) -
     assert done.returncode == 2
     assert done.stderr == (
         "digitcli: error: cannot write to standard output: No space left on device; "
-        "send it elsewhere\n"
+        "redirect it to another place\n"
     )
 
 
@@ -240,7 +240,8 @@ def test_a_terminal_that_was_closed(start: Start, arguments: list[str]) -> None:
     os.close(theirs)
     assert done.returncode == 2
     assert done.stderr == (
-        "digitcli: error: cannot write to standard output: Input/output error; send it elsewhere\n"
+        "digitcli: error: cannot write to standard output: Input/output error; "
+        "redirect it to another place\n"
     )
 
 

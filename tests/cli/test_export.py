@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import paths
 import pytest
-from commands import Run, weights_note
+from commands import Run, Start, weights_note
 from drawn_digits import drawn_pictures
 
 from digitcli import __version__
@@ -256,7 +257,7 @@ def test_without_the_extra(package: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
         "digitcli: error: ONNX files need onnx and onnxruntime, which cannot be imported: import "
-        f"of {package} halted; None in sys.modules; run pip install 'digitcli[onnx]'"
+        f"of {package} halted; None in sys.modules; run pip install onnx onnxruntime"
     )
     assert not Path("x.onnx").exists()
 
@@ -302,3 +303,12 @@ def test_npz_needs_no_pickle(run: Run) -> None:
             + ["classes", "notes"]
         )
         assert {net[key].dtype for key in net.files if key.startswith("l")} == {np.dtype("f4")}
+
+
+def test_a_torch_program_leaves_no_cache(start: Start, checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    flags = ("--checkpoint", checkpoint)
+    done = start("export", "x.pt2", *flags, env={**os.environ, "TMPDIR": str(folder)})
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == []

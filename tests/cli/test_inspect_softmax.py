@@ -48,12 +48,16 @@ def test_less_than_1_is_not_shown_as_1(run: Run) -> None:
     scores = ("inspect-softmax", "--logits", "11,0")
     lines = run(*scores, "--target", "1", "--explain").stdout.splitlines()
     assert lines[1].split("\t") == [
-        *("0", "11", "5.987e+04", "1", "0.999", "0", "0.0000", "+0.999")
+        *("0", "11", "5.987e+04", "1", "0.99998", "0", "0.0000", "+0.99998")
     ]
-    assert lines[2].split("\t")[-1] == "-0.999"
-    assert "soft max\t0.999, 1.7e-05" in lines
-    assert "margin\t11 in score, 0.999 in p" in lines
-    assert any("0 gets 0.999 where" in line for line in lines)
+    assert lines[2].split("\t")[-1] == "-0.99998"
+    assert "soft max\t0.99998, 1.7e-05" in lines
+    assert "margin\t11 in score, 0.99997 in p" in lines
+    assert any("0 gets 0.99998 where" in line for line in lines)
+    surer = run("inspect-softmax", "--logits", "40,0").stdout.splitlines()
+    assert surer[1].split("\t")[4] == "1.000"  # which it is in 64 bits
+    surest = run("inspect-softmax", "--logits", "22,0").stdout.splitlines()
+    assert surest[1].split("\t")[4] == "0.999999999"
     sure = run("inspect-softmax", "--logits", "1000,0").stdout.splitlines()
     assert sure[1].split("\t")[4] == "1.000"
 
@@ -188,15 +192,15 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         assert json.loads(result.stdout)["target"] == str(labels[index])
     result = run("inspect-softmax", "--index", "200")
     assert result.exit_code == 2
-    assert "there is no picture 200 in mnist test; choose 0 to 199" in result.stderr
+    assert "there is no image 200 in mnist test; choose 0 to 199" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ([], "give exactly one of a picture, --logits, --probabilities and --index"),
-        (["a.png", "--logits", "1,2"], "give exactly one of a picture, --logits, --prob"),
-        (["--probabilities", "1,0", "--logits", "1,2"], "give exactly one of a picture"),
+        ([], "give exactly one of an image, --logits, --probabilities and --index"),
+        (["a.png", "--logits", "1,2"], "give exactly one of an image, --logits, --prob"),
+        (["--probabilities", "1,0", "--logits", "1,2"], "give exactly one of an image"),
         (["--probabilities", "0.7,0.2"], "sum to 1, and these sum to 0.9; give scores with --log"),
         (["--probabilities", "1.5,-0.5"], "probabilities are in 0..1 and sum to 1"),
         (["--probabilities", "nan,1"], "probabilities are in 0..1 and sum to 1"),
@@ -225,7 +229,7 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["--index", "0", "--classes", "a,b"], "--classes needs --logits"),
         (["missing.png"], "missing.png: cannot read it: No such file"),
         (["--index", "-1"], "--index"),
-        (["--logits", "1,2", "--split", "test"], "--dataset and --split choose a picture"),
+        (["--logits", "1,2", "--split", "test"], "--dataset and --split choose an image"),
         (["--logits", "1e308,-1e308"], "overflow at temperature 1.0"),
         (
             ["--logits", "1,2", "--temperature", "1e-320"],
@@ -255,7 +259,7 @@ def test_a_temperature_has_its_own_step(run: Run) -> None:
     ]
     assert first.split("\t")[1:3] == ["12", "15"]
     assert second == "1\t-3\t-3.75\t0.02352\t7.19e-09\t7.2e-09\t0\t0.0000\t+7.2e-09"
-    assert "margin\t11 in score, 13.75 in z/T, 0.999 in p\n" in text
+    assert "margin\t11 in score, 13.75 in z/T, 0.999998 in p\n" in text
     topics = re.findall(r"^([A-Z][a-z-]+): ", text, re.MULTILINE)
     assert topics[:4] == ["One-hot", "Temperature", "Exponentials", "Softmax"]
     assert "0 led 2 by 11, and leads by 13.75 now" in text

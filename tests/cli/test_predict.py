@@ -119,11 +119,11 @@ def test_one_bad_image_does_not_stop_the_others(run: Run) -> None:
     assert result.exit_code == 1
     assert result.stdout == "1\n2\n"
     assert result.stderr.splitlines() == [
-        "digitcli: error: bad.png: it is not a picture; "
+        "digitcli: error: bad.png: it is not an image; "
         "give a PNG, JPEG, GIF, BMP, TIFF or WebP file",
         "digitcli: error: missing.png: cannot read it: No such file or directory; "
         "check the path and its permissions",
-        "digitcli: error: blank.png: the picture is blank; "
+        "digitcli: error: blank.png: the image is blank; "
         "draw a digit, dark on light or light on dark",
     ]
 
@@ -139,11 +139,11 @@ def test_only_bad_images(run: Run) -> None:
 
 def test_wrong_use(run: Run) -> None:
     for flags, problem in (
-        ([], "there is no picture to read"),
+        ([], "there is no image to read"),
         (["a.png", "--top", "0"], "--top"),
         (["a.png", "--json", "--quiet"], "--json and --quiet"),
         (["a.png", "--top", "3", "--quiet"], "--quiet and --top exclude each other"),
-        (["-", "--files-from", "-"], "a picture and a list at once"),
+        (["-", "--files-from", "-"], "an image and a list at once"),
         (["--files-from", ""], "'--files-from': name a file"),
         (["a.png", "--files-from", ""], "'--files-from': name a file"),
         (["--files-from", "missing"], "cannot read the list missing: No such file"),
@@ -251,7 +251,7 @@ ADDRESS = "https://example.org/7.png?a=1&b=2"
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("", "the name of a picture is empty; name a file"),
+        ("", "the name of an image is empty; name a file"),
         (
             ADDRESS,
             f"{ADDRESS}: it is an address, not a file; "
@@ -274,11 +274,11 @@ def test_pictures_and_lists_on_standard_input(run: Run) -> None:
     picture = save_digit(Path("2.png"), 2).read_bytes()
     unnamed = run("predict", "-q", input=picture)
     assert unnamed.exit_code == 2
-    assert "- for a picture on standard input, or --files-from - for a list" in unnamed.stderr
+    assert "- for an image on standard input, or --files-from - for a list" in unnamed.stderr
     listed = run("predict", "-", input=b"2.png\n3.png\n")
     assert listed.exit_code == 2
     assert listed.stderr == (
-        "digitcli: error: -: it is not a picture; a list of names needs --files-from -\n"
+        "digitcli: error: -: it is not an image; a list of names needs --files-from -\n"
     )
 
 

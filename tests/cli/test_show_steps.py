@@ -72,9 +72,7 @@ def test_extensions_that_are_not_images(run: Run, name: str) -> None:
     save_digit(Path("5.png"), 5)
     result = run("predict", "5.png", "--show-steps", name)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == (
-        f"digitcli: error: cannot write pictures as {name}; name it steps.png\n"
-    )
+    assert result.stderr == (f"digitcli: error: cannot write images as {name}; name it steps.png\n")
     assert not Path(name).exists()
 
 
@@ -90,7 +88,7 @@ def test_only_one_image_is_drawn(run: Run) -> None:
     ):
         result = run("predict", *arguments, "--show-steps", "steps.png")
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "--show-steps draws one picture" in result.stderr
+        assert "--show-steps draws one image" in result.stderr
         assert len(result.stderr.splitlines()) == 1
     assert not Path("steps.png").exists()
 
@@ -114,7 +112,7 @@ def test_the_image_itself_is_never_overwritten(run: Run, place: str) -> None:
     Path("link.png").symlink_to("5.png")
     result = run("predict", "5.png", "--show-steps", place)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "is the picture itself" in result.stderr
+    assert "is the image itself" in result.stderr
     assert Path("5.png").read_bytes() == content
 
 

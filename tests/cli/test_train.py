@@ -146,8 +146,7 @@ def test_validation_scores_on_what_is_held_out_and_not_on_the_test_set(
     last = metadata.accuracies[-1]
     assert (last.accuracy * 60) % 1 == pytest.approx(0, abs=1e-9)
     assert result.stdout.splitlines()[-2] == (
-        f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}  "
-        "temperature 1 (not fitted)"
+        f"epoch 2  mean loss {last.loss:.3f}  validation accuracy {last.accuracy:.2%}"
     )
     assert "fewer than 500 validation images: the temperature is not fitted\n" in result.stderr
     value = [json.loads(line) for line in run(
@@ -275,6 +274,22 @@ def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: Smal
     for reported in (False, True):
         result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
         assert ("same will be replaced after the first epoch" in result.stderr) is reported
+
+
+def test_a_checkpoint_of_another_data_set_that_will_be_replaced_is_described(
+    run: Run, trained: Checkpoint
+) -> None:
+    save_checkpoint(Path("same"), trained)
+    last = trained.metadata.accuracies[-1].accuracy
+    epochs = trained.metadata.epochs
+    flags = ("--dataset", "optdigits", "--epochs", 1, "--output", "same")
+    line = (
+        f"digitcli: same (mnist, {epochs} epochs, test accuracy {last:.2%}) will be replaced after "
+        "the first epoch; to keep it, stop with Ctrl-C and give another --output\n"
+    )
+    assert line in run("train", *flags).stderr
+    again = run("train", *flags).stderr
+    assert "digitcli: same will be replaced after the first epoch\n" in again
 
 
 @pytest.mark.parametrize(("accuracy", "told"), [(1.0, True), (0.0, False)])

@@ -1,6 +1,7 @@
 """The display of a training run."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -45,3 +46,36 @@ def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
     assert first.endswith("it had none")
     assert second.endswith("it has none")
     assert "epoch 1/10" in screen.raw
+
+
+BAR = """
+from drawn_digits import drawn_data
+from digitcli.console.training import training_display
+from digitcli.core.recipes import LESSON
+
+data = drawn_data()
+object.__setattr__(data, "batches_per_epoch", lambda _: 938)
+display = training_display(data, LESSON, None, as_json=False)
+with display:
+    display.on_start(data, None, None)
+    display.bar.show_loss(0.035)
+    for batch in range(100, 901, 100):
+        display.on_batches(10, batch)
+    display.bar.progress.refresh()
+"""
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_bar_counts_the_batches_of_the_epoch_in_full(columns: int) -> None:
+    terminal = pytest.importorskip("terminal", reason="pseudo-terminals are POSIX")
+    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
+    screen = terminal.run_on_terminal(
+        [sys.executable, "-c", BAR], columns=columns, environment=environment
+    )
+    assert screen.code == 0
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.raw).replace("\r", "\n").splitlines()
+    last = [line for line in shown if "epoch 10/10" in line][-1]
+    assert "batch 900/938 loss 0.035" in last
+    assert re.search(r"-:--:--|\d:\d\d:\d\d", last)
+    assert "…" not in last

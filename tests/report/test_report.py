@@ -259,7 +259,7 @@ def test_predict_shows_each_image_its_input_and_the_answer(run: Run) -> None:
 
     page = read_page(REPORT)
     check_page(page)
-    assert page.one("h1").text == "How 6 pictures were read"
+    assert page.one("h1").text == "How 6 images were read"
     assert "4 read, 1 of them in doubt" in page.one("header").text
     assert "2 failed" in page.one("header").text
     cards = cards_of(page)
@@ -284,7 +284,7 @@ def test_predict_shows_each_image_its_input_and_the_answer(run: Run) -> None:
     assert cards[1].all("img")[0].picture().shape == (SIDE, SIDE)
     assert np.array_equal(cards[5].all("img")[0].picture(), np.asarray(draw_digit(2)))
     assert "Warning: there are 2 separate shapes" in cards[2].text
-    assert "Failed: the picture is blank; draw a digit" in cards[3].text
+    assert "Failed: the image is blank; draw a digit" in cards[3].text
     assert len(cards[3].all("img")) == 1
     assert "Failed: cannot read it: No such file or directory" in cards[4].text
     assert not cards[4].all("img")
@@ -304,7 +304,7 @@ def test_of_many_images_the_most_urgent_are_shown(
     expected = sorted(["in/5b.png", *(answer["path"] for answer in least[:3])])
     page = read_page(REPORT)
     assert [card.one("h3").text.rpartition(" ")[2] for card in cards_of(page)] == expected
-    assert page.one("h1").text == "How 11 pictures were read"
+    assert page.one("h1").text == "How 11 images were read"
     assert "Shown are the 4 that most need to be looked at" in page.one("main").text
 
 

@@ -30,6 +30,7 @@ from digitcli.cli.train.settings import (
     with_fitting_batches,
 )
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED
+from digitcli.core.files.atomic import empty_folders_removed
 from digitcli.core.threads import use_reproducible_sums
 from digitcli.text import visible
 
@@ -218,6 +219,12 @@ def train(
     is_first = rank_from_environment().is_first
     with ExitStack() as stack:
         if is_first:
+            made = [
+                output.parent,
+                *([log_dir] if log_dir else []),
+                *([plot.parent] if plot else []),
+            ]
+            stack.enter_context(empty_folders_removed(*made))
             stack.enter_context(writer.locked())
         try:
             interrupted = writer.find_interrupted(resume=resume, given=given)

@@ -2,16 +2,16 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from digitcli.console.streams import print_note
+from digitcli.console.streams import print_note, training_facts
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_bundled
-from digitcli.core.checkpointing.metadata import Metadata
+from digitcli.core.checkpointing.metadata import Metadata, recorded_dataset
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.errors import CheckpointError, DivergedError, StoppedError
 from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
@@ -113,9 +113,20 @@ class StartNotes(Callback):
                 f"{len(data.train_labels)} training images"
             )
         if resumed is None and self._output.exists():
-            print_note(f"{visible(str(self._output))} will be replaced after the first epoch")
+            _print_replaced(self._output, settings)
         if resumed is None and self._log is not None and self._log.exists():
             print_note(f"{visible(str(self._log.lines))} and {self._log.table.name} are replaced")
+
+
+def _print_replaced(output: Path, settings: Settings) -> None:
+    """Prints that a run replaces a checkpoint, and which one if that is of another data set."""
+    what, how = visible(str(output)), ""
+    with suppress(CheckpointError):
+        metadata = load_checkpoint(output).metadata
+        if metadata.dataset != recorded_dataset(settings.dataset):
+            what += f" ({training_facts(metadata)})"
+            how = "; to keep it, stop with Ctrl-C and give another --output"
+    print_note(f"{what} will be replaced after the first epoch{how}")
 
 
 def _print_images(data: TrainingData, labels: Labels, kind: str) -> None:

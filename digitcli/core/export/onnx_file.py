@@ -17,7 +17,7 @@ from digitcli.core.imports import import_errors
 
 # before the import: onnxruntime would store a device id and a database of events, and send them
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-with import_errors("ONNX files need onnx and onnxruntime", "run pip install 'digitcli[onnx]'"):
+with import_errors("ONNX files need onnx and onnxruntime", "run pip install onnx onnxruntime"):
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper

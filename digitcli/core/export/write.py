@@ -13,7 +13,12 @@ from digitcli.core.checkpointing.checkpoint import Checkpoint, Weights
 from digitcli.core.errors import DigitcliError
 from digitcli.core.export.formats import FORMATS
 from digitcli.core.export.verify import COUNT, TOLERANCE, max_difference
-from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
+from digitcli.core.files.atomic import (
+    check_writable,
+    empty_folders_removed,
+    write_atomically,
+    write_errors,
+)
 from digitcli.core.imports import import_torch
 
 
@@ -40,7 +45,7 @@ def export(checkpoint: Checkpoint, format_: str, path: Path) -> ExportResult:
     if format_ == "pt2":
         import_torch("a pt2 file")
     module = import_module(FORMATS[format_])
-    with write_errors(path, "choose another place"):
+    with empty_folders_removed(path.parent), write_errors(path, "choose another place"):
         check_writable(path)
         notes = make_notes(checkpoint)
         content = module.pack(fold(checkpoint), notes)

@@ -75,6 +75,19 @@ def make_folder(path: Path) -> None:
         _flush_folder(each.parent)
 
 
+@contextmanager
+def empty_folders_removed(*folders: Path) -> Iterator[None]:
+    """Removes folders that the block makes and leaves empty, and those above them."""
+    above = [each for folder in folders for each in (folder, *folder.parents)]
+    missing = [each for each in dict.fromkeys(above) if not os.path.lexists(each)]
+    try:
+        yield
+    finally:
+        for each in missing:
+            with contextlib.suppress(OSError):  # it was not made, or is not empty
+                each.rmdir()
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a temporary file in the same folder and renames it over ``path``.
 

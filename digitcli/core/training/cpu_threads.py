@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from digitcli.core.recipes import Recipe
-from digitcli.core.threads import sums_are_reproducible
+from digitcli.core.threads import available_cores, sums_are_reproducible
 
 _WINDOW = 0.1
 """Seconds between two measurements, at least: some fifty steps of the lesson."""
@@ -113,7 +113,9 @@ def cpu_threads(recipe: Recipe, device: torch.device, threads: int | None) -> Cp
 
 def thread_count(recipe: Recipe) -> int:
     """Returns the number of CPU threads that train a recipe where no other program uses them."""
-    return 1 if recipe.batch_size <= _ONE_THREAD_BATCH else torch.get_num_threads()
+    if recipe.batch_size <= _ONE_THREAD_BATCH:
+        return 1
+    return min(torch.get_num_threads(), available_cores())
 
 
 @dataclass(frozen=True)

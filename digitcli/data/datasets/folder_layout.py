@@ -80,7 +80,7 @@ def _subfolders(path: Path, left_out: LeftOut) -> tuple[list[str], tuple[Path, .
                 broken.append(entry)
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"cannot read the folder {path}: {error_reason(error)}", "check it"
+            f"cannot read the folder {path}: {error_reason(error)}", "check the path"
         ) from error
     return names, tuple(broken)
 

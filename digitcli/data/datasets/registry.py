@@ -190,6 +190,19 @@ def default_split(dataset: Dataset, metadata: Metadata) -> str:
     return ALL if is_folder and not _was_trained_on(dataset.name, metadata) else dataset.held_out
 
 
+def count_trained_on(dataset: Dataset, metadata: Metadata, location: DatasetLocation) -> int:
+    """Returns the number of images in the training split if a checkpoint was trained on it, else 0.
+
+    A run that held some of them out was trained on fewer.
+    """
+    if dataset.name.startswith(FOLDER_PREFIX):
+        return _count_training_images(image_folder.folder_path(dataset.name), metadata)
+    if dataset.name != metadata.dataset:
+        return 0
+    split = dataset.load("train", location)
+    return len(split) if split.checksums.items() <= metadata.data_checksums.items() else 0
+
+
 def _was_trained_on(folder: str, metadata: Metadata) -> bool:
     """Returns True if a folder is the one that a checkpoint names, or has its training images."""
     if not metadata.dataset.startswith(FOLDER_PREFIX):
@@ -198,9 +211,17 @@ def _was_trained_on(folder: str, metadata: Metadata) -> bool:
     with contextlib.suppress(DatasetError, OSError, ValueError):
         if path.samefile(image_folder.folder_path(metadata.dataset)):
             return True
+    return _count_training_images(path, metadata) > 0
+
+
+def _count_training_images(folder: Path, metadata: Metadata) -> int:
+    """Returns the number of images in the training split of a folder if they are a checkpoint's."""
     checksum = metadata.data_checksums.get(f"{FOLDER_PREFIX}train")
+    if checksum is None:
+        return 0
     try:
-        images = image_folder.ImageFolder(path)  # prepared as for training
-        return checksum in images.read("train", lambda _: None).checksums.values()
+        images = image_folder.ImageFolder(folder)  # prepared as for training
+        split = images.read("train", lambda _: None)
     except DatasetError:
-        return False  # no network can be trained on it
+        return 0  # no network can be trained on it
+    return len(split) if checksum in split.checksums.values() else 0

@@ -10,6 +10,7 @@ the AV1 Bitstream & Decoding Process Specification, version 1.0.0 with Errata 1.
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from digitcli.core.errors import PictureError
 
@@ -19,8 +20,17 @@ _MAX_PARTS = 100_000
 _MAX_SEQUENCE_HEADER = 1024
 """Bytes of a sequence header that are read; the longest valid one has 500."""
 
-_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME, _REDUNDANT_FRAME_HEADER = 1, 3, 6, 7
 """Types of AV1 units (AV1, 6.2.2)."""
+
+_MAX_FRAME_HEADER_START = 32
+"""Bytes of a frame header that are read: more than the longest start of one, up to its size."""
+
+_KEY_FRAME, _SWITCH_FRAME = 0, 3
+"""Types of frames (AV1, 6.8.2)."""
+
+_SELECT = 2
+"""Value of a choice that each frame makes for itself (AV1, 3)."""
 
 _FRAME_SHARE = 4
 """Parts of the memory of an image, of which each frame after the first takes one: a decoder keeps
@@ -65,7 +75,7 @@ class _Container:
     def _count_part(self) -> None:
         self._parts_left -= 1
         if self._parts_left < 0:
-            raise PictureError("it has too many parts", "save it again, or take another")
+            raise PictureError("it has too many parts", "save it again, or use another")
 
     def _boxes(self, data: memoryview, *path: bytes) -> Iterator[memoryview]:
         """Yields the content of the boxes of the types of a path (14496-12, 4.2.2)."""
@@ -147,7 +157,7 @@ class _Container:
             return extents[0]
         self._copies_left -= sum(map(len, extents))
         if self._copies_left < 0:
-            raise PictureError("its parts overlap", "save it again, or take another")
+            raise PictureError("its parts overlap", "save it again, or use another")
         return memoryview(b"".join(extents))
 
     def _grids(self, meta: memoryview) -> Iterator[list[int]]:
@@ -164,11 +174,30 @@ class _Container:
         return value
 
     def _stream_pixels(self, stream: memoryview) -> int:
-        most = frames = 0
+        """Returns the pixels of the frames of a stream.
+
+        Frames have the size of the sequence header unless they have one of their own, of as many
+        bits. Of several sequence headers a decoder may take another one than is read here.
+        """
+        headers: set[bytes] = set()
+        sequence: _SequenceHeader | None = None
+        most = maximum = frames = 0
+        has_own_size = False
         for kind, unit in self._units(stream):
             if kind == _SEQUENCE_HEADER:
-                most = max(most, _frame_pixels(_Fields(unit[:_MAX_SEQUENCE_HEADER])))
-            frames += kind in (_FRAME_HEADER, _FRAME)
+                start = unit[:_MAX_SEQUENCE_HEADER]
+                headers.add(bytes(start))
+                sequence = _read_sequence_header(_Fields(start))
+                most = max(most, sequence.width * sequence.height)
+                maximum = max(maximum, sequence.max_frame_pixels)
+            elif kind in (_FRAME_HEADER, _FRAME, _REDUNDANT_FRAME_HEADER):
+                frames += kind != _REDUNDANT_FRAME_HEADER
+                if sequence is None:  # libavif's decoder would use that of another stream
+                    raise ValueError("a frame comes before its sequence header")
+                fields = _Fields(unit[:_MAX_FRAME_HEADER_START])
+                has_own_size = has_own_size or _has_own_size(fields, sequence)
+        if has_own_size or len(headers) > 1:
+            most = maximum
         return most * (_FRAME_SHARE - 1 + max(1, frames)) // _FRAME_SHARE
 
     def _units(self, stream: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -191,32 +220,87 @@ class _Container:
             at += size
 
 
-def _frame_pixels(header: "_Fields") -> int:
-    """Returns the maximum pixels of a frame from a sequence header (AV1, 5.5.1)."""
+class _SequenceHeader(NamedTuple):
+    """What the start of a sequence header tells (AV1, 5.5.1)."""
+
+    is_reduced: bool  # of a still image, whose frame has no size of its own
+    max_frame_pixels: int  # of a frame that has a size of its own
+    width: int
+    height: int
+    time_bits: int  # of the presentation time in a frame header
+    id_bits: int  # of the number in a frame header
+    screen_content: int  # 0, 1 or _SELECT
+    integer_motion: int  # 0, 1 or _SELECT
+
+
+def _read_sequence_header(header: "_Fields") -> _SequenceHeader:
+    """Reads a sequence header up to what is needed to find the size of a frame (AV1, 5.5.1)."""
     header.take(4)  # profile, still picture
-    is_reduced = header.take(1)
+    is_reduced = bool(header.take(1))
+    time_bits = 0
     if is_reduced:
         header.take(5)  # level
     else:
-        _skip_operating_points(header)
+        time_bits = _skip_operating_points(header)
     width_bits, height_bits = header.take(4) + 1, header.take(4) + 1
-    if not is_reduced:  # then a frame may have a size of its own, of as many bits (AV1, 5.9.5)
-        return 1 << width_bits + height_bits
-    return (header.take(width_bits) + 1) * (header.take(height_bits) + 1)
+    width, height = header.take(width_bits) + 1, header.take(height_bits) + 1
+    if is_reduced:
+        return _SequenceHeader(True, width * height, width, height, 0, 0, _SELECT, _SELECT)
+    id_bits = 0
+    if header.take(1):  # frames have numbers
+        id_bits = header.take(4) + 2
+        id_bits += header.take(3) + 1
+    header.take(3 + 4)  # superblocks and filters; compound prediction, motion, filters
+    if header.take(1):  # order hints
+        header.take(2)
+    screen_content = _SELECT if header.take(1) else header.take(1)
+    integer_motion = _SELECT
+    if screen_content and not header.take(1):
+        integer_motion = header.take(1)
+    own = 1 << width_bits + height_bits  # AV1, 5.9.5
+    return _SequenceHeader(
+        False, own, width, height, time_bits, id_bits, screen_content, integer_motion
+    )
 
 
-def _skip_operating_points(header: "_Fields") -> None:
-    delay_bits = 0
+def _has_own_size(header: "_Fields", sequence: _SequenceHeader) -> bool:
+    """Returns True if a frame has a size of its own (AV1, 5.9.2: ``frame_size_override_flag``)."""
+    if sequence.is_reduced or header.take(1):  # or an earlier frame is shown
+        return False
+    kind = header.take(2)
+    is_shown = header.take(1)
+    if is_shown:
+        header.take(sequence.time_bits)
+    else:
+        header.take(1)  # whether it can be shown later
+    if kind != _SWITCH_FRAME and not (kind == _KEY_FRAME and is_shown):
+        header.take(1)  # resilience to errors
+    header.take(1)  # adaptation of probabilities
+    screen_content = sequence.screen_content
+    if screen_content == _SELECT:
+        screen_content = header.take(1)
+    if screen_content and sequence.integer_motion == _SELECT:
+        header.take(1)
+    header.take(sequence.id_bits)
+    return kind == _SWITCH_FRAME or bool(header.take(1))
+
+
+def _skip_operating_points(header: "_Fields") -> int:
+    """Skips the operating points; returns the number of bits of a frame's presentation time."""
+    delay_bits = time_bits = 0
+    is_even = 0
     if header.take(1):  # timing
         header.take(64)
-        if header.take(1):  # equal intervals, of a length in unary (AV1, 4.10.3)
+        is_even = header.take(1)
+        if is_even:  # equal intervals, of a length in unary (AV1, 4.10.3)
             zeros = 0
             while not header.take(1):
                 zeros += 1
             header.take(zeros if zeros < 32 else 0)
         if header.take(1):  # a model of the decoder
             delay_bits = header.take(5) + 1
-            header.take(42)
+            header.take(32 + 5)
+            time_bits = header.take(5) + 1
     has_delays = header.take(1)
     for _ in range(header.take(5) + 1):
         header.take(12)
@@ -226,6 +310,7 @@ def _skip_operating_points(header: "_Fields") -> None:
             header.take(2 * delay_bits + 1)
         if has_delays and header.take(1):
             header.take(4)
+    return 0 if is_even else time_bits
 
 
 class _Fields:

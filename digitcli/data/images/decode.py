@@ -52,7 +52,7 @@ _MAX_HEADER, _MAX_JPEG_HEADER = 32 * 2**20, 8 * 2**20
 """Maximum bytes read before the size of an image is known: previews, profiles, texts. Pillow joins
 the segments of a JPEG in quadratic time."""
 
-_ANOTHER = "save it again, or take another"
+_ANOTHER = "save it again, or use another"
 
 _MAX_READS = 400_000
 """Maximum number of reads of a decoder, which takes 64 kB of pixels at a time: more are a file made
@@ -201,7 +201,7 @@ def _read_header(
     """
     limit = max_file_size(max_pixels)
     if not file.size:
-        raise NotAPictureError("the file is empty", "give a PNG, JPEG or another picture")
+        raise NotAPictureError("the file is empty", "give a PNG, JPEG or another image")
     if file.size > limit:
         Image.open(io.BytesIO(file.read(4096)), formats=FORMATS)  # raises if not an image
         raise _too_large(f"it has {file.size:,} bytes, more than {limit:,}", file.size)

@@ -69,7 +69,7 @@ def open_heif(file: BinaryIO) -> "ImageFile":
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError as error:
         raise PictureError(
-            "HEIC pictures need pillow-heif",
+            "HEIC images need pillow-heif",
             "run pip install pillow-heif, or save it as JPEG",
         ) from error
     heif_cost(file)  # the library reads all metadata when it opens a file
@@ -100,7 +100,7 @@ def heif_cost(file: BinaryIO) -> int:
 
 
 def _unclear() -> PictureError:
-    return PictureError("its size is not clear", "save it again, or take another")
+    return PictureError("its size cannot be determined", "save it again, or use another")
 
 
 @dataclass

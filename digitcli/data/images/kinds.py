@@ -79,11 +79,11 @@ def unread_error(file: BinaryIO, name: str) -> PictureError:
     file.seek(-min(len(head), len(_TGA_END)), 2)
     if file.read() == _TGA_END or (name.lower().endswith(_TGA_NAMES) and _TGA_HEAD.match(head)):
         return _unread("a TGA image")
-    return NotAPictureError("it is not a picture", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+    return NotAPictureError("it is not an image", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file")
 
 
 def _unread(kind: str) -> PictureError:
-    return PictureError(f"it is {kind}, which is not read", "save it as PNG or JPEG")
+    return PictureError(f"it is {kind}, which is not supported", "save it as PNG or JPEG")
 
 
 def _tiff_error(file: BinaryIO) -> PictureError:
@@ -93,7 +93,7 @@ def _tiff_error(file: BinaryIO) -> PictureError:
         samples = _SAMPLE_FORMATS.get(tags.get(_SAMPLE_FORMAT, 1), "integers")
         coding = f"compression {tags.get(_COMPRESSION, 1)}"
         return _unread(f"a TIFF of {tags[_BITS]}-bit {samples} with {coding}")
-    return PictureError("it is a damaged TIFF", "save it again, or take another")
+    return PictureError("it is a damaged TIFF", "save it again, or use another")
 
 
 def unread_images(image: ImageFile, file: BinaryIO) -> str | None:

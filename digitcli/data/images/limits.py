@@ -107,8 +107,8 @@ def _jpeg_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
     file.seek(0)
     passes = _count_passes(file.read())
     if passes * full > _MAX_PASSES * max_pixels:
-        problem = f"it is drawn in {passes:,} passes or more"
-        raise PictureError(problem, "save it again, or take another")
+        problem = f"it has {passes:,} scans or more"
+        raise PictureError(problem, "save it again, or use another")
     image.draft("RGB", (MAX_SIDE, MAX_SIDE))
     cost = BYTES_PER_PIXEL * count_pixels(image)
     if passes > 1:  # 2 bytes for every coefficient are kept between passes
@@ -158,7 +158,7 @@ def check_comments(file: BinaryIO) -> None:
     marks = sum(block.count(b"#") for block in iter(partial(file.read, 2**20), b""))
     file.seek(0)
     if marks > _MAX_COMMENTS:
-        raise PictureError(f"it has {marks:,} comments", "save it again, or take another")
+        raise PictureError(f"it has {marks:,} comments", "save it again, or use another")
 
 
 def count_pixels(image: "Image") -> int:

@@ -39,7 +39,7 @@ def named_source(name: str) -> ImageSource:
     """Returns the source of a file, with an error if the name is empty or an address."""
     error = None
     if not name:
-        error = PictureError("the name of a picture is empty", "name a file")
+        error = PictureError("the name of an image is empty", "name a file")
     elif _ADDRESS.match(name):
         command = f"curl -sL {shlex.quote(name)} | digitcli predict -"
         error = PictureError("it is an address, not a file", f"fetch it first, as in: {command}")
@@ -124,7 +124,7 @@ def as_source(picture: PictureLike) -> ImageSource:
     except PictureError as error:
         return ImageSource("", b"", error=error)
     raise TypeError(
-        "a picture is a path, bytes, an open file, a Pillow picture, an array or a tensor, "
+        "an image is a path, bytes, an open file, a Pillow image, an array or a tensor, "
         f"not {type(picture).__name__}"
     )
 
@@ -184,5 +184,5 @@ def _content(file: Readable) -> bytes:
     except OSError as error:
         raise PictureError(f"cannot read it: {error_reason(error)}", "open it again") from error
     if not isinstance(content, bytes):
-        raise TypeError("a file that is a picture must be open in binary mode: open(name, 'rb')")
+        raise TypeError("a file that is an image must be open in binary mode: open(name, 'rb')")
     return content

@@ -103,18 +103,18 @@ def test_a_blank_picture_has_no_digit(run: Run) -> None:
         assert result.exit_code == 1
         if flags == ["--json"]:
             record = json.loads(result.stdout)
-            assert (record["digit"], record["error"]) == (None, "the picture is blank")
+            assert (record["digit"], record["error"]) == (None, "the image is blank")
         else:
             assert result.stdout == ""
         assert result.stderr.splitlines() == [
-            "digitcli: error: blank.png: the picture is blank; "
+            "digitcli: error: blank.png: the image is blank; "
             "draw a digit, dark on light or light on dark"
         ]
     assert run("predict", "missing.png").exit_code == 2
     assert run("predict", "blank.png", "missing.png").exit_code == 1
     result = run("inspect-softmax", "blank.png")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "blank.png: the picture is blank" in result.stderr
+    assert "blank.png: the image is blank" in result.stderr
     assert run("inspect-softmax", "missing.png").exit_code == 2
 
 
@@ -122,8 +122,8 @@ def test_an_error_keeps_its_class_when_the_picture_is_named() -> None:
     blank = BlankPictureError().with_name("a.png")
     assert isinstance(blank, BlankPictureError)
     assert blank.exit_code == 1
-    assert str(blank).startswith("a.png: the picture is blank")
-    other = NotAPictureError("it is not a picture", "give one").with_name("b")
+    assert str(blank).startswith("a.png: the image is blank")
+    other = NotAPictureError("it is not an image", "give one").with_name("b")
     assert isinstance(other, NotAPictureError)
     assert other.exit_code == PictureError("").exit_code == 2
 

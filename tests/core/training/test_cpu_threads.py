@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -86,6 +87,15 @@ def test_the_number_of_a_program_is_restored() -> None:
     with CpuThreads(before + 1, adapts=True).in_use():
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(64, 3), (16, 1)])
+def test_threads_keep_within_the_quota_of_a_container(
+    batch_size: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Computer(monkeypatch, cores=64)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 3)
+    assert cpu_threads.thread_count(replace(LESSON, batch_size=batch_size)) == expected
 
 
 TWO_ON_ONE_CORE = """

@@ -305,9 +305,12 @@ def test_an_interrupted_run_is_not_written_over_unasked(run: Run, interrupted: P
     result = run("train", *FLAGS)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"digitcli: error: an interrupted run is at {interrupted}; continue with --resume, or "
-        "start over with --no-resume\n"
+        f"digitcli: error: an interrupted run is at {interrupted}; continue with "
+        "'digitcli train --resume', or start over with --no-resume\n"
     )
+    state_path(Path("mine")).write_bytes(before)
+    named = run("train", *FLAGS, "--output", "mine").stderr
+    assert "continue with 'digitcli train --resume --output mine', or start over" in named
     assert interrupted.read_bytes() == before
     assert run("train", *FLAGS, "--output", "elsewhere").exit_code == 0
     assert run("train", *FLAGS, "--no-resume").exit_code == 0

@@ -50,6 +50,40 @@ def test_all_images_of_a_folder_are_scored_unless_it_was_trained_on(run: Run, mi
 
 
 @pytest.mark.usefixtures("checkpoint")
+def test_scoring_training_images_is_reported(run: Run, mine: Path) -> None:
+    def note(*flags: object) -> str:
+        result = run("eval", "--checkpoint", "new", *map(str, flags))
+        assert result.exit_code == 0, result.stderr
+        lines = [line for line in result.stderr.splitlines() if "training images" in line]
+        return "\n".join(lines)
+
+    folder = ("--dataset", "folder:mine")
+    assert run("train", *folder, *FLAGS, "--output", "new").exit_code == 0
+    count = json.loads(run("eval", "--checkpoint", "new", "--json").stdout)["count"]
+    line = (
+        f"digitcli: {40 - count} of these 40 images are training images of these weights; "
+        "--split test leaves them out"
+    )
+    assert note("--split", "all") == line
+    assert note() == note("--split", "train") == ""
+    mine.rename("moved")
+    assert note("--dataset", "folder:moved", "--split", "all") == line
+    fill(mine.with_name("other"), {"3": 5, "5": 3}, 4)
+    assert note("--dataset", "folder:other") == ""
+    held_out = ("--validation", 10, "--output", "new")
+    assert run("train", "--dataset", "folder:moved", *FLAGS, *held_out).exit_code == 0
+    assert note("--split", "all") == line.replace(": ", ": up to ")
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_scoring_the_training_images_of_a_published_data_set_is_reported(run: Run) -> None:
+    assert run("train", "--dataset", "optdigits", "--epochs", 1, "--output", "new").exit_code == 0
+    all_images = ("eval", "--dataset", "optdigits", "--split", "all", "--checkpoint")
+    assert "of these 1,797 images are training images of" in run(*all_images, "new").stderr
+    assert "training images" not in run(*all_images, "pretrained").stderr
+
+
+@pytest.mark.usefixtures("checkpoint")
 def test_the_page_says_how_many_of_how_many(run: Run, mine: Path) -> None:
     result = run("eval", "--dataset", f"folder:{mine}", "--report", "page.html")
     assert result.exit_code == 0, result.stderr

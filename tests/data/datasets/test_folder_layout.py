@@ -123,6 +123,8 @@ def test_a_validation_folder_is_scored_while_training_and_the_test_folder_by_eva
     assert metadata.data_checksums.keys() == {"folder:train", "folder:validation"}
     value = json.loads(run("eval", "--json").stdout)
     assert (value["split"], value["count"], value["files"]) == ("test", 6, 30)
+    refused = run("eval", "--split", "val")
+    assert "no split 'val'; choose train, validation, test or all\n" in refused.stderr
     held_out = json.loads(run("eval", "--split", "validation", "--json").stdout)
     assert held_out["count"] == 8
     again = run("train", "--dataset", "folder:three", "--validation", 4, *FLAGS)

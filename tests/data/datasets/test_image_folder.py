@@ -111,8 +111,8 @@ def test_files_that_cannot_be_used_are_left_out_and_reported_in_a_line_each(
     lines = sorted(line for line in result.stderr.splitlines() if "left out" in line)
     assert len(lines) == 3
     assert lines[0].startswith(f"digitcli: left out {root}/a/cut.png: it is damaged")
-    assert lines[1] == f"digitcli: left out {root}/a/notes.txt: it is not a picture"
-    assert lines[2] == f"digitcli: left out {root}/b\\n/blank.png: the picture is blank"
+    assert lines[1] == f"digitcli: left out {root}/a/notes.txt: it is not an image"
+    assert lines[2] == f"digitcli: left out {root}/b\\n/blank.png: the image is blank"
 
 
 def test_class_names_are_saved_in_the_checkpoint_and_escaped_on_output(
@@ -279,7 +279,7 @@ def test_files_are_hashed_once_and_not_if_too_large_for_an_image(
     monkeypatch.setattr(hashlib, "file_digest", watched)
     _, messages = read_both(root)
     assert len(hashed) == 6
-    assert messages == [f"left out {huge}: it is not a picture"]
+    assert messages == [f"left out {huge}: it is not an image"]
 
 
 def test_nothing_is_downloaded_for_a_folder(run: Run, tmp_path: Path) -> None:

@@ -148,4 +148,5 @@ def check_memory(tmp_path: Path, few: int, many: int) -> None:
         taken.append((done.megabytes, listed.megabytes))
     (folder_few, list_few), (folder_many, list_many) = taken
     assert folder_many < folder_few + 10 + many // 1000  # a name takes a few hundred bytes
-    assert list_many < list_few + 10
+    # besides, many names are read in several processes, and counting the cores takes a library
+    assert list_many < list_few + 10 + 15

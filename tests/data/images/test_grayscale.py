@@ -118,7 +118,7 @@ def test_the_content_decides_not_the_extension(tmp_path: Path) -> None:
     ("data", "problem"),
     [
         (b"", "empty"),
-        (b"not a picture", "not a picture"),
+        (b"not an image", "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript file"),
         (encoded(SEVEN, "PNG")[:200], "damaged"),
         (encoded(SEVEN, "JPEG")[:-300], "damaged"),
@@ -150,7 +150,7 @@ def test_files_are_found_in_order(tmp_path: Path) -> None:
 def test_nan_and_infinity(value: float) -> None:
     grey = np.full((50, 50), 1.0, np.float32)
     grey[10:40, 20:30] = value
-    with pytest.raises(PictureError, match="no numbers"):
+    with pytest.raises(PictureError, match="not numbers"):
         read_gray(encoded(Image.fromarray(grey), "TIFF"))
 
 

@@ -111,7 +111,7 @@ def test_a_large_heic_is_refused_and_takes_no_memory(heif: Any, tmp_path: Path) 
     before, done = (
         measured("predict", path, "--checkpoint", "pretrained") for path in (small, large)
     )
-    assert "the picture is blank" in done.errors
+    assert "the image is blank" in done.errors
     assert done.megabytes - before.megabytes < allowed
 
 
@@ -119,7 +119,7 @@ def test_metadata_that_takes_memory_is_refused(heif: Any) -> None:
     with OpenImage(heic(heif, SEVEN, xmp=b"a" * 2**20), MAX_PIXELS) as image:
         image.decode()
     for xmp in (b"a" * 9 * 2**20, b"a" * 40 * 2**20):
-        with pytest.raises(PictureError, match="its size is not clear"):
+        with pytest.raises(PictureError, match="its size cannot be determined"):
             OpenImage(heic(heif, SEVEN, xmp=xmp), MAX_PIXELS)
 
 
@@ -151,7 +151,7 @@ def test_a_grid_larger_than_it_declares_is_refused(heif: Any) -> None:
     with pytest.raises(PictureError, match="cost as much memory"):
         OpenImage(with_sizes(huge, (1024, 1024), (64, 64)), MAX_PIXELS)
     tiles = with_sizes(content, (512, 512), (4000, 4000))  # 64 million pixels for one million
-    with pytest.raises(PictureError, match="its size is not clear"):
+    with pytest.raises(PictureError, match="its size cannot be determined"):
         OpenImage(tiles, MAX_PIXELS)
 
 
@@ -173,7 +173,7 @@ def test_every_cut_and_damaged_structure_is_an_error_in_a_line(heif: Any) -> Non
         with pytest.raises(PictureError):
             OpenImage(content[:end], MAX_PIXELS)
     twice = content[: start - 4] + content[start - 4 : start + size - 4] * 2
-    with pytest.raises(PictureError, match="its size is not clear"):
+    with pytest.raises(PictureError, match="its size cannot be determined"):
         OpenImage(twice + content[start + size - 4 :], MAX_PIXELS)
 
 
@@ -191,7 +191,7 @@ def test_without_the_extra_the_error_names_it(run: Run, monkeypatch: pytest.Monk
     result = run("predict", "scan", "generic")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        f"digitcli: error: {name}: HEIC pictures need pillow-heif; run pip install "
+        f"digitcli: error: {name}: HEIC images need pillow-heif; run pip install "
         "pillow-heif, or save it as JPEG"
         for name in ("scan", "generic")
     ]

@@ -110,7 +110,7 @@ def test_almost_100_million_pixels_take_less_than_512_megabytes(tmp_path: Path) 
     path = tmp_path / "large.png"
     path.write_bytes(png(10_000, 9_900, rows=9_900))
     done = measured("predict", path)
-    assert (done.code, "the picture is blank" in done.errors) == (1, True)
+    assert (done.code, "the image is blank" in done.errors) == (1, True)
     assert 300 < done.megabytes < 512
 
 
@@ -127,7 +127,7 @@ def test_a_jpeg_of_a_thousand_passes_is_refused() -> None:
     whole = encoded(Image.new("L", (4000, 4000), 200), "JPEG", progressive=True)
     last = whole[whole.rfind(b"\xff\xda") : -2]
     assert read_gray(whole).shape == (1000, 1000)
-    assert "it is drawn in 1,006 passes or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
+    assert "it has 1,006 scans or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
 
 
 def test_scans_in_a_preview_or_after_the_end_are_not_counted() -> None:
@@ -293,9 +293,9 @@ def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None
     result = run("predict", "scans", "-q")
     assert (result.exit_code, result.stdout) == (1, "1\n")
     assert [line.split(": ")[2:] for line in result.stderr.splitlines()] == [
-        ["scans/2.png", "the file is empty; give a PNG, JPEG or another picture"],
-        ["scans/3.JPG", "it is not a picture; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
-        ["scans/4.heic", "it is not a picture; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
+        ["scans/2.png", "the file is empty; give a PNG, JPEG or another image"],
+        ["scans/3.JPG", "it is not an image; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
+        ["scans/4.heic", "it is not an image; give a PNG, JPEG, GIF, BMP, TIFF or WebP file"],
     ]
 
 
@@ -310,7 +310,7 @@ def test_every_image_has_a_line_of_json(run: Run) -> None:
         ("2.png", None, "the file is empty"),
         ("1.png", 1, None),
         ("gone.png", None, "cannot read it: No such file or directory"),
-        ("empty", None, "there are no pictures in it"),
+        ("empty", None, "there are no images in it"),
     ]
     assert result.stderr.count("digitcli: error: ") == 3
 
@@ -389,7 +389,7 @@ def test_a_tile_larger_than_its_image_costs_what_is_decoded(side: int) -> None:
 )
 def test_a_tile_whose_size_pillow_cannot_read(more: list[tuple[int, str, int]]) -> None:
     whole = tiled((322, "q", 32_000), (323, "q", 32_000), *more)
-    assert problem(whole).startswith("its size is not clear; ")
+    assert problem(whole).startswith("its size cannot be determined; ")
 
 
 def test_a_strip_of_more_rows_than_the_image_is_cut_off() -> None:

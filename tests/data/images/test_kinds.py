@@ -106,7 +106,7 @@ def test_a_blank_first_page_names_the_others(run: Run) -> None:
         (record,) = map(
             json.loads, run("predict", "scan.tif", *flags, "--json").stdout.splitlines()
         )
-        assert record["error"] == "the picture is blank; only the first of its 2 pages is read"
+        assert record["error"] == "the image is blank; only the first of its 2 pages is read"
         assert record["warning"] is None
 
 
@@ -149,7 +149,7 @@ def saved(format_: str) -> bytes:
 def test_kinds_that_are_not_read_are_named(content: bytes, kind: str) -> None:
     with pytest.raises(PictureError) as caught:
         OpenImage(content, MAX_PIXELS)
-    assert caught.value.problem == f"it is {kind}, which is not read"
+    assert caught.value.problem == f"it is {kind}, which is not supported"
     assert not isinstance(caught.value, NotAPictureError)
 
 
@@ -158,7 +158,7 @@ def test_a_tga_without_a_signature_is_known_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(NotAPictureError):
         OpenImage(old, MAX_PIXELS)
     (tmp_path / "scan.TGA").write_bytes(old)
-    with pytest.raises(PictureError, match="it is a TGA image, which is not read"):
+    with pytest.raises(PictureError, match="it is a TGA image, which is not supported"):
         OpenImage(tmp_path / "scan.TGA", MAX_PIXELS)
     (tmp_path / "notes.tga").write_text("no image at all")
     with pytest.raises(NotAPictureError):
@@ -180,5 +180,6 @@ def test_in_a_folder_they_fail_and_other_files_are_ignored(run: Run) -> None:
     result = run("predict", "scans", "-q")
     assert (result.exit_code, result.stdout) == (1, "3\n")
     assert result.stderr == (
-        "digitcli: error: scans/form.pdf: it is a PDF, which is not read; save it as PNG or JPEG\n"
+        "digitcli: error: scans/form.pdf: it is a PDF, which is not supported; "
+        "save it as PNG or JPEG\n"
     )

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from paths import BUNDLED
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 from read_page import check_page, read_page
 
 from digitcli import (
@@ -486,7 +486,7 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
     assert [line["text"] for line in lines] == ["50", None, "81"]
     assert lines[1] | {"checkpoint": None} == dict.fromkeys(lines[0]) | {
         "path": "b.png",
-        "error": "it is not a picture",
+        "error": "it is not an image",
     }
     small = run("predict", "--multi", "a.png", "--max-pixels", "99")
     assert (small.exit_code, small.stdout) == (2, "")
@@ -549,6 +549,12 @@ def test_probabilities_below_one_are_shown_below_one_everywhere(
         Mark(digit.box, f"{text} 99.99%", digit.prediction.picture)
         for text, digit in zip("64", reading.digits, strict=True)
     ]
+    long = [mark._replace(caption="the long name of a class 99.99%") for mark in marks]
+    wide = draw_marks(read_gray(Path("strip.png")), (100, 100), long)
+    font = ImageFont.load_default(15)
+    assert wide.width >= 4 * font.getlength(
+        "1: the long name of a class 99.99%"
+    )  # none is over another
     expected = draw_marks(read_gray(Path("strip.png")), strip_of("64").size, marks)
     with Image.open("s.png") as drawing:
         assert np.array_equal(np.asarray(drawing), np.asarray(expected))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.training_state import (
     Settings,
     TrainingState,
@@ -96,9 +97,11 @@ class CheckpointWriter(Callback):
         if resume and self.output.exists():
             self._refuse_finished(given)
         if resume is None and self.state.exists():
+            where = [] if self.output == LATEST else ["--output", str(self.output)]
+            command = shlex.join(["digitcli", "train", "--resume", *where])
             raise CheckpointError(
                 f"an interrupted run is at {self.state}",
-                "continue with --resume, or start over with --no-resume",
+                f"continue with '{command}', or start over with --no-resume",
             )
         return None
 
