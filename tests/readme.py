@@ -22,9 +22,7 @@ sys.path.insert(0, str(Path(__file__).with_name("helpers")))
 
 import sample_images
 import typer
-from drawn_digits import draw_digit
 from paths import BUNDLED, ROOT
-from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -45,8 +43,8 @@ SLOW = ("train", "eval")
 
 ON_MNIST = {"train": "digitcli train --recipe quick", "eval": "digitcli eval"}
 ANYWHERE = {
-    "predict": "digitcli predict nine.png --top 3",
-    "multi": "digitcli predict --multi postcode.png",
+    "predict": "digitcli predict tests/images/seven.png --top 3",
+    "multi": "digitcli predict --multi tests/images/postcode.png",
     "inspect-softmax": "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person "
     "--target cat",
 }
@@ -130,7 +128,8 @@ def screen(command: str, folder: Path) -> str:
 
     Args:
         command: As typed by a user.
-        folder: An empty folder to run the command in; images and the bundled weights are put there.
+        folder: An empty folder to run the command in, which gets the sample images and the bundled
+            weights.
 
     Returns:
         An SVG.
@@ -138,11 +137,7 @@ def screen(command: str, folder: Path) -> str:
     weights = folder / "checkpoints" / "pretrained.safetensors"
     weights.parent.mkdir()
     shutil.copy(BUNDLED, weights)
-    draw_digit(9, size=120, angle=-12, ink=40, paper=230).save(folder / "nine.png")
-    postcode = Image.new("L", (5 * 64, 64), 255)
-    for place, digit in enumerate([9, 0, 2, 4, 5]):
-        postcode.paste(draw_digit(digit, angle=4 * place - 8), (64 * place, 0))
-    postcode.save(folder / "postcode.png")
+    shutil.copytree(IMAGES, folder / "tests" / "images")
     environment = {
         **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
         "DIGITCLI_CHECKPOINT": str(weights.relative_to(folder)),

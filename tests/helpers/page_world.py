@@ -49,9 +49,9 @@ class PageWorld:
     """
 
     def __init__(self, folder: Path, mnist: SmallMnist, trained: Checkpoint) -> None:
-        self.folder = folder / "digits"
+        self.folder = folder / "home" / "digits"
         self._world = str(folder)
-        for name in ("digits", "bin", "home"):
+        for name in ("home", "home/digits", "bin"):
             (folder / name).mkdir()
         files = _write_mnist(folder / "usb" / "mnist", mnist)
         shutil.copytree(folder / "usb" / "mnist", folder / "srv" / "mnist")
@@ -91,7 +91,7 @@ class PageWorld:
 
     def _script(self, command: Shown) -> str:
         before = "export INTERRUPT=1\n" if command.interrupted else ""
-        end = f"\nprintf '{_END}%s{_END}' $?\nunset INTERRUPT"
+        end = f"\ncode=$?\nprintf '{_END}%s{_END}' $code\nunset INTERRUPT\n(exit $code)"
         return f"{before}{self._here(command.command)}{end}"
 
     def _bash(self, script: str, *options: str) -> tuple[str, int]:
