@@ -16,7 +16,11 @@ from digitcli.core.files.atomic import check_writable, write_atomically, write_e
 from digitcli.text import below_one, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jinja2 import Template
+
+    _Gettext = Callable[..., Markup]
 
 _THIN_SPACE = "\u202f"
 """Space between a number and its unit, at which browsers break no line."""
@@ -52,8 +56,12 @@ def write_page(path: Path, template: str, **values: object) -> None:
         write_atomically(path, lambda file: stream.dump(file, encoding="utf-8"))
 
 
-def open_template(name: str) -> "Template":
-    """Returns a file in ``templates`` with the filters that the pages use."""
+def open_template(name: str, gettext: "_Gettext | None" = None) -> "Template":
+    """Returns a file in ``templates`` with the filters that the pages use.
+
+    ``gettext`` is called with the page's messages and their values, and returns what the page
+    shows; by default in English.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -64,7 +72,7 @@ def open_template(name: str) -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["version"] = __version__
+    environment.globals |= {"version": __version__, "gettext": gettext or fill}
     environment.filters |= {
         "percent": _percent,
         "count": "{:,}".format,
@@ -72,6 +80,11 @@ def open_template(name: str) -> "Template":
         "below_one": below_one,
     }
     return environment.get_template(name)
+
+
+def fill(text: str, /, **values: object) -> Markup:
+    """Returns a message, which may have markup of its own, with escaped values."""
+    return Markup(text).format(**{name: _visible(each) for name, each in values.items()})  # noqa: S704
 
 
 def _visible(value: Any) -> Any:
