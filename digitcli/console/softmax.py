@@ -131,9 +131,7 @@ def _columns(steps: SoftmaxSteps) -> list[_Column]:
             columns.append(_Column(message("scaled"), z, steps.scaled, "{:.4g}".format))
         columns += [
             _Column(message("power"), power(z), steps.powers, "{:.4g}".format),
-            _Column(
-                message("exponential"), f"exp({z} - max)", steps.exponentials, "{:.3g}".format
-            ),
+            _Column(message("exponential"), f"exp({z} - max)", steps.exponentials, "{:.3g}".format),
         ]
     columns.append(_Column(_PROBABILITY, "p", steps.probabilities, share))
     if steps.loss is not None:

@@ -37,9 +37,7 @@ def explain_softmax(
     explained.append(_explain_one_hot(steps, names, gettext))
     if steps.from_scores:
         if steps.temperature != 1:
-            explained.append(
-                _explain_temperature(steps, names, ranking, temperature_from, gettext)
-            )
+            explained.append(_explain_temperature(steps, names, ranking, temperature_from, gettext))
         explained += _explain_scores(steps, names, ranking, gettext)
     if steps.loss is None:
         explained.append(_explain_missing_loss(steps, names, gettext))
@@ -58,6 +56,7 @@ def power(exponent: str) -> str:
 def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanation]:
     pixel, mean, std = network.pixels[1], f"{network.mean:g}", f"{network.std:g}"
     first, *_, last = network.layers
+    sizes = [first.inputs, *(layer.outputs for layer in network.layers)]
     active = [
         gettext("{active} of {outputs} in {layer}").format(
             active=layer.active, outputs=layer.outputs, layer=layer.name
@@ -93,7 +92,7 @@ def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanatio
             ).format(inputs=first.inputs, outputs=last.outputs),
             widths.format(
                 inputs=first.inputs,
-                sizes="-".join(map(str, (first.inputs, *(each.outputs for each in network.layers)))),
+                sizes="-".join(map(str, sizes)),
                 active=gettext(", ").join(active),
             ),
         ),

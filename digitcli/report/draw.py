@@ -27,10 +27,12 @@ SCRIPTS = ("messages.js", "network.js", "pixels.js", "ink.js", "preparation.js",
 """Files in ``templates/draw`` that together are the page's script, in this order."""
 
 _MESSAGE = re.compile(r'\b(?:gettext|message)\(\s*("(?:[^"\\]|\\.)*")')
-"""A message of the scripts: a string in double quotes."""
+"""Pattern of a message in the scripts, a string in double quotes."""
 
 MAX_BYTES = 32_000_000
-"""Maximum size of a page."""
+"""Maximum size of a page's weights. Measured in Chromium on two cores: a page of 25 MB is open
+after a second and answers in 8 ms, one of 44 MB after 1.6 s in 26 ms, which is more than a frame
+has."""
 
 MOST_BARS = 10
 """Maximum number of classes whose bars are shown: the most probable ones."""

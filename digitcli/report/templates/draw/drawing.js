@@ -35,14 +35,14 @@ const translated = ({ text, values }) => gettext(text, values);
 function preferredLanguage() {
   try {
     const chosen = localStorage.getItem(LANGUAGE);
-    if (chosen) return chosen;
+    if (chosen === "en" || chosen === "zh-CN") return chosen;
   } catch {} // a browser may keep nothing for files
   const codes = navigator.languages.map((name) => name.split("-")[0]);
   return codes.find((code) => code === "zh" || code === "en") === "zh" ? "zh-CN" : "en";
 }
 
 function showLanguage(language) {
-  document.documentElement.lang = language === "zh-CN" ? language : "en";
+  document.documentElement.lang = language;
   document.title = document.querySelector("h1").innerText;
   canvas.setAttribute("aria-roledescription", gettext("drawing area"));
   element("seen").ariaLabel = gettext("What the network sees, 28 by 28 pixels");
