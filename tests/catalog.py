@@ -29,7 +29,7 @@ FUNCTIONS = {"gettext": None, "message": None}
 
 def extracted() -> Catalog:
     """Returns a catalog of the messages in the code, in the order of its files."""
-    catalog = Catalog(project="digitcli")
+    catalog = Catalog()
     for path, message in _messages():
         catalog.add(message, locations=[(path.relative_to(PACKAGE.parent).as_posix(), 0)])
     return catalog
@@ -55,6 +55,7 @@ def main() -> None:
     catalog = translated()
     catalog.update(extracted(), no_fuzzy_matching=True, update_creation_date=False)
     catalog.obsolete.clear()
+    catalog.project, catalog.version = "digitcli", digitcli.__version__
     with SOURCE.open("wb") as file:
         write_po(file, catalog, width=100, include_lineno=False)
     with COMPILED.open("wb") as file:

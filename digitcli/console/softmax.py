@@ -36,12 +36,14 @@ _PROBABILITY = message("probability")
 _GRADIENT = message("gradient")
 
 _WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+_CLOSING = ".,;:?!)，、。；：？！）”"
 _LINE_BREAK = re.compile(
-    rf"(?<=\s)(?=\S)|(?<=[{_WIDE}”])(?<![（])(?=[^\s.,;:?!)，、。；：？！）”])|(?<=[^\s(（“])"
-    rf"(?=[{_WIDE}“])(?![，、。；：？！）])"
+    r"(?<=\s)(?=\S)"
+    rf"|(?<=[{_WIDE}”])(?<!（)(?=[^\s{_CLOSING}])"
+    rf"|(?<=[^\s(（“])(?=[{_WIDE}“])(?![{_CLOSING}])"
 )
 """Places where a line can be broken: at spaces, and at wide characters, which need no spaces. No
-line begins with punctuation or ends with what opens a pair."""
+line begins with punctuation that closes, or ends with what opens a pair."""
 
 
 def show_softmax(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,7 @@ from digitcli.core.files.atomic import check_writable, write_atomically, write_e
 from digitcli.text import below_one, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jinja2 import Template
-
-    _Gettext = Callable[..., Markup]
 
 _THIN_SPACE = "\u202f"
 """Space between a number and its unit, at which browsers break no line."""
@@ -56,11 +53,16 @@ def write_page(path: Path, template: str, **values: object) -> None:
         write_atomically(path, lambda file: stream.dump(file, encoding="utf-8"))
 
 
-def open_template(name: str, gettext: "_Gettext | None" = None) -> "Template":
+def fill(text: str, /, **values: object) -> Markup:
+    """Returns a message, which may have markup of its own, with escaped values."""
+    return Markup(text).format(**{name: _visible(each) for name, each in values.items()})  # noqa: S704
+
+
+def open_template(name: str, gettext: Callable[..., Markup] = fill) -> "Template":
     """Returns a file in ``templates`` with the filters that the pages use.
 
     ``gettext`` is called with the page's messages and their values, and returns what the page
-    shows; by default in English.
+    shows: by default the message, which is English.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -72,7 +74,7 @@ def open_template(name: str, gettext: "_Gettext | None" = None) -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"version": __version__, "gettext": gettext or fill}
+    environment.globals |= {"version": __version__, "gettext": gettext}
     environment.filters |= {
         "percent": _percent,
         "count": "{:,}".format,
@@ -80,11 +82,6 @@ def open_template(name: str, gettext: "_Gettext | None" = None) -> "Template":
         "below_one": below_one,
     }
     return environment.get_template(name)
-
-
-def fill(text: str, /, **values: object) -> Markup:
-    """Returns a message, which may have markup of its own, with escaped values."""
-    return Markup(text).format(**{name: _visible(each) for name, each in values.items()})  # noqa: S704
 
 
 def _visible(value: Any) -> Any:
