@@ -1,16 +1,18 @@
 """Prints softmax and cross-entropy step by step: tables on a terminal, tab-separated elsewhere."""
 
+import itertools
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from digitcli.console.prediction import bar, half_blocks
-from digitcli.console.softmax_explanation import IN_NUMBERS, explain_softmax, fixed, power, share
+from digitcli.console.softmax_explanation import Explanation, explain_softmax, fixed, power, share
 from digitcli.console.streams import (
     fits,
     has_color,
@@ -23,13 +25,25 @@ from digitcli.console.streams import (
 from digitcli.core.inference import NetworkSteps
 from digitcli.core.softmax import FloatArray, LossSteps, SoftmaxSteps, margin
 from digitcli.text import visible
+from digitcli.translation import Gettext, english, message, output_gettext
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _BAR_WIDTH = 8
-_PROBABILITY = "probability: p"
-_GRADIENT = "gradient: p - y"
+_PROBABILITY = message("probability")
+_GRADIENT = message("gradient")
+
+_WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+_CLOSING = ".,;:?!)，、。；：？！）”"
+_LINE_BREAK = re.compile(
+    r"(?<=\s)(?=\S)"
+    rf"|(?<=[{_WIDE}”])(?<!（)(?=[^\s{_CLOSING}])"
+    rf"|(?<=[^\s(（“])(?=[{_WIDE}“])(?![{_CLOSING}])"
+)
+"""Places where a line can be broken: at spaces, and at wide characters, which need no spaces. No
+line begins with punctuation that closes, or ends with what opens a pair."""
 
 
 def show_softmax(
@@ -42,20 +56,29 @@ def show_softmax(
     as_json: bool,
     explain: bool,
 ) -> None:
-    """Prints every step between scores and loss, and a sentence about each if ``explain``.
+    """Prints every step between scores and loss, and an explanation of each if ``explain``.
+
+    Explanations are in the reader's language, and on a terminal headings too. The columns and
+    names of plain lines are English, as the keys of JSON are: programs read them.
 
     Plain scores have no ``picture``, uint8 (28, 28), no ``network`` and no ``checkpoint``.
     ``temperature_from`` is "checkpoint", "option" or "default".
     """
-    sentences = explain_softmax(steps, network, temperature_from) if explain else []
+    gettext = output_gettext()
+    explained = explain_softmax(steps, network, temperature_from, gettext) if explain else []
+    lines = [each.line(gettext) for each in explained]
     if as_json:
         value = {**_as_json(steps, checkpoint), "temperature_from": temperature_from}
         value |= {"network": network and asdict(network)}
-        print_json({**value, "explanation": sentences} if explain else value)
+        print_json({**value, "explanation": lines} if explain else value)
     elif is_terminal(sys.stdout):
-        _draw(steps, picture, network, _facts(steps, temperature_from), sentences)
+        _draw(steps, picture, network, _facts(steps, temperature_from, gettext), gettext)
+        for each in explained:
+            _draw_explanation(each, gettext)
     else:
-        _print_plain(steps, network, _facts(steps, temperature_from), sentences)
+        _print_plain(steps, network, _facts(steps, temperature_from, english))
+        for line in lines:
+            print_line(line)
 
 
 def _as_json(steps: SoftmaxSteps, checkpoint: Path | None) -> dict[str, Any]:
@@ -88,84 +111,109 @@ def _finite(values: FloatArray) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-_Column = tuple[str, FloatArray, Callable[[float], str]]
+class _Column(NamedTuple):
+    """A column of numbers; ``name`` is a message, and the formula follows it in the heading."""
+
+    name: str
+    formula: str
+    values: FloatArray
+    form: Callable[[float], str]
+
+
 _Fact = tuple[str, str]
 
 
 def _columns(steps: SoftmaxSteps) -> list[_Column]:
-    """Returns the heading, the values and the format of each column of numbers."""
+    """Returns the columns of numbers."""
     columns: list[_Column] = []
     if steps.from_scores:
-        columns.append(("score: z", steps.logits, "{:.4g}".format))
-        z = "z"
+        columns.append(_Column(message("score"), "z", steps.logits, "{:.4g}".format))
+        z = _exponent(steps)
         if steps.temperature != 1:
-            z = "z/T"
-            columns.append(("scaled: z/T", steps.scaled, "{:.4g}".format))
+            columns.append(_Column(message("scaled"), z, steps.scaled, "{:.4g}".format))
         columns += [
-            (f"power: {power(z)}", steps.powers, "{:.4g}".format),
-            (f"exponential: exp({z} - max)", steps.exponentials, "{:.3g}".format),
+            _Column(message("power"), power(z), steps.powers, "{:.4g}".format),
+            _Column(message("exponential"), f"exp({z} - max)", steps.exponentials, "{:.3g}".format),
         ]
-    columns.append((_PROBABILITY, steps.probabilities, share))
+    columns.append(_Column(_PROBABILITY, "p", steps.probabilities, share))
     if steps.loss is not None:
+        log_losses = steps.loss.log_losses
         columns += [
-            ("one-hot: y", steps.loss.one_hot, "{:.0f}".format),
-            ("loss: -y log p", steps.loss.log_losses, partial(fixed, decimals=4)),
-            (_GRADIENT, steps.loss.gradient, partial(share, sign="+")),
+            _Column(message("one-hot"), "y", steps.loss.one_hot, "{:.0f}".format),
+            _Column(message("loss"), "-y log p", log_losses, partial(fixed, decimals=4)),
+            _Column(_GRADIENT, "p - y", steps.loss.gradient, partial(share, sign="+")),
         ]
     if steps.step is not None:
         columns += [
-            ("after the step: z", steps.step.logits, "{:.4g}".format),
-            ("after the step: p", steps.step.probabilities, share),
+            _Column(message("after the step"), "z", steps.step.logits, "{:.4g}".format),
+            _Column(message("after the step"), "p", steps.step.probabilities, share),
         ]
     return columns
 
 
-def _facts(steps: SoftmaxSteps, temperature_from: str) -> list[_Fact]:
+def _exponent(steps: SoftmaxSteps) -> str:
+    """Returns the name of what softmax raises e to."""
+    return "z" if steps.temperature == 1 else "z/T"
+
+
+def _facts(steps: SoftmaxSteps, temperature_from: str, gettext: Gettext) -> list[_Fact]:
     """Returns the names and values of the lines below the table."""
     hard = ", ".join("1" if i == steps.top else "0" for i in range(len(steps.classes)))
-    margins = f"{margin(steps.logits):.4g} in score"
+    margins = gettext("{score} in score, {p} in p")
     if steps.temperature != 1:
-        margins += f", {margin(steps.logits) / steps.temperature:.4g} in z/T"
-    origin = "" if temperature_from == "default" else f"  ({temperature_from})"
-    z = "z" if steps.temperature == 1 else "z/T"
+        margins = gettext("{score} in score, {scaled} in z/T, {p} in p")
+    origins = {
+        "default": "{temperature}",
+        "checkpoint": gettext("{temperature}  (checkpoint)"),
+        "option": gettext("{temperature}  (option)"),
+    }
+    z = _exponent(steps)
     facts = [
-        ("sum of probabilities", f"{steps.probabilities.sum():.6f}"),
-        ("hard max", f"{hard}  ({visible(steps.classes[steps.top])})"),
+        (gettext("sum of probabilities"), f"{steps.probabilities.sum():.6f}"),
+        (gettext("hard max"), f"{hard}  ({visible(steps.classes[steps.top])})"),
     ]
     if steps.from_scores:
         facts = [
-            ("temperature", f"{steps.temperature:g}{origin}"),
-            (f"sum of {power(z)}", f"{steps.powers.sum():.6g}"),
-            ("sum of exponentials", f"{steps.exponentials.sum():.6g}"),
+            (
+                gettext("temperature"),
+                origins[temperature_from].format(temperature=f"{steps.temperature:g}"),
+            ),
+            (gettext("sum of {power}").format(power=power(z)), f"{steps.powers.sum():.6g}"),
+            (gettext("sum of exponentials"), f"{steps.exponentials.sum():.6g}"),
             *facts,
-            ("soft max", ", ".join(map(share, steps.probabilities))),
-            ("margin", f"{margins}, {share(margin(steps.probabilities))} in p"),
+            (gettext("soft max"), ", ".join(map(share, steps.probabilities))),
+            (
+                gettext("margin"),
+                margins.format(
+                    score=f"{margin(steps.logits):.4g}",
+                    scaled=f"{margin(steps.logits) / steps.temperature:.4g}",
+                    p=share(margin(steps.probabilities)),
+                ),
+            ),
         ]
-    return facts if steps.loss is None else [*facts, *_loss_facts(steps, steps.loss)]
+    return facts if steps.loss is None else [*facts, *_loss_facts(steps, steps.loss, gettext)]
 
 
-def _loss_facts(steps: SoftmaxSteps, loss: LossSteps) -> Iterator[_Fact]:
+def _loss_facts(steps: SoftmaxSteps, loss: LossSteps, gettext: Gettext) -> Iterator[_Fact]:
     """Yields the lines about the loss."""
-    yield "target", visible(steps.classes[loss.target])
+    yield gettext("target"), visible(steps.classes[loss.target])
     if steps.from_scores:
-        yield "loss, LogSoftmax + NLLLoss", fixed(loss.nll, 6)
-        yield "loss, CrossEntropyLoss", fixed(loss.cross_entropy, 6)
+        yield gettext("loss, LogSoftmax + NLLLoss"), fixed(loss.nll, 6)
+        yield gettext("loss, CrossEntropyLoss"), fixed(loss.cross_entropy, 6)
     else:
-        yield "loss, NLLLoss of log p", fixed(loss.nll, 6)
-    yield "loss if softmax came twice", fixed(loss.double_softmax, 6)
+        yield gettext("loss, NLLLoss of log p"), fixed(loss.nll, 6)
+    yield gettext("loss if softmax came twice"), fixed(loss.double_softmax, 6)
     if steps.step is not None:
-        yield "learning rate of the step", f"{steps.step.lr:g}"
-        yield "loss before the step", fixed(loss.cross_entropy, 6)
-        yield "loss after the step", fixed(steps.step.loss, 6)
+        yield gettext("learning rate of the step"), f"{steps.step.lr:g}"
+        yield gettext("loss before the step"), fixed(loss.cross_entropy, 6)
+        yield gettext("loss after the step"), fixed(steps.step.loss, 6)
 
 
-def _print_plain(
-    steps: SoftmaxSteps, network: NetworkSteps | None, facts: list[_Fact], sentences: list[str]
-) -> None:
+def _print_plain(steps: SoftmaxSteps, network: NetworkSteps | None, facts: list[_Fact]) -> None:
     columns = _columns(steps)
-    print_line("\t".join(["class", *(heading for heading, _, _ in columns)]))
+    print_line("\t".join(["class", *(f"{each.name}: {each.formula}" for each in columns)]))
     for i, name in enumerate(steps.classes):
-        cells = [form(float(values[i])) for _, values, form in columns]
+        cells = [each.form(float(each.values[i])) for each in columns]
         print_line("\t".join([visible(name), *cells]))
     print_line("")
     for name, value in facts:
@@ -174,19 +222,21 @@ def _print_plain(
         print_line("")
         for cells in (heading, *rows):
             print_line("\t".join(cells))
-    for sentence in sentences:
-        print_line(sentence)
 
 
 def _network_rows(network: NetworkSteps | None) -> list[list[list[str]]]:
-    """Returns tables of the pixels and of the layers, a heading and rows each; none for scores."""
+    """Returns tables of the pixels and of the layers, or nothing for scores.
+
+    The first row of each table has messages: the names of the columns.
+    """
     if network is None:
         return []
-    pixels = [["row", "column", "pixel", "pixel/255", "normalized"]]
+    names = message("row"), message("column"), message("pixel"), message("pixel/255")
+    pixels = [[*names, message("normalized")]]
     for each in network.pixels:
         numbers = f"{each.scaled:.4f}", f"{each.normalized:.4f}"
         pixels.append([str(each.row), str(each.column), str(each.value), *numbers])
-    layers = [["layer", "inputs", "outputs", "active"]]
+    layers = [[message("layer"), message("inputs"), message("outputs"), message("active")]]
     for layer in network.layers:
         active = "-" if layer.active is None else str(layer.active)
         layers.append([layer.name, str(layer.inputs), str(layer.outputs), active])
@@ -198,52 +248,75 @@ def _draw(
     picture: np.ndarray | None,
     network: NetworkSteps | None,
     facts: list[_Fact],
-    sentences: list[str],
+    gettext: Gettext,
 ) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    console = output_console()
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     for name, value in facts:
         grid.add_row(name, Text(value))
     if picture is not None:
-        print_whole(half_blocks(picture, colored=has_color(console)))
+        print_whole(half_blocks(picture, colored=has_color(output_console())))
     for heading, *rows in _network_rows(network):
-        table = Table(*heading, box=box.SIMPLE_HEAD, header_style="bold cyan", pad_edge=False)
-        for column in table.columns:
-            column.justify = "right"
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold cyan", pad_edge=False)
+        for name in heading:
+            table.add_column(gettext(name), justify="right")
         for cells in rows:
             table.add_row(*cells)
         print_whole(table)
-    print_whole(*_tables(steps), grid)
-    for sentence in sentences:
-        topic, text = sentence.split(": ", 1)
-        text, _, formula = text.partition(IN_NUMBERS)
-        console.print()
-        console.print(
-            Text.assemble((f"{topic}: ", "bold cyan"), text, "\n", (formula, "bold green"))
-        )
+    print_whole(*_tables(steps, gettext), grid)
 
 
-def _tables(steps: SoftmaxSteps) -> list["Table"]:
+def _draw_explanation(explanation: Explanation, gettext: Gettext) -> None:
+    from rich.text import Text
+
+    topic = gettext("{topic}: ").format(topic=explanation.topic)
+    text = Text(topic + explanation.text)
+    text.stylize("bold cyan", end=len(topic))
+    console = output_console()
+    console.print()
+    for paragraph in (text, Text(explanation.formula, "bold green")):
+        console.print(_broken(paragraph, console.width))
+
+
+def _broken(text: "Text", width: int) -> "Text":
+    """Returns text with line breaks at ``_LINE_BREAK``; rich breaks lines at spaces only."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    breaks, end = [], 0
+    places = [0, *(place.end() for place in _LINE_BREAK.finditer(text.plain)), len(text)]
+    for start, stop in itertools.pairwise(places):
+        cells = cell_len(text.plain[start:stop].rstrip())
+        if end + cells > width:
+            breaks.append(start)
+            end = 0
+        end += cell_len(text.plain[start:stop])
+    return Text("\n").join(text.divide(breaks))
+
+
+def _tables(steps: SoftmaxSteps, gettext: Gettext) -> list["Table"]:
     """Returns one table if it fits the terminal, else one of softmax and one of the loss."""
     columns = _columns(steps)
-    of_loss = [heading for heading, _, _ in columns].index(_PROBABILITY) + 1
+    of_loss = [column.name for column in columns].index(_PROBABILITY) + 1
     parts = [part for part in (columns[:of_loss], columns[of_loss:]) if part]
+    table = partial(_table, steps, gettext=gettext)
     layouts = [
-        [_table(steps, columns, gap=2, bars=True)],
-        [_table(steps, columns, gap=1, bars=True)],
-        [_table(steps, part, gap=2, bars=True) for part in parts],
-        [_table(steps, part, gap=1, bars=False) for part in parts],
+        [table(columns, gap=2, bars=True)],
+        [table(columns, gap=1, bars=True)],
+        [table(part, gap=2, bars=True) for part in parts],
+        [table(part, gap=1, bars=False) for part in parts],
     ]
     return next((tables for tables in layouts if fits(*tables)), layouts[-1])
 
 
-def _table(steps: SoftmaxSteps, columns: list[_Column], *, gap: int, bars: bool) -> "Table":
+def _table(
+    steps: SoftmaxSteps, columns: list[_Column], *, gap: int, bars: bool, gettext: Gettext
+) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -251,19 +324,20 @@ def _table(steps: SoftmaxSteps, columns: list[_Column], *, gap: int, bars: bool)
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, gap - 1, 0, 0), pad_edge=False
     )
-    table.add_column("\nclass")
-    for heading, _, _ in columns:
+    table.add_column(f"\n{gettext('class')}")
+    for name, formula, _, _ in columns:
         table.add_column(
-            heading.replace(": ", "\n"), justify="left" if heading == _PROBABILITY else "right"
+            f"{gettext(name)}\n{formula}", justify="left" if name == _PROBABILITY else "right"
         )
-    for i, name in enumerate(steps.classes):
+    for i, class_name in enumerate(steps.classes):
         cells: list[Text] = []
-        for heading, values, form in columns:
+        for name, _, values, form in columns:
             value = float(values[i])
-            style = ("red" if value > 0 else "blue") if heading == _GRADIENT and value else ""
+            style = ("red" if value > 0 else "blue") if name == _GRADIENT and value else ""
             cell = Text(form(value), style=style)
-            if bars and heading == _PROBABILITY:
+            if bars and name == _PROBABILITY:
                 cell.append(f" {bar(value, _BAR_WIDTH):{_BAR_WIDTH}}", style="green")
             cells.append(cell)
-        table.add_row(Text(visible(name)), *cells, style="bold green" if i == steps.top else "")
+        style = "bold green" if i == steps.top else ""
+        table.add_row(Text(visible(class_name)), *cells, style=style)
     return table

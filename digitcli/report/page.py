@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,17 @@ def write_page(path: Path, template: str, **values: object) -> None:
         write_atomically(path, lambda file: stream.dump(file, encoding="utf-8"))
 
 
-def open_template(name: str) -> "Template":
-    """Returns a file in ``templates`` with the filters that the pages use."""
+def fill(text: str, /, **values: object) -> Markup:
+    """Returns a message, which may have markup of its own, with escaped values."""
+    return Markup(text).format(**{name: _visible(each) for name, each in values.items()})  # noqa: S704
+
+
+def open_template(name: str, gettext: Callable[..., Markup] = fill) -> "Template":
+    """Returns a file in ``templates`` with the filters that the pages use.
+
+    ``gettext`` is called with the page's messages and their values, and returns what the page
+    shows: by default the message, which is English.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -64,7 +74,7 @@ def open_template(name: str) -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["version"] = __version__
+    environment.globals |= {"version": __version__, "gettext": gettext}
     environment.filters |= {
         "percent": _percent,
         "count": "{:,}".format,

@@ -398,3 +398,52 @@ def test_a_picture_is_followed_through_the_network(run: Run, trained: Checkpoint
     assert [layer["outputs"] for layer in network["layers"]] == [512, 256, 128, 64, 10]
     assert network["layers"][4]["active"] is None
     assert [pixel["value"] for pixel in network["pixels"]] == [int(row[2]) for row in rows[1:]]
+
+
+def test_explanations_in_chinese(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns, names of facts and keys are for programs; they stay as they are."""
+    flags = (*LESSON, "--target", "cat", "--explain")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    text = run(*flags).stdout
+    assert text.startswith(SOFTMAX)
+    sentences = text.removeprefix(SOFTMAX).splitlines()
+    assert [sentence.split("：")[0] for sentence in sentences] == [
+        *("独热编码", "指数运算", "Softmax", "交叉熵", "梯度", "两次 softmax")
+    ]
+    assert sentences[3] == (
+        "交叉熵：只看真实标签的概率，p = 0.659 时损失是 -log p = 0.417；完全肯定而且正确（p = 1）"
+        "时损失为 0，p = 0.5 时为 0.693，p = 0.01 时为 4.605：越肯定地答错，损失越大，没有上限。"
+        "代入数字：-log 0.659 = 0.4170。"
+    )
+    value = json.loads(run(*flags, "--json").stdout)
+    assert value.pop("explanation") == sentences
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    assert value == json.loads(run(*LESSON, "--target", "cat", "--json").stdout)
+
+
+@pytest.mark.usefixtures("checkpoint")
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["4.png", "--target", "4", "--step", "1", "--temperature", "2"],
+        ["4.png"],
+        ["--logits", "12,-3,1,4,5", "--target", "0", "--temperature", "0.8"],
+        ["--logits", "1000,999,-4", "--target", "2", "--classes", "猫,狗,人"],
+        ["--probabilities", "0.7,0.2,0.1", "--target", "1,0,0"],
+        ["--probabilities", "0.7,0.2,0.1"],
+    ],
+)
+def test_the_numbers_are_the_same_in_both_languages(
+    run: Run, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    save_digit(Path("4.png"), 4)
+    english = run("inspect-softmax", *flags, "--explain").stdout.splitlines()
+    monkeypatch.setenv("LANGUAGE", "zh_CN")
+    chinese = run("inspect-softmax", *flags, "--explain").stdout.splitlines()
+    assert len(chinese) == len(english)
+    explained = [line for line in english if " In numbers: " in line]
+    assert chinese[: -len(explained)] == english[: -len(explained)]
+    for line, translated in zip(explained, chinese[-len(explained) :], strict=True):
+        numbers = r"[0-9]+\.[0-9]+(?:e[-+][0-9]+)?"
+        assert sorted(re.findall(numbers, translated)) == sorted(re.findall(numbers, line))
+        assert not re.search("[{}]|[a-z]{3,} [a-z]{3,}", translated)

@@ -15,6 +15,7 @@ import pytest
 from commands import Run
 from drawn_digits import SmallMnist, draw_digit
 from PIL import Image
+from rich.cells import cell_len
 
 pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
 from paths import HELPERS
@@ -78,6 +79,74 @@ def test_the_lessons_softmax(look: Look) -> None:
         "loss if softmax came twice  0.802121",
     ]
     assert len(screen.colors) > 2
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_the_lessons_softmax_in_chinese(look: Look, columns: int) -> None:
+    """Wide characters stay aligned; no line is longer than the terminal or begins with a comma."""
+    flags = ("inspect-softmax", "--logits", "2,1,0.1", "--classes", "猫,狗,person")
+    screen = look(*flags, "--target", "猫", "--explain", columns=columns, LC_ALL="zh_CN.UTF-8")
+    tables = {
+        80: [
+            "        得分 指数运算   减最大值后 概率           独热编码     损失   梯度",
+            " 类别      z      e^z exp(z - max) p                     y -y log p  p - y",
+            " ─────────────────────────────────────────────────────────────────────────",
+            " 猫        2    7.389            1 0.659 █████▎          1   0.4170 -0.341",
+            " 狗        1    2.718        0.368 0.242 ██              0   0.0000 +0.242",
+            " person  0.1    1.105         0.15 0.099 ▊               0   0.0000 +0.099",
+        ],
+        60: [
+            "         得分  指数运算    减最大值后  概率",
+            " 类别       z       e^z  exp(z - max)  p",
+            " ────────────────────────────────────────────────────",
+            " 猫         2     7.389             1  0.659 █████▎",
+            " 狗         1     2.718         0.368  0.242 ██",
+            " person   0.1     1.105          0.15  0.099 ▊",
+            "",
+            "",
+            "         独热编码      损失    梯度",
+            " 类别           y  -y log p   p - y",
+            " ──────────────────────────────────",
+        ],
+    }
+    expected = tables[columns]
+    assert screen.lines[1 : 1 + len(expected)] == expected
+    assert "损失，若误做两次 softmax  0.802121" in screen.lines
+    assert "第一名领先                得分 1，概率 0.417" in screen.lines
+    if columns == 60:
+        assert screen.lines[-10:] == [
+            "大，其他类别的得分继续减小，幅度与各自的概率成正比：“狗”",
+            "（+0.242）、“person”（+0.099）。各类的调整量加在一起是 0；p",
+            "越接近 y，调整越小。",
+            "p - y = 0.659 - 1 = -0.341（“猫”），0.242 - 0 = +0.242",
+            "（“狗”）。",
+            "",
+            "两次 softmax：CrossEntropyLoss 自己会做 softmax；如果传给它",
+            "的是概率而不是得分，损失会变成 0.8021，而且 3 分类时永远不会",
+            "低于 0.5514。",
+            "-log(e^0.659 / (e^0.659 + e^0.242 + e^0.099)) = 0.8021。",
+        ]
+
+
+@pytest.mark.usefixtures("checkpoint")
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_picture_in_chinese(look: Look, columns: int) -> None:
+    draw_digit(4).save("4.png")
+    flags = ("inspect-softmax", "4.png", "--target", "4", "--temperature", "2", "--explain")
+    screen = look(*flags, columns=columns, LC_ALL="zh_CN.UTF-8")
+    assert screen.code == 0
+    assert " 行   列   像素值   像素值/255   归一化后" in screen.lines
+    assert " 层   输入   输出   激活" in screen.lines
+    assert "温度                      2（来自选项）" in screen.lines
+    margin = next(line for line in screen.lines if line.startswith("第一名领先"))
+    assert re.search("得分 [0-9.]+，z/T [0-9.]+，概率 [0-9.]+$", margin)
+    assert not any(re.match("[，。；：）”、]", line) for line in screen.lines)
+    assert all(cell_len(line) <= columns for line in screen.lines)
+    topics = [line.split("：")[0] for line in screen.lines if re.match("[^，。“]{2,11}：", line)]
+    assert topics == [
+        *("归一化", "全连接层", "独热编码", "温度", "指数运算", "Softmax", "交叉熵", "梯度"),
+        "两次 softmax",
+    ]
 
 
 @pytest.mark.usefixtures("checkpoint")

@@ -51,8 +51,10 @@ class Opened:
     fetched: list[str] = field(default_factory=list)
 
 
-def open_page(browser: "Browser", path: Path, theme: str, width: int = 1200) -> Opened:
-    page = browser.new_page(viewport={"width": width, "height": 900})
+def open_page(
+    browser: "Browser", path: Path, theme: str, width: int = 1200, locale: str = "en-US"
+) -> Opened:
+    page = browser.new_page(viewport={"width": width, "height": 900}, locale=locale)
     page.set_default_timeout(120_000)  # milliseconds, for machines with other work
     page.emulate_media(color_scheme="light" if theme == "light" else "dark")
     opened = Opened(page)

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import itertools
 import json
 import re
 import shutil
@@ -71,7 +72,8 @@ for (let i = 0; i < bytes.length; i += 4 * 280 * 280) {
   const answer = probabilities(found.image.data);
   const probability = Math.max(...answer);
   const label = settings.classes[answer.indexOf(probability)];
-  const warning = warningOf(found, probability, label, settings.digits);
+  const doubt = warningOf(found, probability, label, settings.digits);
+  const warning = doubt && filled(doubt);
   console.log(JSON.stringify({ label, warning, image: [...found.image.data] }));
 }
 """
@@ -432,11 +434,12 @@ def test_the_function_for_programs(opened: Opened) -> None:
 @needs_browser
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 def test_it_is_accessible_and_narrow_enough(
-    browser: "Browser", page_file: Path, theme: str, width: int
+    browser: "Browser", page_file: Path, theme: str, width: int, locale: str
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = open_page(browser, page_file, theme, width).page
+    page = open_page(browser, page_file, theme, width, locale).page
     for strokes in ([], [*hand(3, 0), [(250.0, 20.0), (250.0, 270.0)]]):
         replay(page, strokes)
         page.select_option("#target", "3")
@@ -444,6 +447,157 @@ def test_it_is_accessible_and_narrow_enough(
         assert results.violations_count == 0, results.generate_report()
         assert page.evaluate("document.documentElement.scrollWidth") == width
     page.close()
+
+
+IN_BOTH_LANGUAGES = frozenset(
+    ("English", "Softmax", "ReLU", "ez", "one", "hot", "log", "PNG", "MNIST", "mnist", "digitcli")
+)
+"""Words of the page that are the same in English and in Chinese; one letter is a symbol."""
+
+
+def latin_words(page: "Page") -> set[str]:
+    """Returns the words of the page in Latin letters that a person sees or hears."""
+    texts = page.evaluate("""[document.title, document.body.innerText,
+      ...[...document.querySelectorAll("*")].flatMap((node) => [...node.attributes]
+        .filter(({ name }) => name.startsWith("aria-") && !/by$/.test(name))
+        .map(({ value }) => value))]""")
+    code = page.locator("code").all_inner_texts()
+    text = "\n".join(texts)
+    for each in code:
+        text = text.replace(each, "")
+    return {word for word in re.findall("[A-Za-z]{2,}", text) if word not in ("true", "false")}
+
+
+@needs_browser
+def test_the_page_speaks_the_language_of_the_browser(browser: "Browser", page_file: Path) -> None:
+    opened = open_page(browser, page_file, "light", locale="zh-CN")
+    page = opened.page
+    assert page.title() == page.locator("h1").inner_text() == "手写一个数字"
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    replay(page, [*hand(3, 0), [(250.0, 20.0), (250.0, 270.0)]])
+    page.select_option("#target", "5")
+    assert latin_words(page) <= IN_BOTH_LANGUAGES
+    assert "“5”的得分还需要继续增大" in page.locator("#formula").inner_text()
+    captions = page.locator(".strip figcaption").all_inner_texts()
+    assert re.fullmatch("第 1 层，512 个神经元，激活 [0-9]+ 个", captions[0])
+    assert captions[4] == "第 5 层，10 个得分，“3”最高"
+    assert page.locator("#canvas").get_attribute("aria-roledescription") == "绘图区"
+    wait_for(page, "spoken", "^3，百分之99")
+    *_, png = replay(page, [[(20.0, 250.0), (260.0, 200.0)]])
+    assert Classifier.load("pretrained").predict(png).warning == "it does not look like one digit"
+    assert page.locator("#warning").inner_text() == "警告：看起来不像一个数字。"
+    wait_for(page, "spoken", "警告：看起来不像一个数字。$")
+    Path("text.png").write_text("no picture")
+    page.set_input_files("#open", "text.png")
+    wait_for(page, "warning", "^浏览器无法读取这个文件")
+    wait_for(page, "spoken", "浏览器无法读取这个文件")
+    assert opened.complaints == []
+    page.close()
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("languages", "expected"),
+    [
+        (["zh-TW", "en"], "zh-CN"),
+        (["zh-Hans-SG"], "zh-CN"),
+        (["de-DE", "zh", "en"], "zh-CN"),
+        (["en-GB", "zh-CN"], "en"),
+        (["de"], "en"),
+    ],
+)
+def test_the_first_language_that_the_page_has(
+    browser: "Browser", page_file: Path, languages: list[str], expected: str
+) -> None:
+    page = browser.new_page()
+    page.add_init_script(
+        f"Object.defineProperty(navigator, 'languages', {{ value: {json.dumps(languages)} }})"
+    )
+    page.goto(page_file.as_uri())
+    assert page.evaluate("document.documentElement.lang") == expected
+    page.close()
+
+
+@needs_browser
+def test_the_language_is_switched_by_keyboard_and_kept(opened: Opened) -> None:
+    page = opened.page
+    *_, png = replay(page, [[(20.0, 250.0), (260.0, 200.0)]])
+    assert Classifier.load("pretrained").predict(png).warning == "it does not look like one digit"
+    before = paper(page)
+    page.focus("[name=language]:checked")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    assert page.locator("#warning").inner_text() == "警告：看起来不像一个数字。"
+    wait_for(page, "spoken", "警告：看起来不像一个数字。$")
+    assert paper(page) == before
+    page.reload()
+    assert page.get_by_role("radio", name="中文").is_checked()
+    assert page.get_by_role("button", name="撤销").is_visible()
+    assert page.title() == "手写一个数字"
+    page.get_by_label("English").check()
+    assert page.title() == page.locator("h1").inner_text() == "Draw a digit"
+    assert opened.fetched.pop() == opened.fetched[0]  # the reload
+
+
+@needs_browser
+def test_a_browser_that_keeps_nothing_for_files(browser: "Browser", page_file: Path) -> None:
+    page = browser.new_page(locale="zh-CN")
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException(); } })"
+    )
+    page.goto(page_file.as_uri())
+    assert page.locator("h1").inner_text() == "手写一个数字"
+    page.get_by_label("English").check()
+    assert page.locator("h1").inner_text() == "Draw a digit"
+    assert replay(page, hand(4, 1))[0] == "4"
+    assert errors == []
+    page.close()
+
+
+@needs_browser
+def test_without_javascript_it_is_in_english(browser: "Browser", page_file: Path) -> None:
+    page = browser.new_page(java_script_enabled=False, locale="zh-CN")
+    page.goto(page_file.as_uri())
+    text = page.locator("body").inner_text()
+    assert "This page needs JavaScript." in text
+    assert "Draw a digit" in text
+    assert not re.search("[\u4e00-\u9fff]|Language", text)
+    page.close()
+
+
+def test_the_texts_of_the_scripts_are_those_of_the_catalog() -> None:
+    """The page finds them by a pattern, Babel by parsing."""
+    pytest.importorskip("babel")
+    from catalog import extracted
+
+    in_scripts = {
+        message.id
+        for message in extracted()
+        if any(path.endswith(".js") for path, _ in message.locations)
+    }
+    assert set(draw.script_messages()) == in_scripts
+
+
+def test_a_page_that_is_too_large_for_a_browser_is_not_written(run: Run) -> None:
+    network = load_checkpoint(Path(Classifier.load("pretrained").path))
+    sizes = (784, 4000, 800, 10)
+    weights: dict[str, npt.NDArray[np.float32]] = {}
+    for n, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1):
+        weights[f"l{n}.weight"] = np.zeros((outputs, inputs), np.float32)
+        weights[f"l{n}.bias"] = np.zeros(outputs, np.float32)
+    metadata = replace(network.metadata, layer_sizes=sizes)
+    save_checkpoint(Path("wide.safetensors"), Checkpoint(weights, metadata))
+    Path("page.html").write_text("old")
+    result = run("export", "page.html", "--checkpoint", "wide.safetensors")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == (
+        "digitcli: error: a page of 34 MB is too large for a browser, 32 MB at most; export this "
+        "network as onnx, pt2 or npz"
+    )
+    assert Path("page.html").read_text() == "old"
+    assert run("export", "wide.npz", "--checkpoint", "wide.safetensors").exit_code == 0
 
 
 @needs_browser

@@ -288,6 +288,8 @@ def test_the_packages_hold_the_weights_and_the_pages(tmp_path: Path) -> None:
     shutil.unpack_archive(build("wheel", source), tmp_path / "site", "zip")
     assert not list((tmp_path / "site").rglob("*.md"))
     assert (tmp_path / "site" / "digitcli" / "py.typed").is_file()
+    catalogs = [path.name for path in (tmp_path / "site" / "digitcli" / "locale").rglob("*.?o")]
+    assert sorted(catalogs) == ["digitcli.mo", "digitcli.po"]
     weights = tmp_path / "site" / "digitcli" / "pretrained.safetensors"
     assert weights.read_bytes() == (ROOT / "checkpoints/pretrained.safetensors").read_bytes()
     flags = ("--json", "--report", "report.html")

@@ -19,6 +19,47 @@ globalThis.digitcli = {
   },
 };
 
+// The language: the browser's, until another is chosen.
+
+const LANGUAGE = "digitcli language"; // the name under which the choice is kept
+
+/** Returns a message with its values in the language of the page. */
+function gettext(text, values = {}) {
+  const isChinese = document.documentElement.lang !== "en";
+  return filled(message((isChinese && settings.chinese[text]) || text, values));
+}
+
+const translated = ({ text, values }) => gettext(text, values);
+
+/** Returns the language chosen before, or the first of the browser's that the page has. */
+function preferredLanguage() {
+  try {
+    const chosen = localStorage.getItem(LANGUAGE);
+    if (chosen === "en" || chosen === "zh-CN") return chosen;
+  } catch {} // a browser may keep nothing for files
+  const codes = navigator.languages.map((name) => name.split("-")[0]);
+  return codes.find((code) => code === "zh" || code === "en") === "zh" ? "zh-CN" : "en";
+}
+
+function showLanguage(language) {
+  document.documentElement.lang = language;
+  document.title = document.querySelector("h1").innerText;
+  canvas.setAttribute("aria-roledescription", gettext("drawing area"));
+  element("seen").ariaLabel = gettext("What the network sees, 28 by 28 pixels");
+  element("scroll").ariaLabel = gettext("Table of the steps");
+  element("target").options[0].text = gettext("not chosen");
+}
+
+for (const radio of document.querySelectorAll("[name=language]")) {
+  radio.addEventListener("change", () => {
+    showLanguage(radio.value);
+    show();
+    try {
+      localStorage.setItem(LANGUAGE, radio.value);
+    } catch {}
+  });
+}
+
 // What is drawn: actions since the page was opened, each of which can be undone.
 
 const actions = []; // { stroke: [[x, y], ...] }, { picture, ink } or {}, a cleared paper
@@ -91,7 +132,8 @@ async function openPicture(file) {
   try {
     picture = await createImageBitmap(file);
   } catch {
-    element("warning").textContent = "This file is not a picture that the browser can read.";
+    refusal = message("This file is not a picture that the browser can read.");
+    show();
     return;
   }
   liftPens();
@@ -227,10 +269,12 @@ element("save").addEventListener("click", save);
 let reading = null; // the iterator of what is found in the picture
 let frame = null;
 let shown = null; // what is shown: null for an empty paper
+let refusal = null; // a message about a file that was not opened
 let silence = null;
 
 function changed() {
   reading = null;
+  refusal = null;
   element("answer").ariaBusy = "true";
   readOn();
 }
@@ -306,7 +350,7 @@ const signed = (number) => number.toFixed(3).replace(/^-/, "−").replace(/^−(
 
 function show() {
   setText(element("answer"), shown?.label ?? "");
-  setText(element("warning"), shown?.doubt ? `Warning: ${shown.doubt}.` : "");
+  setText(element("warning"), warningText());
   showSeen();
   showBars();
   showSteps();
@@ -315,11 +359,17 @@ function show() {
   silence = setTimeout(speak, SILENCE);
 }
 
+function warningText() {
+  if (refusal) return translated(refusal);
+  return shown?.doubt ? gettext("Warning: {warning}.", { warning: translated(shown.doubt) }) : "";
+}
+
 /** Gives the answer to screen readers, once the pen rests. */
 function speak() {
-  const { label, doubt, probabilities, best } = shown ?? {};
-  const text = `${label}, ${percent(probabilities?.[best])} percent.`;
-  setText(element("spoken"), shown ? `${text}${doubt ? ` Warning: ${doubt}.` : ""}` : "");
+  const { label, probabilities, best } = shown ?? {};
+  const values = { label, percent: percent(probabilities?.[best]) };
+  const answer = shown ? gettext("{label}, {percent} percent.", values) : "";
+  setText(element("spoken"), `${answer} ${warningText()}`.trim());
 }
 
 function showSeen() {
@@ -375,15 +425,16 @@ function showSteps() {
   const sum = exponential(crossEntropy(scores, best) + scores[best]);
   const ends = target === null ? Array(3).fill("–") : ["1", loss.toFixed(4), "0.000"];
   fill(sumRow, ["", sum, "1.0000", ...ends]);
-  const parts = [
-    `p(${label}) = ${exponential(scores[best])} / ${sum} = ${(percent(probabilities[best]) / 100).toFixed(4)}`,
-  ];
-  if (target !== null) {
-    const name = settings.classes[target];
-    parts.push(`loss = −log p(${name}) = ${loss.toFixed(4)}`);
-    parts.push(`the score of ${name} has to rise, all others have to fall`);
-  }
-  setText(element("formula"), parts.join("; "));
+  const p = (percent(probabilities[best]) / 100).toFixed(4);
+  const equation = `p(${label}) = ${exponential(scores[best])} / ${sum} = ${p}`;
+  setText(element("formula"), target === null ? equation : lossText(equation, target, loss));
+}
+
+function lossText(equation, target, loss) {
+  return gettext(
+    "{equation}; loss = −log p({name}) = {loss}; the score of {name} has to rise, all others have to fall",
+    { equation, name: settings.classes[target], loss: loss.toFixed(4) },
+  );
 }
 
 const strips = [...element("strips").children];
@@ -392,7 +443,6 @@ function showStrips() {
   const color = getComputedStyle(element("strips")).color.match(/[\d.]+/g).slice(0, 3).map(Number);
   strips.forEach((strip, number) => {
     const output = shown?.outputs[number];
-    const isLast = number === strips.length - 1;
     const strip2d = strip.querySelector("canvas").getContext("2d");
     const image = strip2d.createImageData(strip2d.canvas.width, strip2d.canvas.height);
     if (output) {
@@ -404,9 +454,20 @@ function showStrips() {
     }
     strip2d.putImageData(image, 0, 0);
     const active = output?.reduce((count, value) => count + (value > 0 ? 1 : 0), 0);
-    const words = isLast ? `, the highest for ${shown?.label}` : `, ${active} active`;
-    setText(strip.querySelector("span"), output ? words : "");
+    setText(strip.querySelector("figcaption"), layerText(number, active));
   });
+}
+
+/** Returns the caption of a layer, of whose units so many are active; undefined for no drawing. */
+function layerText(number, active) {
+  const values = { number: number + 1, count: settings.sizes[number + 1], active };
+  if (number < strips.length - 1) {
+    if (active === undefined) return gettext("Layer {number}, {count} units", values);
+    return gettext("Layer {number}, {count} units, {active} active", values);
+  }
+  if (active === undefined) return gettext("Layer {number}, {count} scores", values);
+  const label = shown.label;
+  return gettext("Layer {number}, {count} scores, the highest for {label}", { ...values, label });
 }
 
 element("target").addEventListener("change", showSteps);
@@ -423,5 +484,11 @@ function warmUp(times) {
   if (times > 1) requestIdleCallback(() => warmUp(times - 1));
 }
 
+const language = preferredLanguage();
+for (const radio of document.querySelectorAll("[name=language]")) {
+  radio.checked = radio.value === language;
+}
+element("languages").hidden = false;
+showLanguage(language);
 redraw();
 globalThis.requestIdleCallback?.(() => warmUp(15));

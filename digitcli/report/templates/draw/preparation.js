@@ -337,18 +337,20 @@ function withoutRemains(ink) {
   });
 }
 
-/** Returns a warning if a prepared image may not show exactly one digit, or null. */
+/** Returns a message if a prepared image may not show exactly one digit, or null. */
 function warningOf({ image, others, doubtful, stripe }, probability, label, isDigits) {
   const unsure = doubtful || probability < 0.6;
-  if (others) return `there are ${others + 1} separate shapes, and one of them is read`;
-  if (!isDigits) return unsure ? "the answer is unsure" : null;
-  if (stripe) return "it is a stripe from border to border";
+  if (others) {
+    return message("there are {count} separate shapes, and one of them is read", { count: others + 1 });
+  }
+  if (!isDigits) return unsure ? message("the answer is unsure") : null;
+  if (stripe) return message("it is a stripe from border to border");
   const tilt = label === "1" ? barTilt(image) : null;
-  if (tilt !== null && (tilt < -25 || tilt > 48)) return "it is a slanting line";
-  if (inkIn(image) > 0.62 * BOX * BOX) return "it is too full of ink for a digit";
-  if (unsure) return "it does not look like one digit";
-  const filled = probability < CLEAR && isFilled(image);
-  return filled ? "it is a filled shape rather than strokes" : null;
+  if (tilt !== null && (tilt < -25 || tilt > 48)) return message("it is a slanting line");
+  if (inkIn(image) > 0.62 * BOX * BOX) return message("it is too full of ink for a digit");
+  if (unsure) return message("it does not look like one digit");
+  const isBlot = probability < CLEAR && isFilled(image);
+  return isBlot ? message("it is a filled shape rather than strokes") : null;
 }
 
 const inkIn = (image) => image.data.reduce((sum, byte) => sum + byte, 0) / 255;
