@@ -47,6 +47,8 @@ ANYWHERE = {
     "multi": "digitcli predict --multi tests/images/postcode.png",
     "inspect-softmax": "digitcli inspect-softmax --logits 2,1,0.1 --classes cat,dog,person "
     "--target cat",
+    "inspect-softmax-zh": "digitcli inspect-softmax --logits 2,1,0.1 --classes 猫,狗,人 "
+    "--target 猫 --explain",
 }
 """Commands whose screens are shown, by the name of the SVG."""
 
@@ -145,6 +147,7 @@ def screen(command: str, folder: Path) -> str:
         "COLORTERM": "truecolor",
         "TERM": "xterm-256color",
         "COLUMNS": str(COLUMNS),
+        "LC_ALL": "zh_CN.UTF-8" if "猫" in command else "C.UTF-8",
     }
     done = subprocess.run(
         [sys.executable, "-c", _ON_TERMINAL, *shlex.split(command)[1:]],

@@ -122,7 +122,7 @@ def test_imports_run_one_way() -> None:
 def test_what_is_public_is_documented() -> None:
     """``digitcli.__all__`` is the table of the page, and no other module lists more."""
     page = (ROOT / "digitcli" / "README.md").read_text(encoding="utf-8")
-    table = page.partition("## What is public\n")[2].partition("\nAlso public")[0]
+    table = page.partition("## The library\n")[2].partition("\nAlso public")[0]
     cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
     names = [name.strip("`") for cell in cells for name in cell.split(", ")]
     assert sorted(names) == digitcli.__all__
