@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import readme
 import sample_images
+from page_blocks import pages
 from paths import README, ROOT, SHARED_MNIST
 from PIL import Image
 from typer.testing import CliRunner
@@ -40,7 +41,8 @@ def test_the_options_are_those_of_the_commands() -> None:
 
 
 def test_the_screens_shown_are_those_that_are_drawn() -> None:
-    shown = re.findall(r"!\[[^]]+\]\(tests/screens/(.+?)\.svg\)", TEXT)
+    texts = (page.read_text(encoding="utf-8") for page in pages())
+    shown = re.findall(r"!\[[^]]+\]\([./]*tests/screens/(.+?)\.svg\)", "".join(texts))
     there = [path.stem for path in readme.SCREENS.iterdir()]
     assert sorted(shown) == sorted(there) == sorted(readme.ON_MNIST | readme.ANYWHERE)
 
