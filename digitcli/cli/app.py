@@ -234,7 +234,7 @@ for _name, _module, _command, _help in (
         *("import", import_weights, import_weights.import_weights),
         "Import weights: PyTorch, safetensors or NumPy.",
     ),
-    ("info", info, info.info, "Show what a checkpoint is: layers, classes, training."),
+    ("info", info, info.info, "Show a checkpoint: layers, classes, training."),
 ):
     app.command(
         _name,

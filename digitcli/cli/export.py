@@ -43,12 +43,12 @@ def export(
 ) -> None:
     """Write the network for other programs: 28x28 bytes in, probabilities out.
 
-    The file holds normalization and temperature, and takes batches of any
+    The file includes normalization and temperature, and takes batches of any
     size. It is written only if its probabilities for 1,000 test images
     differ from digitcli's by at most 0.00001.
 
-    OUT.html is a page to draw on, which reads the digit in any browser, offline,
-    as predict would read it.
+    OUT.html is a page to draw on, which reads the digit as predict does, in any
+    browser, offline.
 
     For the other formats, images must be in MNIST's form: light ink on black,
     the digit fitted into 20x20 pixels and centered by mass.

@@ -44,7 +44,7 @@ def import_weights(
     std: Annotated[
         float | None,
         typer.Option(
-            metavar="S", show_default="0.3081", help="Number that the pixels were divided by then."
+            metavar="S", show_default="0.3081", help="Divisor of the pixels after that."
         ),
     ] = None,
     classes: Annotated[
@@ -65,7 +65,7 @@ def import_weights(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a checkpoint of weights that another program saved, for every other command.
+    """Convert weights that another program saved into a checkpoint for the other commands.
 
     The network must be a chain of Linear layers with ReLU between them, from 784 pixels to
     the scores of 2 to 100 classes. Its layers are found by names and shapes. No code in the

@@ -29,7 +29,7 @@ def info(
     *,
     json: Json = False,
 ) -> None:
-    """Show what a checkpoint is: layers, classes, training, scores, versions."""
+    """Show a checkpoint: layers, classes, training, accuracy, versions."""
     from digitcli.console.checkpoint import show_checkpoint
     from digitcli.core.checkpointing.checkpoint import find_and_load
 

@@ -45,7 +45,7 @@ def inspect_softmax(
     ] = None,
     probabilities: Annotated[
         str | None,
-        typer.Option(metavar="P,P,...", help="Probabilities instead, to see their loss."),
+        typer.Option(metavar="P,P,...", help="Probabilities instead of scores."),
     ] = None,
     classes: Annotated[
         str | None,
@@ -62,7 +62,8 @@ def inspect_softmax(
         str | None,
         typer.Option(
             metavar="CLASS",
-            help="The right class, or its one-hot vector such as 1,0,0; --index knows its own.",
+            show_default="the label with --index",
+            help="The right class, or its one-hot vector such as 1,0,0.",
         ),
     ] = None,
     temperature: Annotated[

@@ -78,7 +78,7 @@ def predict(
             min=0,
             max=1,
             metavar="P",
-            help="Answer ? and exit with 1 if it is less probable, or beside other shapes.",
+            help="Answer ? and exit with 1 if a digit is less probable, or beside other shapes.",
         ),
     ] = 0.0,
     show_steps: Annotated[
@@ -114,7 +114,7 @@ def predict(
             min=1,
             metavar="N",
             show_default="the number of cores",
-            help="Processes that read small images, where there are more than 512.",
+            help="Processes that read small images, if there are more than 512.",
         ),
     ] = None,
     quiet: Annotated[
