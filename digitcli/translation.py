@@ -59,10 +59,11 @@ def is_chinese(environment: Mapping[str, str]) -> bool:
 def _locales(environment: Mapping[str, str]) -> Iterator[str]:
     """Yields the names of locales, the preferred one first.
 
-    LANGUAGE is ignored if the locale is "C": scripts set that for output that does not change.
+    LANGUAGE is ignored if the locale is "C", in any encoding: scripts set that for output that does
+    not change.
     """
     variables = ("LC_ALL", "LC_MESSAGES", "LANG")
     locale = next((environment[name] for name in variables if environment.get(name)), "")
-    if locale not in ("C", "POSIX"):
+    if locale.partition(".")[0] not in ("C", "POSIX"):
         yield from environment.get("LANGUAGE", "").split(":")
     yield locale

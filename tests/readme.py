@@ -4,6 +4,7 @@
 The screens of ``train`` and ``eval`` need MNIST in ``DIGITCLI_DATA_DIR``.
 """
 
+import html
 import io
 import os
 import re
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).with_name("helpers")))
 import sample_images
 import typer
 from paths import BUNDLED, ROOT
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -62,6 +64,10 @@ main()
 """Program that runs a command as on a terminal, without animations."""
 
 COLUMNS = 92
+
+CELL_WIDTH = 12.2
+"""Width of a character cell in rich's SVG, in its units."""
+
 _WIDTH = 120
 
 
@@ -141,7 +147,11 @@ def screen(command: str, folder: Path) -> str:
     shutil.copy(BUNDLED, weights)
     shutil.copytree(IMAGES, folder / "tests" / "images")
     environment = {
-        **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("NO_COLOR", "LANGUAGE")
+        },
         "DIGITCLI_CHECKPOINT": str(weights.relative_to(folder)),
         "FORCE_COLOR": "1",
         "COLORTERM": "truecolor",
@@ -163,7 +173,18 @@ def screen(command: str, folder: Path) -> str:
     )
     console.print(Text(f"$ {command}"), soft_wrap=True)
     console.print(Text.from_ansi(done.stdout.rstrip("\n")), soft_wrap=True)
-    return console.export_svg(title="", unique_id="digitcli")
+    return _with_wide_characters(console.export_svg(title="", unique_id="digitcli"))
+
+
+def _with_wide_characters(svg: str) -> str:
+    """Returns rich's SVG with the length of each text in cells; rich counts characters."""
+
+    def measured(match: re.Match[str]) -> str:
+        before, after, text = match.groups()
+        cells = cell_len(html.unescape(text))
+        return f'{before}textLength="{CELL_WIDTH * cells:g}"{after}{text}</text>'
+
+    return re.sub(r'(<text [^>]*)textLength="[^"]*"([^>]*>)(.*?)</text>', measured, svg)
 
 
 def text_of(svg: str) -> str:

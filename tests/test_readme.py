@@ -2,7 +2,10 @@
 
 import re
 import tomllib
+from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import sample_images
 from page_blocks import pages
 from paths import README, ROOT, SHARED_MNIST
 from PIL import Image
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from digitcli import Classifier, __version__
@@ -51,6 +55,22 @@ def test_the_screens_shown_are_those_that_are_drawn() -> None:
 def test_a_screen_shows_what_the_command_prints(name: str, tmp_path: Path) -> None:
     now = readme.screen(readme.ANYWHERE[name], tmp_path)
     assert readme.text_of(now) == readme.text_of(drawn(name)), WRITE
+
+
+@pytest.mark.parametrize("name", readme.ON_MNIST | readme.ANYWHERE)
+def test_texts_of_a_screen_do_not_overlap(name: str) -> None:
+    places: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for text in ElementTree.fromstring(drawn(name)).iter(  # noqa: S314  our own file
+        "{http://www.w3.org/2000/svg}text"
+    ):
+        if "textLength" in text.attrib and (text.text or "").strip():
+            assert float(text.attrib["textLength"]) == pytest.approx(
+                readme.CELL_WIDTH * cell_len(text.text or "")
+            )
+            x = float(text.attrib["x"])
+            places[text.attrib["y"]].append((x, x + float(text.attrib["textLength"])))
+    for line in places.values():
+        assert all(end <= start + 0.1 for (_, end), (start, _) in pairwise(sorted(line)))
 
 
 @pytest.mark.usefixtures("mnist")

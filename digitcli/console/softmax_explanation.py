@@ -1,4 +1,4 @@
-"""Explanations of the steps from a picture to scores to loss, each with its formula in numbers."""
+"""Explanations of the steps from an image to scores to loss, each with its formula in numbers."""
 
 import math
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanatio
         Explanation(
             gettext("Layers"),
             gettext(
-                "the rows of the picture are laid end to end, 28x28 to {inputs} numbers, and each "
+                "the rows of the image are laid end to end, 28x28 to {inputs} numbers, and each "
                 "layer multiplies them by its weights, adds its biases, and sets negative results "
                 "to 0 (ReLU) but for the last one, whose {outputs} results are the scores; units "
                 "above 0 are active."

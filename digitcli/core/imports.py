@@ -10,14 +10,17 @@ from digitcli.core.errors import DigitcliError
 OLDEST_TORCH = (2, 11)
 """Oldest version of torch that digitcli is tested with."""
 
-_WITHOUT_TORCH = "predict, inspect-softmax and export to ONNX, npz and html work without torch"
+_WITHOUT_TORCH = (
+    "predict, inspect-softmax, info, import of safetensors and npz, and export to ONNX, npz and "
+    "html work without torch"
+)
 
 
 def install_torch() -> str:
     """Returns how to install torch if it is published for this computer, and what else works."""
     unsupported = {("darwin", "x86_64"): "Intel Macs", ("win32", "ARM64"): "Windows on ARM"}
     if computer := unsupported.get((sys.platform, platform.machine())):
-        return f"there is no recent torch for {computer}; {_WITHOUT_TORCH}"
+        return f"PyPI has no recent torch for {computer}; {_WITHOUT_TORCH}"
     return f"run pip install --upgrade torch torchvision; {_WITHOUT_TORCH}"
 
 

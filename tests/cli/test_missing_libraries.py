@@ -21,11 +21,11 @@ MISSING = "raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')"
 NO_MODULE = "No module named 'torch'"
 LIBRARY = "libcudart.so.13: cannot open shared object file: No such file or directory"
 STEP = (
-    "run pip install --upgrade torch torchvision; predict, inspect-softmax and export to ONNX, "
-    "npz and html work without torch"
+    "run pip install --upgrade torch torchvision; predict, inspect-softmax, info, import of "
+    "safetensors and npz, and export to ONNX, npz and html work without torch"
 )
 
-NONE_FOR = "there is no recent torch for {}; predict, inspect-softmax and export to ONNX"
+NONE_FOR = "PyPI has no recent torch for {}; predict, inspect-softmax, info, import of"
 
 Stub = Callable[[str, str], None]
 
