@@ -43,9 +43,7 @@ def import_weights(
     ] = None,
     std: Annotated[
         float | None,
-        typer.Option(
-            metavar="S", show_default="0.3081", help="Divisor of the pixels after that."
-        ),
+        typer.Option(metavar="S", show_default="0.3081", help="Divisor of the pixels after that."),
     ] = None,
     classes: Annotated[
         str | None,
