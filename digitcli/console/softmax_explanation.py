@@ -139,8 +139,8 @@ def _explain_temperature(
     text = gettext("{effect}; {lead}.")
     if temperature_from == "checkpoint":
         text = gettext(
-            "{effect}; {lead}; the checkpoint has it so that answers are right as often as they "
-            "claim."
+            "{effect}; {lead}; T is the checkpoint's, chosen so that probabilities agree with "
+            "accuracy."
         )
     return Explanation(
         gettext("Temperature"),

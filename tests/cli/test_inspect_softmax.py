@@ -143,7 +143,7 @@ def test_temperature(run: Run) -> None:
     assert "temperature\t2  (option)\n" in text
     assert "exp(z/T - max)" in text
     assert "flattens" in text
-    assert "the checkpoint has it" not in text
+    assert "T is the checkpoint's" not in text
 
 
 @pytest.mark.parametrize("scores", ["1000,999,0", "-1000,0,1000", "1e308,0", "3, 4"])
@@ -173,7 +173,7 @@ def test_a_picture_is_read_at_the_temperature_of_the_checkpoint(
     flags = ("inspect-softmax", "4.png", "--checkpoint", "warm")
     text = run(*flags, "--explain").stdout
     assert "temperature\t2.5  (checkpoint)\n" in text
-    assert "the checkpoint has it" in text
+    assert "T is the checkpoint's" in text
     value = json.loads(run(*flags, "--json").stdout)
     assert (value["temperature"], value["temperature_from"]) == (2.5, "checkpoint")
     assert value["probabilities"] == pytest.approx(softmax(np.array(value["logits"]) / 2.5))
@@ -412,7 +412,7 @@ def test_explanations_in_chinese(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     ]
     assert sentences[3] == (
         "交叉熵：只看真实标签的概率，p = 0.659 时损失是 -log p = 0.417；完全肯定而且正确（p = 1）"
-        "时损失为 0，p = 0.5 时为 0.693，p = 0.01 时为 4.605：越肯定地答错，损失越大，没有上限。"
+        "时损失为 0，p = 0.5 时为 0.693，p = 0.01 时为 4.605：答错时越肯定，损失越大，没有上限。"
         "代入数字：-log 0.659 = 0.4170。"
     )
     value = json.loads(run(*flags, "--json").stdout)

@@ -121,7 +121,7 @@ def test_the_lessons_softmax_in_chinese(look: Look, columns: int) -> None:
             "p - y = 0.659 - 1 = -0.341（“猫”），0.242 - 0 = +0.242",
             "（“狗”）。",
             "",
-            "两次 softmax：CrossEntropyLoss 自己会做 softmax；如果传给它",
+            "两次 softmax：CrossEntropyLoss 已经包含 softmax；如果传给它",
             "的是概率而不是得分，损失会变成 0.8021，而且 3 分类时永远不会",
             "低于 0.5514。",
             "-log(e^0.659 / (e^0.659 + e^0.242 + e^0.099)) = 0.8021。",
