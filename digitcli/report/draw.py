@@ -42,7 +42,7 @@ def pack(network: Weights, notes: Mapping[str, str]) -> bytes:
     """Returns a page with a network from ``fold``, and with notes as ``make_notes`` returns them.
 
     The weights are float32. Measured on MNIST's 10,000 test images: no probability is off by more
-    than 2e-6; with float16, half the size, by up to 1e-3.
+    than 2e-6; with float16, half the size, by up to 1.5e-3.
 
     Raises:
         DigitcliError: The page would be larger than ``MAX_BYTES``.

@@ -172,7 +172,7 @@ def test_what_works_without_torch(start: Start, stub: Stub, small_mnist: SmallMn
 def install_without_torch() -> list[list[str]]:
     """Returns the commands of the README that install what works without torch."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, after = text.partition("**Without torch.**")
+    _, _, after = text.partition("**A small installation without torch**")
     block = after.partition("```sh\n")[2].partition("```")[0].replace("\\\n", "")
     return [line.split() for line in block.splitlines()]
 
