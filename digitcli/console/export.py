@@ -1,6 +1,7 @@
 """Output of ``digitcli export``."""
 
 import json
+import math
 from pathlib import Path
 
 from digitcli.console.streams import print_json, print_line
@@ -19,5 +20,13 @@ def show_export(
     else:
         print_line(
             f"wrote {visible(str(path))}  ({format_}, {result.bytes:,} bytes; within "
-            f"{result.difference:.0e} of digitcli on {result.checked:,} images)"
+            f"{_rounded_up(result.difference):.0e} of digitcli on {result.checked:,} images)"
         )
+
+
+def _rounded_up(value: float) -> float:
+    """Returns the least number with one significant digit that is not below a positive one."""
+    if value <= 0:
+        return 0.0
+    unit = 10.0 ** math.floor(math.log10(value))
+    return math.ceil(value / unit) * unit

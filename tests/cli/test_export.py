@@ -82,6 +82,18 @@ def pictures() -> npt.NDArray[np.uint8]:
     return np.concatenate([digits, noise])
 
 
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7, 4.0])
+def test_the_printed_difference_is_not_below_the_measured_one(
+    run: Run, trained: Checkpoint, temperature: float
+) -> None:
+    network = replace(trained, metadata=replace(trained.metadata, temperature=temperature))
+    save_checkpoint(Path("checkpoints/latest.safetensors"), network)
+    within = re.search(r"within (\S+) of", run("export", "digits.npz").stdout)
+    measured = json.loads(run("export", "digits.npz", "--json").stdout)["difference"]
+    assert within is not None
+    assert measured <= float(within[1]) < 2 * measured + 1e-12
+
+
 def test_other_programs_read_the_files(
     run: Run, trained: Checkpoint, pictures: npt.NDArray[np.uint8], name: str
 ) -> None:

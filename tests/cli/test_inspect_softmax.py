@@ -438,7 +438,7 @@ def test_the_numbers_are_the_same_in_both_languages(
 ) -> None:
     save_digit(Path("4.png"), 4)
     english = run("inspect-softmax", *flags, "--explain").stdout.splitlines()
-    monkeypatch.setenv("LANGUAGE", "zh_CN")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     chinese = run("inspect-softmax", *flags, "--explain").stdout.splitlines()
     assert len(chinese) == len(english)
     explained = [line for line in english if " In numbers: " in line]
