@@ -40,7 +40,7 @@ _BLOCK = 64
 _MOST_JOBS = 8
 """Maximum number of processes by default: each takes memory, and all hand their results to one."""
 
-_NOT_STARTED = (ImportError, NotImplementedError, OSError, EOFError, RuntimeError)
+_NOT_STARTED = (ImportError, OSError, EOFError, RuntimeError)
 """Errors of starting a process: no semaphores, memory, threads or processes are left, or a server
 that starts processes has none and ends."""
 

@@ -128,7 +128,7 @@ def _read_npz(path: Path, content: bytes) -> Arrays:
                         _EXPECTED,
                     )
                 arrays[name] = _read_array(archive.read(member))
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
         raise _damaged(path, "npz file", error) from error
     if {"classes", "notes"} <= arrays.keys():
         raise DigitcliError(
