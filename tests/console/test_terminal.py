@@ -158,7 +158,7 @@ def test_a_narrow_terminal(look: Look, locale: str) -> None:
     for flags in (("4.png", "--target", "4"), (*LESSON[1:], "--target", "cat")):
         screen = look("inspect-softmax", *flags, *step, columns=40, LC_ALL=locale)
         assert screen.code == 0
-        written = re.sub("\x1b[[][0-9;?]*[a-zA-Z]", "", screen.raw).splitlines()
+        written = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.raw).splitlines()
         assert [line for line in written if cell_len(line) > 40] == []
         assert "…" not in screen.raw
     rows = [line.split() for line in written if line.startswith(" cat ")]
