@@ -164,7 +164,7 @@ def test_a_narrow_terminal(look: Look, locale: str) -> None:
     rows = [line.split() for line in written if line.startswith(" cat ")]
     values = ["2", "1", "2.718", "1", "0.502", "1", "0.6898", "-0.498", "2.249", "0.549"]
     assert [value for row in rows for value in row[1:]] == values
-    assert "  1, 0, 0  (cat)" in written
+    assert "  1, 0, 0  (cat)" in screen.lines
 
 
 @pytest.mark.usefixtures("checkpoint")
