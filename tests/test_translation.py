@@ -34,6 +34,16 @@ def test_every_message_of_the_code_has_its_translation() -> None:
     assert [text for text, translation in translations().items() if not translation] == []
 
 
+def test_a_message_has_one_meaning() -> None:
+    """Those of the console and of the page are separate but for a table's heading."""
+    shared = {
+        message.id
+        for message in extracted()
+        if {path.split("/")[1] for path, _ in message.locations} == {"console", "report"}
+    }
+    assert shared == {"class"}
+
+
 def test_translations_keep_placeholders_and_markup() -> None:
     for text, translation in translations().items():
         assert placeholders(text) == placeholders(translation)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from digitcli.console.prediction import bar, half_blocks
-from digitcli.console.softmax_explanation import Explanation, explain_softmax, fixed, power, share
+from digitcli.console.softmax_explanation import Explanation, explain_softmax, power
+from digitcli.console.softmax_numbers import fixed, share, total
 from digitcli.console.streams import (
     fits,
     has_color,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _BAR_WIDTH = 8
+_VALUE_WIDTH = 24
+"""Minimum number of cells for a value beside its name."""
+
+_CLASS = message("class")
 _PROBABILITY = message("probability")
 _GRADIENT = message("gradient")
 
@@ -179,7 +184,7 @@ def _facts(steps: SoftmaxSteps, temperature_from: str, gettext: Gettext) -> list
                 origins[temperature_from].format(temperature=f"{steps.temperature:g}"),
             ),
             (gettext("sum of {power}").format(power=power(z)), f"{steps.powers.sum():.6g}"),
-            (gettext("sum of exponentials"), f"{steps.exponentials.sum():.6g}"),
+            (gettext("sum of exponentials"), total(steps.exponentials.sum())),
             *facts,
             (gettext("soft max"), ", ".join(map(share, steps.probabilities))),
             (
@@ -250,25 +255,48 @@ def _draw(
     facts: list[_Fact],
     gettext: Gettext,
 ) -> None:
+    if picture is not None:
+        print_whole(half_blocks(picture, colored=has_color(output_console())))
+    for heading, *rows in _network_rows(network):
+        names = list(map(gettext, heading))
+        tables = [_network_table(names, rows, gap) for gap in (3, 1)]
+        print_whole(next(filter(fits, tables), tables[-1]))
+    print_whole(*_tables(steps, gettext), _facts_grid(facts))
+
+
+def _network_table(names: list[str], rows: list[list[str]], gap: int) -> "Table":
     from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, gap - 1, 0, 0), pad_edge=False
+    )
+    for name in names:
+        table.add_column(name, justify="right")
+    for cells in rows:
+        table.add_row(*cells)
+    return table
+
+
+def _facts_grid(facts: list[_Fact]) -> "Table":
+    """Returns the values beside their names, or below them on a narrow terminal."""
+    from rich.cells import cell_len
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    for name, value in facts:
-        grid.add_row(name, Text(value))
-    if picture is not None:
-        print_whole(half_blocks(picture, colored=has_color(output_console())))
-    for heading, *rows in _network_rows(network):
-        table = Table(box=box.SIMPLE_HEAD, header_style="bold cyan", pad_edge=False)
-        for name in heading:
-            table.add_column(gettext(name), justify="right")
-        for cells in rows:
-            table.add_row(*cells)
-        print_whole(table)
-    print_whole(*_tables(steps, gettext), grid)
+    longest = max(cell_len(name) for name, _ in facts)
+    if output_console().width - longest >= _VALUE_WIDTH:
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column()
+        for name, value in facts:
+            grid.add_row(name, Text(value))
+    else:
+        for name, value in facts:
+            grid.add_row(Text(name, "dim"))
+            grid.add_row(Padding.indent(Text(value), 2))
+    return grid
 
 
 def _draw_explanation(explanation: Explanation, gettext: Gettext) -> None:
@@ -300,7 +328,10 @@ def _broken(text: "Text", width: int) -> "Text":
 
 
 def _tables(steps: SoftmaxSteps, gettext: Gettext) -> list["Table"]:
-    """Returns one table if it fits the terminal, else one of softmax and one of the loss."""
+    """Returns one table if it fits the terminal, else one of softmax and one of the loss.
+
+    On a narrow terminal these are split again, and a column alone is the narrowest table.
+    """
     columns = _columns(steps)
     of_loss = [column.name for column in columns].index(_PROBABILITY) + 1
     parts = [part for part in (columns[:of_loss], columns[of_loss:]) if part]
@@ -311,7 +342,23 @@ def _tables(steps: SoftmaxSteps, gettext: Gettext) -> list["Table"]:
         [table(part, gap=2, bars=True) for part in parts],
         [table(part, gap=1, bars=False) for part in parts],
     ]
-    return next((tables for tables in layouts if fits(*tables)), layouts[-1])
+    if (found := next((tables for tables in layouts if fits(*tables)), None)) is not None:
+        return found
+    narrow = partial(table, gap=1, bars=False)
+    return [narrow(each) for part in parts for each in _split(part, narrow)]
+
+
+def _split(
+    columns: list[_Column], table: Callable[[list[_Column]], "Table"]
+) -> Iterator[list[_Column]]:
+    """Yields the columns in groups, each of as many as fit the terminal in a table."""
+    group: list[_Column] = []
+    for column in columns:
+        if group and not fits(table([*group, column])):
+            yield group
+            group = []
+        group.append(column)
+    yield group
 
 
 def _table(
@@ -324,7 +371,7 @@ def _table(
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold cyan", padding=(0, gap - 1, 0, 0), pad_edge=False
     )
-    table.add_column(f"\n{gettext('class')}")
+    table.add_column(f"\n{gettext(_CLASS)}")
     for name, formula, _, _ in columns:
         table.add_column(
             f"{gettext(name)}\n{formula}", justify="left" if name == _PROBABILITY else "right"

@@ -1,18 +1,30 @@
-"""Explanations of the steps from an image to scores to loss, each with its formula in numbers."""
+"""Explanations of the steps from an image to scores to loss, each with its formula in numbers.
+
+A formula holds as printed: a reader who calculates with its numbers finds its result.
+"""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from digitcli.console.softmax_numbers import exact_enough, fixed, share, significant, total
 from digitcli.core.inference import NetworkSteps
-from digitcli.core.softmax import DescentStep, LossSteps, SoftmaxSteps, margin
-from digitcli.text import below_one, visible
+from digitcli.core.softmax import DescentStep, FloatArray, LossSteps, SoftmaxSteps, margin
+from digitcli.text import visible
 from digitcli.translation import Gettext
 
 _MAX_TERMS = 4
 """Maximum number of terms of a sum that are written out."""
+
+_MAX_EXPONENT = 700
+"""Maximum exponent whose power is printed as a number; floats end at e^709."""
+
+_four = "{:.4g}".format
+_six = "{:.6g}".format
+_plain = "{:g}".format
 
 
 class Explanation(NamedTuple):
@@ -54,7 +66,15 @@ def power(exponent: str) -> str:
 
 
 def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanation]:
-    pixel, mean, std = network.pixels[1], f"{network.mean:g}", f"{network.std:g}"
+    pixel, normalized = network.pixels[1], f"{network.pixels[1].normalized:.4f}"
+    scaled, mean, std = exact_enough(
+        lambda *read: all(
+            f"{(x - read[1]) / read[2]:.4f}" == normalized for x in (read[0], pixel.value / 255)
+        ),
+        (pixel.scaled, f"{pixel.scaled:.4f}"),
+        (network.mean, _plain(network.mean)),
+        (network.std, _plain(network.std)),
+    )
     first, *_, last = network.layers
     sizes = [first.inputs, *(layer.outputs for layer in network.layers)]
     active = [
@@ -77,7 +97,7 @@ def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanatio
             ).format(mean=mean, std=std),
             gettext("{normalization} for the pixel in row {row}, column {column}.").format(
                 normalization=f"({pixel.value}/255 - {mean}) / {std} = "
-                f"({pixel.scaled:.4f} - {mean}) / {std} = {pixel.normalized:.4f}",
+                f"({scaled} - {mean}) / {std} = {normalized}",
                 row=pixel.row,
                 column=pixel.column,
             ),
@@ -124,7 +144,12 @@ def _explain_temperature(
     gettext: Gettext,
 ) -> Explanation:
     first, second = ranking[:2]
-    temperature = f"{steps.temperature:g}"
+    scaled = _four(steps.scaled[first])
+    score, temperature = exact_enough(
+        lambda z, t: _four(z / t) == scaled,
+        (steps.logits[first], _four(steps.logits[first])),
+        (steps.temperature, _plain(steps.temperature)),
+    )
     if steps.temperature > 1:
         effect = gettext(
             "the scores z are divided by T = {temperature} first, which flattens the "
@@ -149,15 +174,12 @@ def _explain_temperature(
             lead=lead.format(
                 first=names[first],
                 second=names[second],
-                before=f"{margin(steps.logits):.4g}",
-                after=f"{_gap(steps, ranking):.4g}",
+                before=_four(margin(steps.logits)),
+                after=_four(_gap(steps, ranking)),
             ),
         ),
         gettext("z/T = {score} / {temperature} = {scaled} for {name}.").format(
-            score=f"{float(steps.logits[first]):.4g}",
-            temperature=temperature,
-            scaled=f"{float(steps.scaled[first]):.4g}",
-            name=names[first],
+            score=score, temperature=temperature, scaled=scaled, name=names[first]
         ),
     )
 
@@ -171,16 +193,11 @@ def _explain_scores(
     steps: SoftmaxSteps, names: list[str], ranking: list[int], gettext: Gettext
 ) -> list[Explanation]:
     first, second = ranking[:2]
-    high, low = (f"{float(steps.scaled[i]):.4g}" for i in (first, second))
-    gap = _gap(steps, ranking)
-    ratio = f"{power(f'{gap:.4g}')} = {math.exp(gap):.4g}" if gap < 700 else power(f"{gap:.4g}")
+    high, low, gap = _difference(steps, ranking)
+    ratio = power(gap)
+    if float(gap) < _MAX_EXPONENT:
+        ratio = f"{ratio} = {_four(math.exp(_gap(steps, ranking)))}"
     difference = f"{high} - {low}" if not low.startswith("-") else f"{high} + {low[1:]}"
-    total = float(steps.powers.sum())
-    plain = math.isfinite(total) and total > 0  # without the largest score subtracted
-    values = steps.powers if plain else steps.exponentials
-    terms = [
-        power(f"{z:.4g}") for z in (steps.scaled if plain else steps.scaled - steps.scaled.max())
-    ]
     p = share(steps.probabilities[first])
     return [
         Explanation(
@@ -194,7 +211,7 @@ def _explain_scores(
                 example=f"{math.exp(0.2):.3f}",
                 first=names[first],
                 second=names[second],
-                gap=f"{gap:.4g}",
+                gap=gap,
                 ratio=ratio,
             ),
             gettext("{equation}.").format(
@@ -207,19 +224,68 @@ def _explain_scores(
                 "divided by their sum {sum}, the exponentials become probabilities; {first} gets "
                 "{p} where a hard max would give it 1 and hide that {second} still has {rest}."
             ).format(
-                sum=f"{steps.exponentials.sum():.6g}",
+                sum=total(steps.exponentials.sum()),
                 first=names[first],
                 p=p,
                 second=names[second],
                 rest=share(steps.probabilities[second]),
             ),
             gettext("{equation} for {name}.").format(
-                equation=f"p = {terms[first]} / ({_listed(terms, ' + ')}) = {values[first]:.4g} / "
-                f"{values.sum():.6g} = {p}",
-                name=names[first],
+                equation=_softmax_equation(steps, first, p), name=names[first]
             ),
         ),
     ]
+
+
+def _difference(steps: SoftmaxSteps, ranking: list[int]) -> tuple[str, str, str]:
+    """Returns the two highest scores and their difference, whose power is the ratio printed."""
+    gap = _gap(steps, ranking)
+
+    def read(high: float, low: float) -> float:
+        return float(f"{high - low:.10g}")
+
+    def holds(high: float, low: float) -> bool:
+        found = read(high, low)
+        same_ratio = gap >= _MAX_EXPONENT or _four(math.exp(found)) == _four(math.exp(gap))
+        return same_ratio and _four(found) == _four(gap)
+
+    scores = [float(steps.scaled[i]) for i in ranking[:2]]
+    high, low = exact_enough(holds, *((z, _four(z)) for z in scores))
+    return high, low, f"{read(float(high), float(low)):.10g}"
+
+
+def _softmax_equation(steps: SoftmaxSteps, top: int, p: str) -> str:
+    """Returns the highest probability as a quotient of powers.
+
+    The powers are those of the scores if the quotient holds with the numbers of the table. Where
+    one power is nearly the sum of all, or overflows, the largest score is subtracted first.
+    """
+    exponents, value, whole = steps.scaled, _four(steps.powers[top]), _six(steps.powers.sum())
+    terms = list(map(_four, exponents))
+    if not _is_quotient(terms, top, value, whole, p):
+        exponents, value = steps.scaled - steps.scaled.max(), "1"
+        (whole,) = exact_enough(
+            lambda read: share(1 / read) == p,
+            (steps.exponentials.sum(), total(steps.exponentials.sum())),
+        )
+        terms = list(map(_four, exponents))
+        if len(terms) <= _MAX_TERMS:
+            terms = exact_enough(
+                lambda *read: f"{sum(map(math.exp, read)):.{significant(whole)}g}" == whole,
+                *zip(exponents, terms, strict=True),
+            )
+    powers = list(map(power, terms))
+    return f"p = {powers[top]} / ({_listed(powers, ' + ')}) = {value} / {whole} = {p}"
+
+
+def _is_quotient(terms: list[str], top: int, value: str, whole: str, p: str) -> bool:
+    """Returns True if a power is as printed, the sum of the powers, if all are shown, and p."""
+    exponents = list(map(float, terms))
+    if max(exponents) >= _MAX_EXPONENT or float(value) == 0:
+        return False
+    powers = list(map(math.exp, exponents))
+    is_sum = len(terms) > _MAX_TERMS or _six(sum(powers)) == whole
+    return is_sum and _four(powers[top]) == value and share(float(value) / float(whole)) == p
 
 
 def _explain_missing_loss(steps: SoftmaxSteps, names: list[str], gettext: Gettext) -> Explanation:
@@ -231,7 +297,9 @@ def _explain_missing_loss(steps: SoftmaxSteps, names: list[str], gettext: Gettex
             "--target to see the loss and its gradient."
         ),
         gettext("-log {p} = {loss} if {name} is right.").format(
-            p=share(p), loss=fixed(float(-np.log(p))), name=names[steps.top]
+            p=_with_loss(float(p), float(-np.log(p)), 3),
+            loss=fixed(float(-np.log(p))),
+            name=names[steps.top],
         ),
     )
 
@@ -240,15 +308,14 @@ def _explain_loss(
     steps: SoftmaxSteps, loss: LossSteps, names: list[str], ranking: list[int], gettext: Gettext
 ) -> list[Explanation]:
     target = loss.target
-    p = [share(value) for value in steps.probabilities]
-    logarithm = f"-log {p[target]}"
-    if steps.from_scores and steps.probabilities[target] == 0:  # too small for a float
-        below = float(steps.scaled[target] - steps.scaled.max())
-        logarithm = f"log {steps.exponentials.sum():.6g} - ({below:.4g})"
+    p = float(steps.probabilities[target])
+    if steps.from_scores and p < sys.float_info.min:  # too small for a float
+        shown, logarithm = power(f"-{fixed(loss.cross_entropy)}"), _underflowed(steps, loss)
+    else:
+        shown = _with_loss(p, loss.cross_entropy, 3)
+        logarithm = f"-log {_with_loss(p, loss.cross_entropy, 4)}"
     # a certain and right answer of a network whose probabilities go through softmax again
     least_double = math.log(math.e + len(names) - 1) - 1
-    terms = [power(value) for value in p]
-    twice = f"{loss.double_softmax:.4f}"
     return [
         Explanation(
             gettext("Logarithm"),
@@ -258,30 +325,73 @@ def _explain_loss(
                 "being sure and wrong is punished without bound."
             ).format(
                 loss=fixed(loss.cross_entropy),
-                p=p[target],
+                p=shown,
                 half=f"{math.log(2):.3f}",
                 hundredth=f"{-math.log(0.01):.3f}",
             ),
             gettext("{equation}.").format(equation=f"{logarithm} = {fixed(loss.cross_entropy, 4)}"),
         ),
-        _explain_gradient(loss, p, names, ranking, gettext),
+        _explain_gradient(steps.probabilities, loss, names, ranking, gettext),
         Explanation(
             gettext("Twice"),
             gettext(
                 "CrossEntropyLoss applies softmax itself; given probabilities in place of scores "
                 "it would report {loss}, and could never fall below {least} with {count} classes."
-            ).format(loss=twice, least=f"{least_double:.4f}", count=len(names)),
-            gettext("{equation}.").format(
-                equation=f"-log({terms[target]} / ({_listed(terms, ' + ')})) = {twice}"
+            ).format(
+                loss=f"{loss.double_softmax:.4f}", least=f"{least_double:.4f}", count=len(names)
             ),
+            gettext("{equation}.").format(equation=_double_softmax(steps.probabilities, loss)),
         ),
     ]
 
 
+def _with_loss(p: float, loss: float, decimals: int) -> str:
+    """Returns a probability with the digits that its logarithm, the loss, needs."""
+    if p == 0:
+        return share(p)
+    (text,) = exact_enough(
+        lambda read: fixed(0 - math.log(read), decimals) == fixed(loss, decimals), (p, share(p))
+    )
+    return text
+
+
+def _underflowed(steps: SoftmaxSteps, loss: LossSteps) -> str:
+    """Returns the loss in terms of the sum of the exponentials, for a probability that is 0."""
+    below = float(steps.scaled[loss.target] - steps.scaled.max())
+    whole = float(steps.exponentials.sum())
+    shown = exact_enough(
+        lambda s, z: fixed(math.log(s) - z, 4) == fixed(loss.cross_entropy, 4),
+        (whole, total(whole)),
+        (below, _four(below)),
+    )
+    return "log {} - ({})".format(*shown)
+
+
+def _double_softmax(probabilities: FloatArray, loss: LossSteps) -> str:
+    """Returns the equation of softmax and loss of probabilities."""
+    shown, result = list(map(share, probabilities)), f"{loss.double_softmax:.4f}"
+
+    def holds(*read: float) -> bool:
+        return f"{math.log(sum(map(math.exp, read))) - read[loss.target]:.4f}" == result
+
+    if len(shown) <= _MAX_TERMS:
+        shown = exact_enough(holds, *zip(probabilities, shown, strict=True))
+    terms = list(map(power, shown))
+    return f"-log({terms[loss.target]} / ({_listed(terms, ' + ')})) = {result}"
+
+
 def _explain_gradient(
-    loss: LossSteps, p: list[str], names: list[str], ranking: list[int], gettext: Gettext
+    probabilities: FloatArray,
+    loss: LossSteps,
+    names: list[str],
+    ranking: list[int],
+    gettext: Gettext,
 ) -> Explanation:
     target, gradient = loss.target, [share(value, sign="+") for value in loss.gradient]
+    (p,) = exact_enough(
+        lambda read: share(read - 1, sign="+") == gradient[target],
+        (probabilities[target], share(probabilities[target])),
+    )
     others = [i for i in ranking if i != target]
     lowered = [
         gettext("{name} ({gradient})").format(name=names[i], gradient=gradient[i])
@@ -307,9 +417,9 @@ def _explain_gradient(
             more=len(others) - len(lowered),
         ),
         gettext("p - y = {right} for {name}, {wrong} for {other}.").format(
-            right=f"{p[target]} - 1 = {gradient[target]}",
+            right=f"{p} - 1 = {gradient[target]}",
             name=names[target],
-            wrong=f"{p[others[0]]} - 0 = {gradient[others[0]]}",
+            wrong=f"{share(probabilities[others[0]])} - 0 = {gradient[others[0]]}",
             other=names[others[0]],
         ),
     )
@@ -319,9 +429,20 @@ def _explain_step(
     steps: SoftmaxSteps, loss: LossSteps, step: DescentStep, names: list[str], gettext: Gettext
 ) -> Explanation:
     target = loss.target
-    gradient, divided = share(loss.gradient[target], sign="+"), ""
-    if steps.temperature != 1:
-        divided = f" / {steps.temperature:g}"
+    after = _four(step.logits[target])
+    score, lr, gradient, temperature = exact_enough(
+        lambda z, lr, g, t: _four(z - lr * g / t) == after,
+        (steps.logits[target], _four(steps.logits[target])),
+        (step.lr, _plain(step.lr)),
+        (loss.gradient[target], share(loss.gradient[target], sign="+")),
+        (steps.temperature, _plain(steps.temperature)),
+    )
+    losses = loss.cross_entropy, step.loss
+    before, lower = exact_enough(
+        lambda *read: (read[0] > read[1]) == (losses[0] > losses[1]),
+        *((each, fixed(each, 4)) for each in losses),
+    )
+    divided = "" if steps.temperature == 1 else f" / {temperature}"
     return Explanation(
         gettext("Step"),
         gettext(
@@ -329,15 +450,13 @@ def _explain_step(
             "score, so the score of {name} rises and the loss goes from {before} to {after}; "
             "training does the same to weights, which the scores follow."
         ).format(
-            lr=f"{step.lr:g}",
+            lr=lr,
             name=names[target],
-            before=fixed(loss.cross_entropy, 4),
-            after=fixed(step.loss, 4),
+            before=before,
+            after=lower,
         ),
         gettext("{equation} for {name}.").format(
-            equation=f"{float(steps.logits[target]):.4g} - {step.lr:g} × ({gradient}){divided} = "
-            f"{float(step.logits[target]):.4g}",
-            name=names[target],
+            equation=f"{score} - {lr} × ({gradient}){divided} = {after}", name=names[target]
         ),
     )
 
@@ -347,20 +466,3 @@ def _listed(terms: Sequence[str], separator: str, maximum: int = _MAX_TERMS) -> 
     if len(terms) > maximum:
         terms = [*terms[: maximum - 1], "...", terms[-1]]
     return separator.join(terms)
-
-
-def share(value: float, sign: str = "") -> str:
-    """Formats a probability, or a difference of two: only exactly 1 is shown as 1.
-
-    What would be rounded to 1 gets up to nine decimals, so that it agrees with the loss beside it.
-    """
-    decimals = 3
-    while decimals < 9 and abs(value) < 1 and round(abs(value), decimals) == 1:
-        decimals += 1
-    return fixed(below_one(value, decimals), decimals, sign)
-
-
-def fixed(value: float, decimals: int = 3, sign: str = "") -> str:
-    """Formats a number with fixed decimals, and one too small for them with an exponent."""
-    large = abs(value) >= 10**-decimals or value == 0
-    return f"{value:{sign}.{decimals}f}" if large else f"{value:{sign}.1e}"

@@ -23,7 +23,10 @@ from digitcli.report.page import fill, open_template
 from digitcli.text import visible
 from digitcli.translation import chinese
 
-SCRIPTS = ("messages.js", "network.js", "pixels.js", "ink.js", "preparation.js", "drawing.js")
+SCRIPTS = (
+    *("messages.js", "numbers.js", "network.js"),
+    *("pixels.js", "ink.js", "preparation.js", "drawing.js"),
+)
 """Files in ``templates/draw`` that together are the page's script, in this order."""
 
 _MESSAGE = re.compile(r'\b(?:gettext|message)\(\s*("(?:[^"\\]|\\.)*")')

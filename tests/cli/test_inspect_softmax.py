@@ -1,6 +1,7 @@
 """``digitcli inspect-softmax``: the lesson's example, pictures, and wrong use."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -57,9 +58,98 @@ def test_less_than_1_is_not_shown_as_1(run: Run) -> None:
     surer = run("inspect-softmax", "--logits", "40,0").stdout.splitlines()
     assert surer[1].split("\t")[4] == "1.000"  # which it is in 64 bits
     surest = run("inspect-softmax", "--logits", "22,0").stdout.splitlines()
-    assert surest[1].split("\t")[4] == "0.999999999"
+    assert surest[1].split("\t")[4] == "0.9999999997"
+    assert "sum of exponentials\t1.0000000003" in surest
     sure = run("inspect-softmax", "--logits", "1000,0").stdout.splitlines()
     assert sure[1].split("\t")[4] == "1.000"
+
+
+def value_of(term: str) -> float:
+    """Calculates a printed term as a reader does."""
+    python = term.replace("×", "*").replace("√2", "2 ** 0.5")
+    python = re.sub(r"e\^([0-9.]+)", r"exp(\1)", python).replace("e^(", "exp(")
+    python = re.sub(r"log ([0-9.]+(?:e[-+]\d+)?)", r"log(\1)", python)
+    return float(eval(python, {"exp": math.exp, "log": math.log, "__builtins__": {}}))  # noqa: S307
+
+
+def unit_of(number: str) -> float:
+    """Returns the size of a number's last digit, or of its fourth where zeros may be left out."""
+    mantissa, _, exponent = number.partition("e")
+    decimals = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    if "." in mantissa or float(number) == 0:
+        return decimals
+    return float(10.0 ** (math.floor(math.log10(abs(float(number)))) - 3))
+
+
+def assert_holds(equation: str) -> None:
+    """Checks the result of an equation, by every term before it that is written out."""
+    *terms, result = equation.split(" = ")
+    assert re.fullmatch(NUMBER, result), equation
+    for term in terms:
+        if term not in ("p", "z/T", "p - y", "-log p") and "..." not in term:
+            error = abs(value_of(term) - float(result))
+            assert error <= 0.501 * unit_of(result), f"{term} = {result} in {equation}"
+
+
+NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?"
+
+
+def assert_equations_hold(text: str) -> None:
+    """Checks every equation after "In numbers", and what the sentences say of p and its loss."""
+    lines = [line for line in text.splitlines() if " In numbers: " in line]
+    assert len(lines) > 4
+    for line in lines:
+        sentence, _, formula = line.partition(" In numbers: ")
+        if sentence.startswith(("Layers", "One-hot")):
+            continue
+        formula = re.sub(r"( for \S+)?\.$", "", formula)
+        formula = re.sub(r" for the pixel in .*| if \S+ is right", "", formula)
+        for equation in re.split(r" for \S+, ", formula):
+            assert_holds(equation)
+        for equation in re.findall(rf"e\^\S+ = {NUMBER}", sentence):
+            assert_holds(equation)
+        for loss, p in re.findall(rf"-log p = ({NUMBER}) for p = ({NUMBER})", sentence):
+            assert_holds(f"-log {p} = {loss}")
+        for before, after in re.findall(rf"loss goes from ({NUMBER}) to ({NUMBER})", sentence):
+            assert before != after or float(before) < 1e-7  # a step that changes no float
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 10])
+@pytest.mark.parametrize("spread", [0.1, 3, 30, 300])
+def test_equations_hold_as_printed(run: Run, classes: int, spread: float) -> None:
+    """A reader who calculates with the printed numbers finds the printed results."""
+    rng = np.random.default_rng(classes)
+    for attempt in range(4):
+        scores = ",".join(map(str, rng.normal(0, spread, classes)))
+        flags = ["--logits", scores, "--target", str(attempt % classes), "--explain"]
+        if attempt:
+            flags += ["--temperature", str(rng.uniform(0.5, 3))]
+        if attempt % 2:
+            flags += ["--step", str(rng.uniform(0.01, 2))]
+        assert_equations_hold(run("inspect-softmax", *flags).stdout)
+        without_target = run("inspect-softmax", *flags[:2], "--explain").stdout
+        assert_holds(re.sub(".*numbers: | if .*", "", without_target.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "scores", ["20,1,0", "22,0", "36,0", "40,0", "12.3456,-3", "700,1,2", "5,5"]
+)
+@pytest.mark.parametrize("target", ["0", "1"])
+def test_equations_of_sure_answers_hold_as_printed(run: Run, scores: str, target: str) -> None:
+    flags = ("inspect-softmax", "--logits", scores, "--target", target, "--step", "1", "--explain")
+    text = run(*flags).stdout
+    assert_equations_hold(text)
+    for line in text.splitlines():
+        for left, right, p in re.findall(rf"({NUMBER}) / ({NUMBER}) = ({NUMBER})", line):
+            assert left != right or float(p) == 1
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_equations_of_a_picture_hold_as_printed(run: Run) -> None:
+    for digit in (3, 4):
+        save_digit(Path("in.png"), digit)
+        flags = ("inspect-softmax", "in.png", "--target", "4", "--step", "1", "--explain")
+        assert_equations_hold(run(*flags).stdout)
 
 
 def test_without_a_target_there_is_no_loss(run: Run) -> None:
@@ -411,7 +501,7 @@ def test_explanations_in_chinese(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
         *("独热编码", "指数运算", "Softmax", "交叉熵", "梯度", "两次 softmax")
     ]
     assert sentences[3] == (
-        "交叉熵：只看真实标签的概率，p = 0.659 时损失是 -log p = 0.417；完全肯定而且正确（p = 1）"
+        "交叉熵：只看真实标签的概率，损失是 -log p = 0.417（p = 0.659）；完全肯定而且正确（p = 1）"
         "时损失为 0，p = 0.5 时为 0.693，p = 0.01 时为 4.605：答错时越肯定，损失越大，没有上限。"
         "代入数字：-log 0.659 = 0.4170。"
     )
@@ -445,5 +535,5 @@ def test_the_numbers_are_the_same_in_both_languages(
     assert chinese[: -len(explained)] == english[: -len(explained)]
     for line, translated in zip(explained, chinese[-len(explained) :], strict=True):
         numbers = r"[0-9]+\.[0-9]+(?:e[-+][0-9]+)?"
-        assert sorted(re.findall(numbers, translated)) == sorted(re.findall(numbers, line))
+        assert re.findall(numbers, translated) == re.findall(numbers, line)
         assert not re.search("[{}]|[a-z]{3,} [a-z]{3,}", translated)

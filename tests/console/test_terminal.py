@@ -150,6 +150,24 @@ def test_a_picture_in_chinese(look: Look, columns: int) -> None:
 
 
 @pytest.mark.usefixtures("checkpoint")
+@pytest.mark.parametrize("locale", ["zh_CN.UTF-8", "en_US.UTF-8"])
+def test_a_narrow_terminal(look: Look, locale: str) -> None:
+    """Tables are split and values go below their names; nothing is wider than 40 columns."""
+    draw_digit(4).save("4.png")
+    step = ("--step", "1", "--temperature", "2", "--explain")
+    for flags in (("4.png", "--target", "4"), (*LESSON[1:], "--target", "cat")):
+        screen = look("inspect-softmax", *flags, *step, columns=40, LC_ALL=locale)
+        assert screen.code == 0
+        written = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.raw).splitlines()
+        assert [line for line in written if cell_len(line) > 40] == []
+        assert "…" not in screen.raw
+    rows = [line.split() for line in written if line.startswith(" cat ")]
+    values = ["2", "1", "2.718", "1", "0.502", "1", "0.6898", "-0.498", "2.249", "0.549"]
+    assert [value for row in rows for value in row[1:]] == values
+    assert "  1, 0, 0  (cat)" in screen.lines
+
+
+@pytest.mark.usefixtures("checkpoint")
 @pytest.mark.parametrize("columns", [80, 60])
 def test_a_checkpoint_and_an_imported_network(look: Look, columns: int) -> None:
     table = [

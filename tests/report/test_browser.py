@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 THEMES = ("light", "dark")
 
+WITHOUT_WARM_UP = "delete globalThis.requestIdleCallback"
+"""Script that leaves out what a page does when idle to be faster later."""
+
 pytestmark = [
     pytest.mark.usefixtures("checkpoint"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here"),
@@ -52,12 +55,21 @@ class Opened:
 
 
 def open_page(
-    browser: "Browser", path: Path, theme: str, width: int = 1200, locale: str = "en-US"
+    browser: "Browser",
+    path: Path,
+    theme: str,
+    width: int = 1200,
+    locale: str = "en-US",
+    *,
+    is_warm: bool = True,
 ) -> Opened:
+    """Opens a page; ``is_warm`` is False to open it ``WITHOUT_WARM_UP``."""
     page = browser.new_page(viewport={"width": width, "height": 900}, locale=locale)
     page.set_default_timeout(120_000)  # milliseconds, for machines with other work
     page.emulate_media(color_scheme="light" if theme == "light" else "dark")
     opened = Opened(page)
+    if not is_warm:
+        page.add_init_script(WITHOUT_WARM_UP)
 
     def on_request(request: "Request") -> None:
         if not request.url.startswith("data:"):

@@ -46,7 +46,6 @@ function showLanguage(language) {
   document.title = document.querySelector("h1").innerText;
   canvas.setAttribute("aria-roledescription", gettext("drawing area"));
   element("seen").ariaLabel = gettext("What the network sees, 28 by 28 pixels");
-  element("scroll").ariaLabel = gettext("Table of the steps");
   element("target").options[0].text = gettext("not chosen");
 }
 
@@ -327,29 +326,18 @@ const setText = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
 };
 
-/** Returns a probability in percent; only exactly 1 is shown as 100. */
+/** Returns a probability in percent; only exactly 1 is shown as 100, and only exactly 0 as 0. */
 function percent(probability) {
+  if (probability > 0 && probability < 0.00005) return "<0.01";
   return (100 * (probability < 1 ? Math.min(probability, 0.9999) : 1)).toFixed(2);
 }
 
-/** Returns e to a power with four digits, which may be beyond what a number can hold. */
-function exponential(power) {
-  const value = Math.exp(power);
-  if (value >= 1e-3 && value < 1e6) return value.toPrecision(4).replace(/^(\d{4,})\.0*$/, "$1");
-  return scientific(power / Math.LN10);
-}
-
-function scientific(logarithm) {
-  let digits = Math.floor(logarithm);
-  let mantissa = (10 ** (logarithm - digits)).toFixed(3);
-  if (mantissa === "10.000") [mantissa, digits] = ["1.000", digits + 1];
-  return `${mantissa}e${digits}`;
-}
-
-const signed = (number) => number.toFixed(3).replace(/^-/, "−").replace(/^−(0\.0+)$/, "$1");
+/** Returns a text with minus signs in place of hyphens. */
+const typeset = (text) => text.replaceAll("-", "−");
 
 function show() {
   setText(element("answer"), shown?.label ?? "");
+  element("reading").classList.toggle("waiting", !shown);
   setText(element("warning"), warningText());
   showSeen();
   showBars();
@@ -397,43 +385,62 @@ function showBars() {
   });
 }
 
-const stepRows = [...element("steps").tBodies[0].rows];
-const sumRow = element("steps").tFoot.rows[0];
+const rowsOf = (id) => [...element(id).tBodies[0].rows, element(id).tFoot.rows[0]];
+const scoreRows = rowsOf("scores");
+const lossRows = rowsOf("losses");
+const DASHES = ["–", "–", "–"];
+
+function fill(row, texts) {
+  texts.forEach((text, i) => setText(row.cells[i + 1], typeset(text)));
+}
 
 function showSteps() {
-  const target = element("target").value === "" ? null : Number(element("target").value);
-  const fill = (row, texts) =>
-    texts.forEach((text, i) => setText(row.cells[i + 1], text));
+  showScores();
+  showLoss();
+  for (const rows of [scoreRows, lossRows]) {
+    rows.forEach((row, i) => row.classList.toggle("answer", i === shown?.best));
+  }
+}
+
+function showScores() {
   if (!shown) {
-    [...stepRows, sumRow].forEach((row) => fill(row, Array(6).fill("–")));
-    stepRows.forEach((row) => row.classList.remove("answer"));
+    scoreRows.forEach((row) => fill(row, DASHES));
     setText(element("formula"), "");
     return;
   }
   const { probabilities, best, label } = shown;
   const scores = shown.outputs.at(-1);
-  const loss = target === null ? null : crossEntropy(scores, target);
-  stepRows.forEach((row, i) => {
-    row.classList.toggle("answer", i === best);
-    const y = Number(i === target);
-    const after = [String(y), (y ? loss : 0).toFixed(4), signed(probabilities[i] - y)];
-    const p = Math.min(probabilities[i], probabilities[i] < 1 ? 0.9999 : 1);
-    const before = [signed(scores[i]), exponential(scores[i]), p.toFixed(4)];
-    fill(row, [...before, ...(target === null ? Array(3).fill("–") : after)]);
+  scores.forEach((z, i) => {
+    fill(scoreRows[i], [fixed(z), exponential(z), share(probabilities[i])]);
   });
-  // log(sum) = loss + z of any class
-  const sum = exponential(crossEntropy(scores, best) + scores[best]);
-  const ends = target === null ? Array(3).fill("–") : ["1", loss.toFixed(4), "0.000"];
-  fill(sumRow, ["", sum, "1.0000", ...ends]);
-  const p = (percent(probabilities[best]) / 100).toFixed(4);
-  const equation = `p(${label}) = ${exponential(scores[best])} / ${sum} = ${p}`;
-  setText(element("formula"), target === null ? equation : lossText(equation, target, loss));
+  const sum = exponential(crossEntropy(scores, best) + scores[best]); // loss = log(sum) - z
+  fill(scoreRows.at(-1), ["", sum, share(1)]);
+  const equation = quotient(scores, best);
+  const numbers = typeset(`${equation.power} / ${equation.sum} = ${equation.p}`);
+  setText(element("formula"), `p(${label}) = ${numbers}`);
 }
 
-function lossText(equation, target, loss) {
+function showLoss() {
+  const target = element("target").value === "" ? null : Number(element("target").value);
+  element("losses").classList.toggle("chosen", target !== null);
+  if (!shown || target === null) {
+    lossRows.forEach((row) => fill(row, DASHES));
+    setText(element("loss"), "");
+    return;
+  }
+  const loss = crossEntropy(shown.outputs.at(-1), target);
+  shown.probabilities.forEach((p, i) => {
+    const y = Number(i === target);
+    fill(lossRows[i], [String(y), fixed(y * loss, 4), share(p - y, "+")]);
+  });
+  fill(lossRows.at(-1), ["1", fixed(loss, 4), fixed(0)]);
+  setText(element("loss"), lossText(target, loss));
+}
+
+function lossText(target, loss) {
   return gettext(
-    "{equation}; loss = −log p({name}) = {loss}; the score of {name} has to rise, all others have to fall",
-    { equation, name: settings.classes[target], loss: loss.toFixed(4) },
+    "loss = −log p({name}) = {loss}; the score of {name} has to rise, all others have to fall",
+    { name: settings.classes[target], loss: typeset(fixed(loss, 4)) },
   );
 }
 
