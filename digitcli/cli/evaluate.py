@@ -84,7 +84,7 @@ def evaluate(
     from digitcli.console.streams import print_note, print_weights
     from digitcli.core.device import choose_device
     from digitcli.core.evaluation import evaluate as evaluation
-    from digitcli.text import below_one, visible
+    from digitcli.text import decimal_share, visible
 
     torch_device = choose_device(device)
     split = default_split(chosen, loaded.metadata) if split is None else split
@@ -120,6 +120,6 @@ def evaluate(
         )
         print_note(f"wrote the report {visible(str(report))}")
     if min_accuracy is not None and result.accuracy < min_accuracy:
-        print_note(f"the accuracy {below_one(result.accuracy):.4f} is below {min_accuracy:g}")
+        print_note(f"the accuracy {decimal_share(result.accuracy)} is below {min_accuracy:g}")
         return 1
     return 0

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from digitcli.console.streams import (
     is_terminal,
-    output_console,
+    print_facts,
     print_json,
     print_line,
     print_note,
+    print_text,
     print_whole,
 )
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.recipes import Recipe
-from digitcli.text import percent, visible
+from digitcli.text import fixed, percent, visible
 
 if TYPE_CHECKING:
     from digitcli.core.importing.checkpoint import Network
@@ -52,7 +53,7 @@ def show_import(
     else:
         _print_table(metadata, [visible(layer.name) for layer in network.layers])
         print_line("")
-        print_line(f"wrote {visible(str(output))}  ({network.format}; {_network(metadata)})")
+        print_text(f"wrote {visible(str(output))}  ({network.format}; {_network(metadata)})")
     if assumed:
         values = {
             "mean": f"mean {metadata.mean:g}",
@@ -77,15 +78,7 @@ def show_checkpoint(path: Path, metadata: Metadata, *, as_json: bool) -> None:
         print_line("")
         _print_table(metadata)
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in facts:
-        grid.add_row(name, Text(value))
-    output_console().print(grid)
+    print_facts(facts)
     _print_table(metadata)
 
 
@@ -160,7 +153,7 @@ def _facts(path: Path, metadata: Metadata) -> list[tuple[str, str]]:
     if metadata.accuracies:
         last = metadata.accuracies[-1]
         facts += [
-            ("training loss", f"{last.loss:.4f}"),
+            ("training loss", fixed(last.loss, 4)),
             (f"{metadata.scored_on} accuracy", percent(last.accuracy)),
         ]
     versions = (f"{name} {version}" for name, version in sorted(metadata.versions.items()))

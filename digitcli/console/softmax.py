@@ -1,6 +1,5 @@
 """Prints softmax and cross-entropy step by step: tables on a terminal, tab-separated elsewhere."""
 
-import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -14,10 +13,12 @@ import numpy as np
 from digitcli.console.prediction import bar, half_blocks
 from digitcli.console.softmax_explanation import Explanation, explain_softmax, fixed, power, share
 from digitcli.console.streams import (
+    broken,
     fits,
     has_color,
     is_terminal,
     output_console,
+    print_facts,
     print_json,
     print_line,
     print_whole,
@@ -29,7 +30,6 @@ from digitcli.translation import Gettext, english, message, output_gettext
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
 _BAR_WIDTH = 8
 _PROBABILITY = message("probability")
@@ -252,13 +252,7 @@ def _draw(
 ) -> None:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    for name, value in facts:
-        grid.add_row(name, Text(value))
     if picture is not None:
         print_whole(half_blocks(picture, colored=has_color(output_console())))
     for heading, *rows in _network_rows(network):
@@ -268,7 +262,8 @@ def _draw(
         for cells in rows:
             table.add_row(*cells)
         print_whole(table)
-    print_whole(*_tables(steps, gettext), grid)
+    print_whole(*_tables(steps, gettext))
+    print_facts(facts)
 
 
 def _draw_explanation(explanation: Explanation, gettext: Gettext) -> None:
@@ -280,23 +275,7 @@ def _draw_explanation(explanation: Explanation, gettext: Gettext) -> None:
     console = output_console()
     console.print()
     for paragraph in (text, Text(explanation.formula, "bold green")):
-        console.print(_broken(paragraph, console.width))
-
-
-def _broken(text: "Text", width: int) -> "Text":
-    """Returns text with line breaks at ``_LINE_BREAK``; rich breaks lines at spaces only."""
-    from rich.cells import cell_len
-    from rich.text import Text
-
-    breaks, end = [], 0
-    places = [0, *(place.end() for place in _LINE_BREAK.finditer(text.plain)), len(text)]
-    for start, stop in itertools.pairwise(places):
-        cells = cell_len(text.plain[start:stop].rstrip())
-        if end + cells > width:
-            breaks.append(start)
-            end = 0
-        end += cell_len(text.plain[start:stop])
-    return Text("\n").join(text.divide(breaks))
+        console.print(broken(paragraph, console.width, _LINE_BREAK))
 
 
 def _tables(steps: SoftmaxSteps, gettext: Gettext) -> list["Table"]:
