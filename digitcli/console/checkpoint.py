@@ -1,5 +1,6 @@
 """Output of ``digitcli import`` and ``digitcli info``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from digitcli.console.streams import (
     print_text,
     print_whole,
 )
+from digitcli.core.checkpointing.locate import LATEST, is_bundled
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.recipes import Recipe
 from digitcli.text import fixed, percent, visible
@@ -69,6 +71,7 @@ def show_checkpoint(path: Path, metadata: Metadata, *, as_json: bool) -> None:
     """Prints what a checkpoint records: its network, its training and its scores."""
     if as_json:
         values = asdict(metadata)
+        values["command"] = _command(path, metadata)
         print_json({"checkpoint": str(path), "layers": _layers(metadata), **values})
         return
     facts = _facts(path, metadata)
@@ -159,13 +162,24 @@ def _facts(path: Path, metadata: Metadata) -> list[tuple[str, str]]:
     versions = (f"{name} {version}" for name, version in sorted(metadata.versions.items()))
     facts += [
         ("versions", visible(", ".join(versions))),
-        ("command", visible(metadata.command)),
+        ("command", visible(_command(path, metadata))),
         *(
             ("checksum", visible(f"{name} {checksum}"))
             for name, checksum in sorted(metadata.data_checksums.items())
         ),
     ]
     return facts
+
+
+def _command(path: Path, metadata: Metadata) -> str:
+    """Returns the command that makes a checkpoint, with the option that writes it to its path.
+
+    The file does not record its path: it can be moved, and equal runs make equal files.
+    """
+    is_default = path == LATEST or is_bundled(path)
+    if metadata.recipe is None or is_default:  # the command of imported weights has the option
+        return metadata.command
+    return f"{metadata.command} --output {shlex.quote(str(path))}"
 
 
 def _recipe(recipe: Recipe) -> str:

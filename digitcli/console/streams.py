@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -14,7 +15,7 @@ from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.console import Console, RenderableType
     from rich.measure import Measurement
@@ -205,6 +206,12 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
     print_note(f"using the weights {visible(str(path))} ({training_facts(metadata)}){choice}")
 
 
+def as_kept(kept: Path) -> str:
+    """Returns the end of a line about a checkpoint that is replaced and kept as ``kept``."""
+    instead = " instead of the weights there" if kept.exists() else ""
+    return f", and kept as {visible(str(kept))}{instead}"
+
+
 def training_facts(metadata: "Metadata") -> str:
     """Returns how weights were trained: data set, epochs, and accuracy if it is known."""
     done = metadata.epochs
@@ -234,6 +241,15 @@ def print_note(text: str, bar: "Progress | None" = None) -> None:
             bar.stop()
             print_note(text)
             bar.start()
+
+
+@contextmanager
+def written(what: str, path: Path, *, quiet: bool = False) -> "Iterator[None]":
+    """Prints that the block wrote a file, or replaced it if one was there before."""
+    verb = "replaced" if os.path.lexists(path) else "wrote"
+    yield
+    if not quiet:
+        print_note(f"{verb} the {what} {visible(str(path))}")
 
 
 def print_error(error: Exception | str) -> None:

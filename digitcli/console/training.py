@@ -295,11 +295,12 @@ class _Table(TrainingDisplay):
         self._columns = {"epoch": 7, "batch": 7, "loss": 8, accuracy: len(accuracy) + 2}
         if self._fits_temperature:
             self._columns["temperature"] = 13
-        self._started = False
+        self._started = self._has_readings = False
 
     @override
     def on_loss(self, reading: LossReading) -> None:
         point = reading.point
+        self._has_readings = True
         self._row("", str(point.epoch), str(point.batch), fixed(point.loss))
 
     @override
@@ -309,7 +310,8 @@ class _Table(TrainingDisplay):
         cells = [str(point.epoch), "all", fixed(point.loss), percent(point.accuracy)]
         if self._fits_temperature:
             cells.append(f"{metadata.temperature:.3f}")
-        self._row("bold", *cells, end=True)
+        self._row("bold", *cells, end=self._has_readings)
+        self._has_readings = False
 
     @override
     def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
