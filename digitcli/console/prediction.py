@@ -248,6 +248,8 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
             print_whole(image, self._bars(answer, max(_MIN_BAR, min(_MAX_BAR, room))))
             return
         layout = Table.grid(padding=(0, _GAP))
+        layout.add_column(min_width=answer.picture.shape[1])
+        layout.add_column()
         layout.add_row(image, self._bars(answer, min(_MAX_BAR, beside)))
         print_whole(layout)
 

@@ -105,7 +105,10 @@ def broken(text: "Text", width: int, places: re.Pattern[str]) -> "Text":
     """Returns text with line breaks after matches of ``places``; rich breaks at spaces only."""
     from rich.text import Text
 
-    return Text("\n").join(text.divide(_line_breaks(text.plain, width, places)))
+    lines = text.divide(line_breaks(text.plain, width, places))
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)
 
 
 def print_whole(*drawings: "RenderableType") -> None:
@@ -279,11 +282,11 @@ def at_words(line: str, stream: TextIO) -> str:
     if not width or (len(line) <= width and line.isascii()):
         return line
     joined = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINT), line)
-    breaks = [0, *_line_breaks(joined, width, _SPACES), len(line)]
+    breaks = [0, *line_breaks(joined, width, _SPACES), len(line)]
     return "\n".join(line[start:end].rstrip(" ") for start, end in pairwise(breaks))
 
 
-def _line_breaks(line: str, width: int, places: re.Pattern[str]) -> list[int]:
+def line_breaks(line: str, width: int, places: re.Pattern[str]) -> list[int]:
     """Returns where to break a line into ones of ``width`` cells, after matches of ``places``.
 
     ``textwrap`` counts characters, of which Chinese ones take two cells.
