@@ -27,7 +27,7 @@ def flowing(docstring: str | None) -> str:
 
 
 def _continued(line: str, width: int) -> str:
-    """Returns an example in lines of a width, joined by backslashes: the shell takes them as one."""
+    """Returns an example in lines of a width; the shell joins them at the backslashes."""
     if len(line) <= width:
         return line
     start, end = "    ", " \\"

@@ -19,6 +19,7 @@ from digitcli.console.streams import (
 )
 from digitcli.core.checkpointing.locate import LATEST, is_bundled
 from digitcli.core.checkpointing.metadata import Metadata
+from digitcli.core.files.atomic import resolve_links
 from digitcli.core.recipes import Recipe
 from digitcli.text import fixed, percent, visible
 
@@ -176,8 +177,9 @@ def _command(path: Path, metadata: Metadata) -> str:
 
     The file does not record its path: it can be moved, and equal runs make equal files.
     """
-    is_default = path == LATEST or is_bundled(path)
-    if metadata.recipe is None or is_default:  # the command of imported weights has the option
+    is_default = resolve_links(path) == resolve_links(LATEST) or is_bundled(path)
+    # the command of imported weights has the option
+    if metadata.recipe is None or is_default or not metadata.command:
         return metadata.command
     return f"{metadata.command} --output {shlex.quote(str(path))}"
 
