@@ -45,9 +45,8 @@ def percent(share: float, decimals: int = 2, unit: str = "%") -> str:
     Only exactly 1 is shown as "100.00%", and only exactly 0 as "0.00%": "<0.01%" is less than any
     number with so many decimals.
     """
-    smallest = 10.0**-decimals
-    if 0 < share * 100 < smallest:
-        return f"<{smallest:.{decimals}f}{unit}"
+    if share > 0 and round(share * 100, decimals) == 0:
+        return f"<{10.0**-decimals:.{decimals}f}{unit}"
     return f"{below_one(share, decimals + 2) * 100:.{decimals}f}{unit}"
 
 

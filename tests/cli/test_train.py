@@ -250,7 +250,7 @@ def test_a_diverging_run_keeps_the_old_checkpoint(run: Run, small_mnist: SmallMn
 def test_no_mirror_and_no_data(run: Run) -> None:
     result = run("train", "--mirror", "/nowhere")
     assert result.exit_code == 2
-    assert "no mirror served" in result.stderr.splitlines()[-1]
+    assert "error: there is no folder /nowhere; " in result.stderr.splitlines()[-1]
 
 
 def test_a_link_is_followed_and_not_replaced(run: Run, small_mnist: SmallMnist) -> None:
@@ -280,7 +280,7 @@ def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: Smal
 
 def test_a_finished_checkpoint_that_is_replaced_is_kept(run: Run, small_mnist: SmallMnist) -> None:
     kept = Path("same.previous.safetensors")
-    contents = []
+    contents: list[bytes] = []
     for seed in (1, 2, 3):
         note = "same will be replaced after the first epoch, and kept as same.previous.safetensors"
         instead = " instead of the weights there" if seed == 3 else ""
