@@ -133,9 +133,8 @@ def test_the_words_of_a_caption_stand_apart() -> None:
     caption = np.asarray(steps.draw().convert("L"))[8:36]
     inked = np.flatnonzero((caption > 100).any(axis=0))
     gaps = sorted(int(gap) - 1 for gap in np.diff(inked))
-    letters, words = gaps[:-2], gaps[-2:]  # "1.", "MNIST" and "form"
-    assert max(letters) <= 3
-    assert min(words) >= 5
+    assert gaps[-3] <= 4  # within "1.", "MNIST" and "form"
+    assert gaps[-2] >= 6  # between them
 
 
 def test_images_that_cannot_be_read(run: Run) -> None:

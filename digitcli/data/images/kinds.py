@@ -27,7 +27,7 @@ the start, and ours. Its other formats start outside programs (EPS), have no sig
 come from instruments."""
 
 GIVE_ANOTHER = f"give a {', '.join(FORMATS.values())} or HEIC file"
-"""What to do about a file that is not an image."""
+"""Next step of the error that a file is not an image."""
 
 _HEAD = 512
 """Bytes by which a kind is recognized."""
