@@ -7,6 +7,7 @@ Python's lock, but that is the smaller part of the work. Large images gain nothi
 
 import contextlib
 import functools
+import gc
 import itertools
 import os
 import signal
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self
@@ -24,7 +25,8 @@ from digitcli.console.streams import print_note
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.errors import PictureError, error_reason
 from digitcli.core.threads import available_cores
-from digitcli.data.images.parallel import SMALL_FILE, CostlyImageError, leave_costly_images
+from digitcli.data.images.limits import SMALL_FILE
+from digitcli.data.images.parallel import CostlyImageError, leave_costly_images
 from digitcli.data.images.source import ImageSource
 from digitcli.text import visible
 
@@ -115,7 +117,7 @@ class _Processes(Generic[Answer]):
         self._given_jobs = jobs
         self._note = note
         self._pool: ProcessPoolExecutor | None = None
-        self._started: Future[None] | None = None
+        self._starting: Future[Future[None]] | None = None
         self._cannot_start = False
 
     def __enter__(self) -> Self:
@@ -127,9 +129,11 @@ class _Processes(Generic[Answer]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._starting is not None:
+            wait([self._starting])
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            if self._started is None or not self._started.done():
+            if not self._have_started:
                 _end_children()
 
     @functools.cached_property
@@ -158,19 +162,35 @@ class _Processes(Generic[Answer]):
     def _are_ready(self) -> bool:
         if self._jobs == 1 or self._cannot_start:
             return False
-        if self._started is None:
-            try:
-                self._pool = self._start()
-                with _interrupts_blocked():
-                    self._started, *_ = [self._pool.submit(_do_nothing) for _ in range(self._jobs)]
-            except _NOT_STARTED as error:
-                self._give_up(error)
+        try:
+            if self._starting is None:
+                self._starting = ThreadPoolExecutor(1).submit(self._start_first)
                 return False
-        if not self._started.done():
+            if self._have_started:
+                self._starting.result().result()
+                return True
+        except _NOT_STARTED as error:
+            self._give_up(error)
+        return False
+
+    @property
+    def _have_started(self) -> bool:
+        """True if a process of the first pool has answered, or could not be started."""
+        starting = self._starting
+        if starting is None or not starting.done():
             return False
-        if failure := self._started.exception():
-            self._give_up(failure)
-        return not self._cannot_start
+        return starting.exception() is not None or starting.result().done()
+
+    def _start_first(self) -> Future[None]:
+        """Starts the first pool, which blocks for as long as Python takes to start.
+
+        Returns:
+            The result of a call in the pool: there is one once a process is ready.
+        """
+        self._pool = self._start()
+        with _interrupts_blocked():
+            started, *_ = [self._pool.submit(_do_nothing) for _ in range(self._jobs)]
+        return started
 
     def _give_up(self, error: BaseException) -> None:
         """Starts no further process, and reports it once."""
@@ -322,6 +342,7 @@ def _start_worker(checkpoint: Checkpoint, path: Path, read: Read[Any], max_pixel
     except RuntimeError:  # there are no threads left; the pool would print the traceback
         os._exit(1)
     leave_costly_images()
+    gc.freeze()
     _work.append(lambda sources: list(read(classifier, [sources], max_pixels)))
 
 

@@ -4,6 +4,7 @@ Options that change the answer go to ``Classifier``, options that change the out
 in ``console/prediction.py``.
 """
 
+import gc
 import os
 import sys
 from functools import partial
@@ -144,6 +145,7 @@ def predict(
 
         gallery = Gallery(report, min_probability)
     classifier = Classifier.load(checkpoint)
+    gc.freeze()  # it would look again and again through all that was imported
 
     folders: dict[str, int] = {}  # number of images found in each
     left_out = LeftOut()

@@ -231,8 +231,9 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         return value
 
     def _cells(self, answer: Prediction) -> list[str]:
-        best = (answer.sure_text(self._minimum), answer.probability)
-        shown = [best, *answer.ranking[1 : self._top or 1]]
+        shown = [(answer.sure_text(self._minimum), answer.probability)]
+        if self._top is not None:
+            shown += answer.ranking[1 : self._top]
         return [cell for label, p in shown for cell in (visible(label), decimal_share(p))]
 
     def _draw(self, console: "Console", answer: Prediction) -> None:

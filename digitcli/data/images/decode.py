@@ -27,6 +27,8 @@ from digitcli.data.images.heif import is_heif, open_heif
 from digitcli.data.images.kinds import FORMATS, GIVE_ANOTHER, unread_error, unread_images
 from digitcli.data.images.limits import (
     BYTES_PER_PIXEL,
+    PNG_START,
+    SMALL_FILE,
     check_comments,
     check_icon,
     count_pixels,
@@ -78,8 +80,7 @@ class OpenImage:
     def __init__(self, source: Path | bytes, max_pixels: int) -> None:
         self._name = source.name if isinstance(source, Path) else ""
         try:
-            raw = io.BytesIO(source) if isinstance(source, bytes) else open_regular(source)
-            self._file = _LimitedReader(raw)
+            self._file = _open(source)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
             raise _unreadable(source, error) from error
         try:
@@ -170,8 +171,43 @@ class _LimitedReader(io.BufferedReader):
         raise io.UnsupportedOperation("fileno")
 
 
+class _SmallPng(io.BytesIO):
+    """The content of a small PNG: it has few chunks, each read once, so nothing is limited."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.size = len(content)
+        self.left: float = math.inf
+        self.reads_left = _MAX_READS
+
+    def peek(self, size: int = 0, /) -> bytes:
+        """Returns the first bytes."""
+        return self.getvalue()[:size]
+
+
+_File = _LimitedReader | _SmallPng
+
+
+def _open(source: Path | bytes) -> _File:
+    """Opens an image for decoding; a small file is read at once.
+
+    Raises:
+        OSError, ValueError: As for ``open_regular``.
+    """
+    if isinstance(source, Path):
+        file = open_regular(source)
+        size = os.fstat(file.fileno()).st_size
+        if size > SMALL_FILE:
+            return _LimitedReader(file)
+        with file:  # no byte more: some files of the system have none, and block when read
+            source = file.read(size)
+    if len(source) <= SMALL_FILE and source.startswith(PNG_START):
+        return _SmallPng(source)
+    return _LimitedReader(io.BytesIO(source))
+
+
 @contextlib.contextmanager
-def _decoding_errors(file: _LimitedReader, name: str) -> Iterator[None]:
+def _decoding_errors(file: _File, name: str) -> Iterator[None]:
     """Raises any exception in the block as a ``PictureError``: Pillow's decoders raise anything."""
     try:
         yield
@@ -187,9 +223,7 @@ def _decoding_errors(file: _LimitedReader, name: str) -> Iterator[None]:
         raise PictureError(f"it is damaged ({why:.100})", _ANOTHER) from error
 
 
-def _read_header(
-    file: _LimitedReader, max_pixels: int
-) -> tuple[ImageFile, int, tuple[int, int] | None]:
+def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[int, int] | None]:
     """Opens an image, which reads its header, and checks its cost against the limit.
 
     Returns:

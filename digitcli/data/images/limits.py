@@ -24,6 +24,10 @@ MAX_PIXELS = 100_000_000
 """Default maximum number of pixels: more than a camera of 64 megapixels takes, or a page scanned at
 900 dpi has; 400 MB when decoded."""
 
+SMALL_FILE = 32 * 1024
+"""Bytes up to which a file is read whole, and decoding it takes less time than handing it to a
+thread and back."""
+
 BYTES_PER_PIXEL = 4
 """Bytes of a decoded pixel in most modes. An image may cost this many times the allowed pixels."""
 
@@ -49,7 +53,7 @@ _MAX_ICON = 2**21
 _MAX_COMMENTS = 1000
 """Maximum number of comments of an image in text; programs write one."""
 
-_PNG_START = b"\x89PNG"
+PNG_START = b"\x89PNG"
 _PNG_SIZE = re.compile(rb"IHDR(.{8})", re.DOTALL)
 
 _MAX_PASSES = 12
@@ -143,7 +147,7 @@ def check_icon(file: BinaryIO) -> None:
     for at in range(6, min(len(data), 6 + 16 * int.from_bytes(data[4:6], "little")), 16):
         start = int.from_bytes(data[at + 12 : at + 16], "little")
         header = data[start + 4 : start + 12]  # of a BMP, whose height counts its mask too
-        if len(header) == 8 and data[start : start + 4] != _PNG_START:
+        if len(header) == 8 and data[start : start + 4] != PNG_START:
             width, height = struct.unpack("<2i", header)
             sizes.append((abs(width), abs(height) // 2))
     if max(len(data), *(math.prod(size) for size in sizes), 0) > _MAX_ICON:

@@ -8,17 +8,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Semaphore
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from digitcli.core.errors import PictureError
 from digitcli.data.arrays import Gray
 from digitcli.data.images.decode import OpenImage
 from digitcli.data.images.grayscale import to_gray
-from digitcli.data.images.limits import BYTES_PER_PIXEL, MAX_PIXELS
+from digitcli.data.images.limits import BYTES_PER_PIXEL, MAX_PIXELS, SMALL_FILE
 from digitcli.data.images.source import ImageSource
 
 _MAX_WAITING = 256
@@ -26,9 +27,6 @@ _MAX_WAITING = 256
 
 _MAX_DELAY = 0.05
 """Seconds that a result may wait for others to join its batch."""
-
-SMALL_FILE = 32 * 1024
-"""Bytes up to which decoding a file takes less time than handing it to a thread and back."""
 
 
 class CostlyImageError(PictureError):
@@ -68,9 +66,22 @@ def prepare_all(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _batches(futures: Iterable[Future[T]]) -> Iterator[list[T]]:
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    """A result that is there already; a ``Future`` takes longer to make than a small image."""
+
+    value: T
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> T:
+        return self.value
+
+
+def _batches(futures: Iterable[Future[T] | _Done[T]]) -> Iterator[list[T]]:
     """Collects results in order; one that is ready is yielded within ``_MAX_DELAY``."""
-    waiting: deque[Future[T]] = deque()
+    waiting: deque[Future[T] | _Done[T]] = deque()
     due = time.monotonic() + _MAX_DELAY
     for future in futures:
         waiting.append(future)
@@ -81,7 +92,7 @@ def _batches(futures: Iterable[Future[T]]) -> Iterator[list[T]]:
         yield _take_ready(waiting)
 
 
-def _take_ready(waiting: deque[Future[T]]) -> list[T]:
+def _take_ready(waiting: deque[Future[T] | _Done[T]]) -> list[T]:
     """Waits for the first result, and takes it with those after it that are ready."""
     ready = [waiting.popleft().result()]
     while waiting and waiting[0].done():
@@ -91,12 +102,10 @@ def _take_ready(waiting: deque[Future[T]]) -> list[T]:
 
 def _start(
     source: ImageSource, read: Callable[[ImageSource], T], pool: ThreadPoolExecutor, room: Semaphore
-) -> Future[T]:
+) -> Future[T] | _Done[T]:
     """Reads a small image at once, and a large one in the pool, where few may hold content."""
     if _size(source) <= SMALL_FILE:
-        future: Future[T] = Future()
-        future.set_result(read(source))
-        return future
+        return _Done(read(source))
     if isinstance(source.content, Path):
         return pool.submit(read, source)
     room.acquire()
@@ -146,12 +155,16 @@ class _MemoryBudget:
         self.is_elsewhere = False
         self._changed = threading.Condition()
 
-    @contextlib.contextmanager
-    def reserved(self, cost: int) -> Iterator[None]:
+    def reserved(self, cost: int) -> AbstractContextManager[None]:
         """Waits until ``cost`` bytes are free, at most the whole budget; not for less than 1 MB."""
-        cost = 0 if cost < 2**20 else min(cost, self._size)
-        if cost and self.is_elsewhere:
+        if cost < 2**20:
+            return contextlib.nullcontext()
+        if self.is_elsewhere:
             raise CostlyImageError("it takes much memory")
+        return self._reserved(min(cost, self._size))
+
+    @contextlib.contextmanager
+    def _reserved(self, cost: int) -> Iterator[None]:
         with self._changed:
             self._changed.wait_for(lambda: self._free >= cost)
             self._free -= cost

@@ -231,7 +231,7 @@ def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
         "Too many levels of symbolic links",
         "it is not a file",
         "it is not a file",
-        "Invalid argument",
+        "the file is empty",
     ]
     done = measured("predict", tmp_path, "-q")
     assert (done.code, done.output) == (1, "1\n")
