@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from digitcli.console.prediction import bar, half_blocks
-from digitcli.console.softmax_explanation import Explanation, explain_softmax, power, share
+from digitcli.console.softmax_explanation import Explanation, explain_softmax, fixed, power, share
 from digitcli.console.streams import (
     broken,
     fits,
@@ -25,7 +25,7 @@ from digitcli.console.streams import (
 )
 from digitcli.core.inference import NetworkSteps
 from digitcli.core.softmax import FloatArray, LossSteps, SoftmaxSteps, margin
-from digitcli.text import fixed, visible
+from digitcli.text import visible
 from digitcli.translation import Gettext, english, message, output_gettext
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from digitcli.core.inference import NetworkSteps
 from digitcli.core.softmax import DescentStep, LossSteps, SoftmaxSteps, margin
-from digitcli.text import below_one, fixed, visible
+from digitcli.text import below_one, visible
 from digitcli.translation import Gettext
 
 _MAX_TERMS = 4
@@ -358,3 +358,9 @@ def share(value: float, sign: str = "") -> str:
     while decimals < 9 and abs(value) < 1 and round(abs(value), decimals) == 1:
         decimals += 1
     return fixed(below_one(value, decimals), decimals, sign)
+
+
+def fixed(value: float, decimals: int = 3, sign: str = "") -> str:
+    """Formats a number with fixed decimals, and one too small for them with an exponent."""
+    large = abs(value) >= 10**-decimals or value == 0
+    return f"{value:{sign}.{decimals}f}" if large else f"{value:{sign}.1e}"
