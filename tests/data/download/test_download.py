@@ -139,7 +139,7 @@ def test_the_next_mirror_is_tried_after_a_faulty_one(
     ],
 )
 def test_an_error_without_a_good_mirror_is_one_line(
-    run: Run, server: FaultyServer, fault: str, problem: str
+    run: Run, server: FaultyServer, tmp_path: Path, fault: str, problem: str
 ) -> None:
     result = run("download", "--mirror", server.address(fault))
     assert result.exit_code == 2
@@ -152,6 +152,7 @@ def test_an_error_without_a_good_mirror_is_one_line(
         "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz from another computer into a folder "
         "and run 'digitcli download --mirror FOLDER'"
     )
+    assert list(raw(tmp_path).iterdir()) == []
 
 
 @pytest.mark.parametrize("prefix", ["", "file://"])
@@ -195,7 +196,6 @@ def test_each_of_several_mirrors_that_fail_is_named(run: Run, tmp_path: Path) ->
     assert problem in last
     assert f"; there is no folder {tmp_path}/usb); check the network, or copy " in last
     assert last.endswith("run 'digitcli download --dataset kmnist --mirror FOLDER'")
-    assert list(raw(tmp_path).iterdir()) == []
 
 
 def test_a_refused_connection_is_reported(run: Run) -> None:
