@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # a single image is read without them
 _ALONE = 512
 """Images that the calling process reads before it starts others: these take as long to start."""
 
-_BLOCK = 64
+_BLOCK = 128
 """Images that a process is handed at a time."""
 
 _MOST_JOBS = 8
@@ -47,6 +47,10 @@ _NOT_STARTED = (ImportError, OSError, EOFError, RuntimeError)
 that starts processes has none and ends."""
 
 Result = tuple[ImageSource, Answer | PictureError]
+_SentResult = tuple[tuple[int, int], str | None, Answer | PictureError]
+"""A result without its source, whose ``size`` and ``warning`` it has instead: the path of a file
+takes longer to send than an answer."""
+
 Read = Callable[
     [Classifier, Iterable[Iterable[ImageSource]], int],
     Iterator[tuple[ImageSource, Answer | PictureError]],
@@ -231,7 +235,7 @@ class _Processes(Generic[Answer]):
             with _interrupts_blocked():
                 return _Submitted(block, pool, pool.submit(_read_block, block))
         except BrokenExecutor as error:  # as an earlier block, which is waited for first, says too
-            failed: Future[list[Result[Answer]]] = Future()
+            failed: Future[list[_SentResult[Answer]]] = Future()
             failed.set_exception(error)
             return _Submitted(block, pool, failed)
         except _NOT_STARTED as error:
@@ -251,28 +255,32 @@ class _Processes(Generic[Answer]):
         except BrokenExecutor:
             self._discard(submitted.pool)
             results = self._read_each(submitted.block)
-        for source, (read, answer) in zip(submitted.block, results, strict=True):
+        for source, (size, warning, answer) in zip(submitted.block, results, strict=True):
             if isinstance(answer, CostlyImageError):
                 yield from self._read_here([source])
             else:
-                yield read, answer
+                yield source.decoded(size, warning), answer
 
-    def _read_each(self, block: list[ImageSource]) -> list[Result[Answer]]:
+    def _read_each(self, block: list[ImageSource]) -> list[_SentResult[Answer]]:
         """Reads images one by one, of which one has ended a process."""
-        results: list[Result[Answer]] = []
+        results: list[_SentResult[Answer]] = []
         for source in block:
             submitted = self._submit([source])
             if submitted is None:  # reading it here could end this process
                 problem = "the process that read it has ended, and no other can be started"
-                results.append((source, PictureError(problem, "give --jobs 1")))
+                results.append(_failed(PictureError(problem, "give --jobs 1")))
                 continue
             try:
                 results += submitted.future.result()
             except BrokenExecutor:
                 self._discard(submitted.pool)
                 problem = "the process that read it has ended, possibly out of memory"
-                results.append((source, PictureError(problem, "leave it out, or give --jobs 1")))
+                results.append(_failed(PictureError(problem, "leave it out, or give --jobs 1")))
         return results
+
+
+def _failed(error: PictureError) -> _SentResult[Any]:
+    return (0, 0), None, error
 
 
 class _Submitted(NamedTuple, Generic[Answer]):
@@ -280,7 +288,7 @@ class _Submitted(NamedTuple, Generic[Answer]):
 
     block: list[ImageSource]
     pool: "ProcessPoolExecutor"
-    future: Future[list[Result[Answer]]]
+    future: Future[list[_SentResult[Answer]]]
 
 
 def _end_children() -> None:
@@ -329,7 +337,7 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_work: list[Callable[[list[ImageSource]], list[Result[Any]]]] = []
+_work: list[Callable[[list[ImageSource]], Iterator[Result[Any]]]] = []
 """Reads a block of images, in a process that was started here; else empty."""
 
 
@@ -343,7 +351,7 @@ def _start_worker(checkpoint: Checkpoint, path: Path, read: Read[Any], max_pixel
         os._exit(1)
     leave_costly_images()
     gc.freeze()
-    _work.append(lambda sources: list(read(classifier, [sources], max_pixels)))
+    _work.append(lambda sources: read(classifier, [sources], max_pixels))
 
 
 def _end_with_parent() -> None:
@@ -360,5 +368,5 @@ def _do_nothing() -> None:
     pass
 
 
-def _read_block(sources: list[ImageSource]) -> list[Result[Any]]:
-    return _work[0](sources)
+def _read_block(sources: list[ImageSource]) -> list[_SentResult[Any]]:
+    return [(source.size, source.warning, answer) for source, answer in _work[0](sources)]

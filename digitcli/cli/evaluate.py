@@ -61,13 +61,7 @@ def evaluate(
     from digitcli.core.checkpointing.checkpoint import find_and_load
     from digitcli.core.checkpointing.metadata import recorded_dataset
     from digitcli.core.imports import import_torch
-    from digitcli.data.datasets.registry import (
-        DatasetLocation,
-        count_trained_on,
-        default_split,
-        find_dataset_for,
-    )
-    from digitcli.data.datasets.split import ALL
+    from digitcli.data.datasets.registry import DatasetLocation, default_split, find_dataset_for
 
     if report is not None:
         from digitcli.report.page import check_page
@@ -91,10 +85,9 @@ def evaluate(
     with DownloadDisplay() as progress:
         location = DatasetLocation(data_dir, mirror or [], progress)
         data = chosen.load(split, location, loaded.metadata.classes)
-        trained_on = count_trained_on(chosen, loaded.metadata, location) if split == ALL else 0
     result = evaluation.evaluate(loaded, data.images, data.labels, torch_device)
     print_weights(path, loaded.metadata)
-    if trained_on:
+    if data.training and (trained_on := data.training.count_trained_on(loaded.metadata)):
         # how many a run held out of them is not recorded
         most = "up to " if loaded.metadata.scored_on == "validation" else ""
         print_note(

@@ -295,6 +295,7 @@ def safetensors_bytes(header: object, data: bytes = b"") -> bytes:
 
 
 HUGE = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000), }"
+ONE = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }"
 OBJECTS = "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
 STRIDED = {"fc.weight": torch.zeros(1).expand(100_000, 100_000), "fc.bias": torch.zeros(10)}
 GOOD = Net(784, 8, 10).state_dict()
@@ -417,6 +418,20 @@ def test_a_large_file_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("many.npz").write_bytes(zipped(a=b"", b=b"", c=b"", d=b""))
     with pytest.raises(DigitcliError, match=r"many\.npz holds more than 3 files"):
         read.read_tensors(Path("many.npz"))
+
+
+def test_an_archive_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("net.npz").write_bytes(zipped(**{"a.npy": npy(ONE, bytes(4))}))
+    opened = []
+
+    class Watched(zipfile.ZipFile):
+        def __init__(self, file: io.BytesIO) -> None:
+            opened.append(file)
+            super().__init__(file)
+
+    monkeypatch.setattr(zipfile, "ZipFile", Watched)
+    format_, _, tensors = read.read_tensors(Path("net.npz"))
+    assert (format_, list(tensors), len(opened)) == ("npz", ["a"], 1)
 
 
 def test_special_files_do_not_block(run: Run) -> None:

@@ -50,15 +50,16 @@ def read_tensors(path: Path) -> tuple[str, bytes, Arrays]:
 
 def _parse(path: Path, content: bytes) -> tuple[str, Arrays]:
     if content.startswith(_ZIP):
-        members = _members(path, content)
-        if any(Path(name).name == "data.pkl" for name in members):
-            if any(Path(name).name == "constants.pkl" for name in members):
-                raise DigitcliError(
-                    f"{path} is a TorchScript program, which holds code",
-                    "save its weights with torch.save(model.state_dict(), 'weights.pth')",
-                )
-            return "torch", _read_torch(path, content)
-        return "npz", _read_npz(path, content)
+        with _open_zip(path, content) as archive:
+            names = {Path(name).name for name in archive.namelist()}
+            if "data.pkl" not in names:
+                return "npz", _read_npz(path, archive)
+        if "constants.pkl" in names:
+            raise DigitcliError(
+                f"{path} is a TorchScript program, which holds code",
+                "save its weights with torch.save(model.state_dict(), 'weights.pth')",
+            )
+        return "torch", _read_torch(path, content)
     if content.startswith(_PICKLE):
         return "torch", _read_torch(path, content)
     if content.startswith(_ARRAY):
@@ -94,18 +95,17 @@ def _damaged(path: Path, kind: str, error: Exception) -> DigitcliError:
     return DigitcliError(f"{path} is a damaged {kind} ({reason:.200})", _EXPECTED)
 
 
-def _members(path: Path, content: bytes) -> list[str]:
-    """Returns the names in a zip archive, once its number of files and its sizes are checked."""
+def _open_zip(path: Path, content: bytes) -> zipfile.ZipFile:
+    """Opens a zip archive, and checks its number of files and their sizes before any is read."""
     if content.count(_DIRECTORY_ENTRY) > _MAX_MEMBERS:
         raise DigitcliError(f"{path} holds more than {_MAX_MEMBERS:,} files", _EXPECTED)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
+        archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         raise _damaged(path, "zip archive", error) from error
-    if sum(member.file_size for member in members) > MAX_SIZE:
+    if sum(member.file_size for member in archive.infolist()) > MAX_SIZE:
         raise _too_large(path)
-    return [member.filename for member in members]
+    return archive
 
 
 def _read_torch(path: Path, content: bytes) -> Arrays:
@@ -115,19 +115,18 @@ def _read_torch(path: Path, content: bytes) -> Arrays:
     return read_state_dict(path, content, MAX_SIZE)
 
 
-def _read_npz(path: Path, content: bytes) -> Arrays:
+def _read_npz(path: Path, archive: zipfile.ZipFile) -> Arrays:
     arrays = {}
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if name == member.filename:
-                    raise DigitcliError(
-                        f"{path} is a zip archive of neither torch.save nor savez "
-                        f"({member.filename:.80})",
-                        _EXPECTED,
-                    )
-                arrays[name] = _read_array(archive.read(member))
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name == member.filename:
+                raise DigitcliError(
+                    f"{path} is a zip archive of neither torch.save nor savez "
+                    f"({member.filename:.80})",
+                    _EXPECTED,
+                )
+            arrays[name] = _read_array(archive.read(member))
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
         raise _damaged(path, "npz file", error) from error
     if {"classes", "notes"} <= arrays.keys():

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from digitcli.core.checkpointing.metadata import FOLDER_PREFIX, UNKNOWN_DATASET, Metadata
 from digitcli.core.errors import DatasetError
-from digitcli.data.datasets import image_folder
+from digitcli.data.datasets.image_folder import ImageFolder, folder_path
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import ALL, Split
@@ -50,6 +50,7 @@ class Dataset:
     normalization: tuple[float, float] | None  # mean and standard deviation; None to compute them
     read: _Read  # of one of the splits, or of all
     splits: tuple[str, ...] = ("train", "test")
+    folder: ImageFolder | None = None  # of the images, if ``read`` reads them from one
 
     @property
     def held_out(self) -> str:
@@ -141,13 +142,13 @@ def find_dataset(
 
 
 def _folder_dataset(name: str, prepare: Prepare) -> Dataset:
-    folder = image_folder.ImageFolder(image_folder.folder_path(name), prepare)
+    folder = ImageFolder(folder_path(name), prepare)
 
     def read(split: str, location: DatasetLocation) -> Split:
         return folder.read(split, location.progress.on_message)
 
     # Prepared images have MNIST's form, and about its pixel statistics.
-    return Dataset(name, folder.classes, MNIST_NORMALIZATION, read, folder.splits)
+    return Dataset(name, folder.classes, MNIST_NORMALIZATION, read, folder.splits, folder)
 
 
 def find_dataset_for(
@@ -186,42 +187,15 @@ def default_split(dataset: Dataset, metadata: Metadata) -> str:
 
     All images of a folder that the checkpoint was not trained on; else the split held out.
     """
-    is_folder = dataset.name.startswith(FOLDER_PREFIX)
-    return ALL if is_folder and not _was_trained_on(dataset.name, metadata) else dataset.held_out
+    folder = dataset.folder
+    return dataset.held_out if folder is None or _was_trained_on(folder, metadata) else ALL
 
 
-def count_trained_on(dataset: Dataset, metadata: Metadata, location: DatasetLocation) -> int:
-    """Returns the number of images in the training split if a checkpoint was trained on it, else 0.
-
-    A run that held some of them out was trained on fewer.
-    """
-    if dataset.name.startswith(FOLDER_PREFIX):
-        return _count_training_images(image_folder.folder_path(dataset.name), metadata)
-    if dataset.name != metadata.dataset:
-        return 0
-    split = dataset.load("train", location)
-    return len(split) if split.checksums.items() <= metadata.data_checksums.items() else 0
-
-
-def _was_trained_on(folder: str, metadata: Metadata) -> bool:
+def _was_trained_on(folder: ImageFolder, metadata: Metadata) -> bool:
     """Returns True if a folder is the one that a checkpoint names, or has its training images."""
     if not metadata.dataset.startswith(FOLDER_PREFIX):
         return False
-    path = image_folder.folder_path(folder)
     with contextlib.suppress(DatasetError, OSError, ValueError):
-        if path.samefile(image_folder.folder_path(metadata.dataset)):
+        if folder.path.samefile(folder_path(metadata.dataset)):
             return True
-    return _count_training_images(path, metadata) > 0
-
-
-def _count_training_images(folder: Path, metadata: Metadata) -> int:
-    """Returns the number of images in the training split of a folder if they are a checkpoint's."""
-    checksum = metadata.data_checksums.get(f"{FOLDER_PREFIX}train")
-    if checksum is None:
-        return 0
-    try:
-        images = image_folder.ImageFolder(folder)  # prepared as for training
-        split = images.read("train", lambda _: None)
-    except DatasetError:
-        return 0  # no network can be trained on it
-    return len(split) if checksum in split.checksums.values() else 0
+    return folder.training is not None and folder.training.count_trained_on(metadata) > 0

@@ -7,10 +7,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import DatasetError
 
 ALL = "all"
 """Name of the split that holds all images of a data set."""
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """The training split among all images of a data set, by which a checkpoint is recognized."""
+
+    count: int
+    checksums: dict[str, str]  # as in the metadata of a checkpoint that was trained on it
+
+    def count_trained_on(self, metadata: Metadata) -> int:
+        """Returns the number of images if a checkpoint was trained on them, else 0.
+
+        A run that held some of them out was trained on fewer.
+        """
+        return self.count if self.checksums.items() <= metadata.data_checksums.items() else 0
 
 
 @dataclass(frozen=True)
@@ -21,6 +37,7 @@ class Split:
     labels: npt.NDArray[np.int64]  # (count,), class indices
     checksums: dict[str, str]  # of each file read, as "md5:...", by file name
     files: int | None = None  # in all splits of a folder of images, also those left out
+    training: TrainingPart | None = None  # if these are all images, and a network can be trained
 
     @classmethod
     def of_images(
@@ -38,11 +55,12 @@ class Split:
         return Split(self.images[indices], self.labels[indices], self.checksums)
 
     def joined(self, other: "Split") -> "Split":
-        """Returns the images of both."""
+        """Returns all images of a data set, of which these are for training."""
         return Split(
             np.concatenate([self.images, other.images]),
             np.concatenate([self.labels, other.labels]),
             self.checksums | other.checksums,
+            training=TrainingPart(len(self), self.checksums),
         )
 
     def relabelled(self, classes: Sequence[str], new_classes: Sequence[str]) -> "Split":

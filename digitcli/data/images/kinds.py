@@ -78,7 +78,8 @@ _TGA_HEAD = re.compile(
     rb".[\x00\x01][\x01-\x03\x09-\x0b].{9}(?!\x00\x00)..(?!\x00\x00)..[\x08\x0f\x10\x18\x20]",
     re.DOTALL,
 )
-_TGA_NAMES = (".tga", ".icb", ".vda", ".vst")
+TGA_NAMES = (".tga", ".icb", ".vda", ".vst")
+"""Ends of the names of TGA images, lower-case: without its name, such a file may not be known."""
 
 
 def unread_error(file: BinaryIO, name: str) -> PictureError:
@@ -96,7 +97,7 @@ def unread_error(file: BinaryIO, name: str) -> PictureError:
         if re.match(pattern, head, re.DOTALL):
             return _unread(kind)
     file.seek(-min(len(head), len(_TGA_END)), 2)
-    if file.read() == _TGA_END or (name.lower().endswith(_TGA_NAMES) and _TGA_HEAD.match(head)):
+    if file.read() == _TGA_END or (name.lower().endswith(TGA_NAMES) and _TGA_HEAD.match(head)):
         return _unread("a TGA image")
     return NotAPictureError("it is not an image", GIVE_ANOTHER)
 

@@ -4,9 +4,9 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,11 @@ class ImageSource:
     size: tuple[int, int] = (0, 0)  # width and height of the upright image, once it is decoded
     warning: str | None = None  # that other images in the file are not read, once it is decoded
     error: PictureError | None = None  # if it is known that the image cannot be read
+
+    def decoded(self, size: tuple[int, int], warning: str | None) -> Self:
+        """Returns the source of an image that was decoded, without content that is in memory."""
+        content = self.content if isinstance(self.content, Path) else b""
+        return replace(self, content=content, size=size, warning=warning)
 
 
 _MAX_NAME = 2**20

@@ -96,7 +96,8 @@ def interpret(gray: Gray, on_step: OnStep = ignore_step, *, classify: Classify) 
         names = {"image": change.name}
         prepare(change.gray, lambda name, image: on_step(names.get(name, name), image))
     doubtful = choice.certainty < (_CERTAIN_CHANGED if choice.is_changed else _CERTAIN)
-    return replace(digit, doubtful=doubtful, stripe=_is_stripe(digit, change))
+    stripe = _is_stripe(digit, change)
+    return replace(digit, doubtful=doubtful, stripe=stripe, first=choice.first)
 
 
 class _Choice:
@@ -104,6 +105,7 @@ class _Choice:
 
     Attributes:
         digit: The prepared digit.
+        first: The image as it is, prepared.
         change: The change before the preparation.
         certainty: See ``_score``.
         score: The certainty times a weight: a digit in a tight crop touches all borders, while
@@ -116,6 +118,7 @@ class _Choice:
     def __init__(self, gray: Gray, classify: Classify) -> None:
         self._classify = classify
         self.digit, self.change = prepare(gray), _Change(_AS_IT_IS, gray)
+        self.first = self.digit.image
         self.certainty = _score(self.digit, classify)
         touched = sum(_touched(self.digit, self.change))
         self._touched_border = touched > 0

@@ -53,6 +53,12 @@ class PreparedDigit:
     box: Box = _WHOLE  # of the digit in the image; all of one in MNIST form
     doubtful: bool = False  # True if the network is unsure that this is the image's one digit
     stripe: bool = False  # True for a bar from the upper to the lower border
+    first: Image28 | None = None  # by ``prepare``, if the network chooses among interpretations
+
+    @property
+    def as_trained(self) -> Image28:
+        """The image prepared as for training, without interpretations."""
+        return self.image if self.first is None else self.first
 
 
 def ignore_step(name: str, image: npt.NDArray[Any]) -> None:

@@ -1,18 +1,29 @@
 """Evaluating on a folder of images, and how a checkpoint names the folder it was trained on."""
 
+import hashlib
 import json
 import os
-from dataclasses import replace
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from commands import Run
 from image_folders import fill
+from PIL import Image
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.metadata import recorded_dataset
 from digitcli.core.files.home import portable_path
+from digitcli.core.files.regular import open_regular
+from digitcli.data.datasets import image_folder, registry
+from digitcli.data.datasets.image_folder import split_of
+from digitcli.data.datasets.optdigits import load_optdigits
+from digitcli.data.datasets.split import Split
+from digitcli.data.images import decode
 
 CLASSES = {"3": 3, "5": 5}
 FLAGS = ("--epochs", 2, "--batch-size", 4)
@@ -49,6 +60,57 @@ def test_all_images_of_a_folder_are_scored_unless_it_was_trained_on(run: Run, mi
     assert evaluated(run, *new, "--dataset", "folder:moved") == ("test", count, files)
 
 
+@dataclass
+class Watched:
+    """How often each image of a folder was opened and decoded."""
+
+    opened: Counter[Path] = field(default_factory=Counter)
+    decoded: int = 0
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    counts, decode_image = Watched(), decode.OpenImage.decode
+
+    def opened(path: Path) -> FileIO:
+        counts.opened[path] += 1
+        return open_regular(path)
+
+    def decoded(image: decode.OpenImage) -> Image.Image:
+        counts.decoded += 1
+        return decode_image(image)
+
+    monkeypatch.setattr(image_folder, "open_regular", opened)
+    monkeypatch.setattr(decode, "open_regular", opened)
+    monkeypatch.setattr(decode.OpenImage, "decode", decoded)
+    return counts
+
+
+def test_each_image_of_a_folder_is_opened_and_decoded_once(
+    run: Run, mine: Path, watched: Watched
+) -> None:
+    fill(mine, {"8": 8}, 60)
+    shutil.copytree(mine, "copy")
+    fill(Path("other"), CLASSES, 7)
+    digests = [hashlib.sha256(file.read_bytes()).digest() for file in mine.glob("8/*.png")]
+    tested = sum(split_of(digest) == "test" for digest in digests)
+    assert run("train", "--dataset", "folder:mine", *FLAGS, "--output", "new").exit_code == 0
+    assert watched.decoded == 100
+    cases: list[tuple[str, str, int]] = [
+        ("", "test", 40 + tested),  # of small classes all images, as some may be moved
+        ("--split all", "all", 100),
+        ("--dataset folder:copy", "test", 100),
+        ("--dataset folder:copy --split all", "all", 100),
+        ("--dataset folder:other", "all", 14),
+    ]
+    for flags, split, count in cases:
+        watched.opened.clear()
+        watched.decoded = 0
+        assert evaluated(run, "--checkpoint", "new", *flags.split())[0] == split
+        assert set(watched.opened.values()) == {1}
+        assert watched.decoded == count
+
+
 @pytest.mark.usefixtures("checkpoint")
 def test_scoring_training_images_is_reported(run: Run, mine: Path) -> None:
     def note(*flags: object) -> str:
@@ -81,6 +143,23 @@ def test_scoring_the_training_images_of_a_published_data_set_is_reported(run: Ru
     all_images = ("eval", "--dataset", "optdigits", "--split", "all", "--checkpoint")
     assert "of these 1,797 images are training images of" in run(*all_images, "new").stderr
     assert "training images" not in run(*all_images, "pretrained").stderr
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_each_split_of_a_published_data_set_is_read_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("train", "--dataset", "optdigits", "--epochs", 1, "--output", "new").exit_code == 0
+    asked = []
+
+    def watched(split: str) -> Split:
+        asked.append(split)
+        return load_optdigits(split)
+
+    monkeypatch.setattr(registry, "load_optdigits", watched)
+    result = run("eval", "--split", "all", "--checkpoint", "new")
+    assert "digitcli: 1,437 of these 1,797 images are training images of" in result.stderr
+    assert asked == ["train", "test"]
 
 
 @pytest.mark.usefixtures("checkpoint")
