@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from digitcli.text import below_one, visible
+from digitcli.text import percent, visible
 
 _MAX_DIGITS = 60
 """Maximum number of digits of an image that are shown."""
@@ -77,7 +77,7 @@ def _picture(answer: Answered, size: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{below_one(share) * 100:.2f}&#8239;%"
+    return f"{escape(percent(share, unit=''))}&#8239;%"
 
 
 def _text(text: str) -> str:

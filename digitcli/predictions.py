@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from digitcli.core.evaluation.ood import DIGITS
 from digitcli.data.arrays import Box
-from digitcli.text import below_one
+from digitcli.text import decimal_share
 
 UNSURE = "?"
 """Text in place of a label whose probability is too low."""
@@ -46,10 +46,8 @@ class Prediction:
         return tuple(sorted(self.probabilities.items(), key=lambda entry: -entry[1]))
 
     def __repr__(self) -> str:
-        shown = below_one(self.probability)
-        return (
-            f"Prediction(label={self.label!r}, probability={shown:.4f}, warning={self.warning!r})"
-        )
+        shown = decimal_share(self.probability)
+        return f"Prediction(label={self.label!r}, probability={shown}, warning={self.warning!r})"
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows."""
@@ -96,8 +94,8 @@ class Reading:
     file_warning: str | None = None
 
     def __repr__(self) -> str:
-        shown = below_one(self.probability)
-        return f"Reading(text={self.text!r}, probability={shown:.4f}, warning={self.warning!r})"
+        shown = decimal_share(self.probability)
+        return f"Reading(text={self.text!r}, probability={shown}, warning={self.warning!r})"
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows."""

@@ -1,4 +1,4 @@
-"""Text that is safe to show: control characters escaped, probabilities never rounded up to 1."""
+"""Text that is safe to show: control characters escaped, shares never rounded to 0 or 1."""
 
 import math
 import re
@@ -34,6 +34,23 @@ def below_one(share: float, decimals: int = 4) -> float:
     return math.copysign(largest, share) if largest <= abs(share) < 1 else share
 
 
-def percent(share: float) -> str:
-    """Returns a share in 0..1 as a percentage; only exactly 1 is shown as "100.00%"."""
-    return f"{below_one(share):.2%}"
+def decimal_share(share: float) -> str:
+    """Returns a share in 0..1 with four decimals; only exactly 0 and 1 are shown as these."""
+    return f"{below_one(max(share, 0.0001) if share > 0 else share):.4f}"
+
+
+def percent(share: float, decimals: int = 2, unit: str = "%") -> str:
+    """Returns a share in 0..1 as a percentage.
+
+    Only exactly 1 is shown as "100.00%", and only exactly 0 as "0.00%": "<0.01%" is less than any
+    number with so many decimals.
+    """
+    if share > 0 and round(share * 100, decimals) == 0:
+        return f"<{10.0**-decimals:.{decimals}f}{unit}"
+    return f"{below_one(share, decimals + 2) * 100:.{decimals}f}{unit}"
+
+
+def fixed(value: float, decimals: int = 3, sign: str = "") -> str:
+    """Formats a number with fixed decimals, and one too small for them with an exponent."""
+    large = abs(value) >= 10**-decimals or value == 0
+    return f"{value:{sign}.{decimals}f}" if large else f"{value:{sign}.1e}"

@@ -75,10 +75,10 @@ def evaluate(
     import_torch("evaluation")
     from digitcli.console.download import DownloadDisplay
     from digitcli.console.evaluation import show_evaluation
-    from digitcli.console.streams import print_note, print_weights
+    from digitcli.console.streams import print_note, print_weights, written
     from digitcli.core.device import choose_device
     from digitcli.core.evaluation import evaluate as evaluation
-    from digitcli.text import below_one, visible
+    from digitcli.text import decimal_share
 
     torch_device = choose_device(device)
     split = default_split(chosen, loaded.metadata) if split is None else split
@@ -100,19 +100,19 @@ def evaluate(
     if report is not None:
         from digitcli.report.evaluation import write_evaluation
 
-        write_evaluation(
-            report,
-            result,
-            loaded.metadata,
-            images=data.images,
-            labels=data.labels,
-            dataset=recorded_dataset(chosen.name),
-            split=split,
-            files=data.files,
-            checkpoint=path,
-        )
-        print_note(f"wrote the report {visible(str(report))}")
+        with written("report", report):
+            write_evaluation(
+                report,
+                result,
+                loaded.metadata,
+                images=data.images,
+                labels=data.labels,
+                dataset=recorded_dataset(chosen.name),
+                split=split,
+                files=data.files,
+                checkpoint=path,
+            )
     if min_accuracy is not None and result.accuracy < min_accuracy:
-        print_note(f"the accuracy {below_one(result.accuracy):.4f} is below {min_accuracy:g}")
+        print_note(f"the accuracy {decimal_share(result.accuracy)} is below {min_accuracy:g}")
         return 1
     return 0

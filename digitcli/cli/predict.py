@@ -25,7 +25,6 @@ from digitcli.core.files.atomic import resolve_links
 from digitcli.core.threads import use_one_thread
 from digitcli.data.images.discover import LeftOut, find_files, is_ignored
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -132,7 +131,7 @@ def predict(
     use_one_thread()
     from digitcli.classifier import Classifier
     from digitcli.console.prediction import PredictionDisplay, ReadingDisplay
-    from digitcli.console.streams import print_note
+    from digitcli.console.streams import print_note, written
     from digitcli.processes import Read, read_in_processes
 
     names = images or []
@@ -169,14 +168,16 @@ def predict(
 
     if left_out and not quiet:
         print_note(str(left_out))
-    if gallery is not None:
-        gallery.write(classifier.path)
-        if not quiet:
-            print_note(f"wrote the report {visible(str(report))}")
+    if gallery is not None and report is not None:
+        with written("report", report, quiet=quiet):
+            gallery.write(classifier.path)
     if show_steps is not None and results.latest is not None:
-        from digitcli.report.drawings import draw_answer
+        from digitcli.report.drawings import draw_answer, save_drawing
 
-        draw_answer(classifier, *results.latest, show_steps, max_pixels, multi=multi)
+        drawing = draw_answer(classifier, *results.latest, max_pixels, multi=multi)
+        if drawing is not None:
+            with written("drawing", show_steps, quiet=quiet):
+                save_drawing(drawing, show_steps)
     return results.exit_code
 
 

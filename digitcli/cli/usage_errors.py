@@ -4,6 +4,8 @@ from typing import Any
 
 import typer
 
+from digitcli.core.errors import with_next_step
+
 _PROBLEMS = {
     "int_parsing": "{input!r} is not a whole number",
     "int_from_float": "{input!r} is not a whole number",
@@ -20,7 +22,7 @@ def usage_error(error: typer.TyperException) -> str:
     command = context.command_path if context is not None else "digitcli"
     error.message = _value_problem(error.__cause__) or error.message
     problem = " ".join(error.format_message().split()).rstrip(".")
-    return f"{problem}; see '{command} --help'"
+    return with_next_step(problem, f"see '{command} --help'")
 
 
 def _value_problem(cause: BaseException | None) -> str | None:

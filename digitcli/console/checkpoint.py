@@ -1,5 +1,6 @@
 """Output of ``digitcli import`` and ``digitcli info``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from digitcli.console.streams import (
     is_terminal,
-    output_console,
+    print_facts,
     print_json,
     print_line,
     print_note,
+    print_text,
     print_whole,
 )
+from digitcli.core.checkpointing.locate import LATEST, is_bundled
 from digitcli.core.checkpointing.metadata import Metadata
+from digitcli.core.files.atomic import resolve_links
 from digitcli.core.recipes import Recipe
-from digitcli.text import percent, visible
+from digitcli.text import fixed, percent, visible
 
 if TYPE_CHECKING:
     from digitcli.core.importing.checkpoint import Network
@@ -52,7 +56,7 @@ def show_import(
     else:
         _print_table(metadata, [visible(layer.name) for layer in network.layers])
         print_line("")
-        print_line(f"wrote {visible(str(output))}  ({network.format}; {_network(metadata)})")
+        print_text(f"wrote {visible(str(output))}  ({network.format}; {_network(metadata)})")
     if assumed:
         values = {
             "mean": f"mean {metadata.mean:g}",
@@ -68,6 +72,7 @@ def show_checkpoint(path: Path, metadata: Metadata, *, as_json: bool) -> None:
     """Prints what a checkpoint records: its network, its training and its scores."""
     if as_json:
         values = asdict(metadata)
+        values["command"] = _command(path, metadata)
         print_json({"checkpoint": str(path), "layers": _layers(metadata), **values})
         return
     facts = _facts(path, metadata)
@@ -77,15 +82,7 @@ def show_checkpoint(path: Path, metadata: Metadata, *, as_json: bool) -> None:
         print_line("")
         _print_table(metadata)
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in facts:
-        grid.add_row(name, Text(value))
-    output_console().print(grid)
+    print_facts(facts)
     _print_table(metadata)
 
 
@@ -160,19 +157,31 @@ def _facts(path: Path, metadata: Metadata) -> list[tuple[str, str]]:
     if metadata.accuracies:
         last = metadata.accuracies[-1]
         facts += [
-            ("training loss", f"{last.loss:.4f}"),
+            ("training loss", fixed(last.loss, 4)),
             (f"{metadata.scored_on} accuracy", percent(last.accuracy)),
         ]
     versions = (f"{name} {version}" for name, version in sorted(metadata.versions.items()))
     facts += [
         ("versions", visible(", ".join(versions))),
-        ("command", visible(metadata.command)),
+        ("command", visible(_command(path, metadata))),
         *(
             ("checksum", visible(f"{name} {checksum}"))
             for name, checksum in sorted(metadata.data_checksums.items())
         ),
     ]
     return facts
+
+
+def _command(path: Path, metadata: Metadata) -> str:
+    """Returns the command that makes a checkpoint, with the option that writes it to its path.
+
+    The file does not record its path: it can be moved, and equal runs make equal files.
+    """
+    is_default = resolve_links(path) == resolve_links(LATEST) or is_bundled(path)
+    # the command of imported weights has the option
+    if metadata.recipe is None or is_default or not metadata.command:
+        return metadata.command
+    return f"{metadata.command} --output {shlex.quote(str(path))}"
 
 
 def _recipe(recipe: Recipe) -> str:

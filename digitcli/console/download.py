@@ -8,8 +8,8 @@ from digitcli.console.streams import (
     error_console,
     is_animated,
     print_json,
-    print_line,
     print_note,
+    print_text,
 )
 from digitcli.data.download.downloader import FileReport
 from digitcli.data.download.fetch import DownloadProgress
@@ -89,12 +89,12 @@ def show_download(
         )
     elif folder is None:
         origin = "comes with scikit-learn" if dataset == "optdigits" else "is on this machine"
-        print_line(f"{visible(dataset)} {origin}; there is nothing to download")
+        print_text(f"{visible(dataset)} {origin}; there is nothing to download")
     elif all(report.source is None for report in reports):
-        print_line(f"{dataset} is in {visible(str(folder))}, complete and valid")
+        print_text(f"{dataset} is in {visible(str(folder))}, complete and valid")
     else:
         for report in reports:
             outcome = {None: "already valid", "archive": "extracted again"}
             source = outcome.get(report.source, f"from {report.source}")
-            print_line(visible(f"{report.name}  {report.bytes:,} bytes  {source}"))
-        print_line(f"{dataset} is in {visible(str(folder))}")
+            print_text(visible(f"{report.name}  {report.bytes:,} bytes  {source}"))
+        print_text(f"{dataset} is in {visible(str(folder))}")

@@ -15,12 +15,14 @@ from digitcli.console.streams import (
     output_console,
     print_json,
     print_line,
+    print_styled,
+    print_text,
     print_whole,
 )
 from digitcli.core.checkpointing.locate import weights_name
 from digitcli.core.evaluation.calibration import Calibration, Coverage
 from digitcli.core.evaluation.evaluate import Evaluation
-from digitcli.text import below_one, percent, visible
+from digitcli.text import decimal_share, fixed, percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,7 +78,7 @@ def _print_plain(
     evaluation: Evaluation, dataset: str, split: str, files: int | None, checkpoint: Path
 ) -> None:
     def print_cells(*cells: object) -> None:
-        texts = (f"{below_one(c):.4f}" if isinstance(c, float) else str(c) for c in cells)
+        texts = (decimal_share(c) if isinstance(c, float) else str(c) for c in cells)
         print_line("\t".join(texts))
 
     print_cells("checkpoint", visible(str(checkpoint)))
@@ -86,7 +88,7 @@ def _print_plain(
         print_cells("files", files)
     print_cells("count", evaluation.count)
     print_cells("temperature", f"{evaluation.temperature:g}")
-    print_cells("loss", f"{evaluation.loss:.4f}")
+    print_cells("loss", fixed(evaluation.loss, 4))
     print_cells("accuracy", evaluation.accuracy)
     print_cells("top5_accuracy", evaluation.top5_accuracy)
     print_cells("ece", evaluation.calibration.ece)
@@ -112,16 +114,18 @@ def _known(share: float | None) -> float | str:
 def _print_summary(console: "Console", evaluation: Evaluation, data: str, checkpoint: Path) -> None:
     from rich.text import Text
 
-    console.print(Text(f"{visible(weights_name(checkpoint))} on {visible(data)}", style="dim"))
+    weights = visible(weights_name(checkpoint))
+    print_styled(console, Text(f"{weights} on {visible(data)}", style="dim"))
     correct = round(evaluation.accuracy * evaluation.count)
-    console.print(
+    print_styled(
+        console,
         Text.assemble(
             (f"accuracy {percent(evaluation.accuracy)}", "bold green"),
             f"  ({correct:,} of {evaluation.count:,})   "
-            f"top-5 {percent(evaluation.top5_accuracy)}   loss {evaluation.loss:.4f}",
-        )
+            f"top-5 {percent(evaluation.top5_accuracy)}   loss {fixed(evaluation.loss, 4)}",
+        ),
     )
-    console.print(
+    print_text(
         f"calibration error {percent(evaluation.calibration.ece)}  "
         f"(probabilities and loss at temperature {evaluation.temperature:g})"
     )

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from digitcli.console.streams import print_json, print_line
+from digitcli.console.streams import print_json, print_text
 from digitcli.core.export.write import ExportResult
 from digitcli.text import visible
 
@@ -18,7 +18,7 @@ def show_export(
         values = {"path": str(path), "format": format_, **vars(result), "notes": notes}
         print_json({**values, "checkpoint": str(checkpoint)})
     else:
-        print_line(
+        print_text(
             f"wrote {visible(str(path))}  ({format_}, {result.bytes:,} bytes; within "
             f"{_rounded_up(result.difference):.0e} of digitcli on {result.checked:,} images)"
         )

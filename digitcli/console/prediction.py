@@ -21,17 +21,21 @@ from digitcli.console.streams import (
     print_json,
     print_line,
     print_note,
+    print_styled,
     print_weights,
     print_whole,
 )
 from digitcli.core.errors import PictureError
 from digitcli.predictions import PlacedDigit, Prediction, Reading
-from digitcli.text import below_one, percent, visible
+from digitcli.text import decimal_share, percent, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, RenderableType
     from rich.progress import Progress
     from rich.table import Table
+    from rich.text import Text
 
     from digitcli.classifier import Classifier
 
@@ -113,12 +117,10 @@ class AnswerDisplay(ABC, Generic[Answer]):
         from rich.text import Text
 
         if self._done < _MAX_DRAWN:
-            console.print(Text(visible(path), style="bold"), soft_wrap=True)
+            print_styled(console, Text(visible(path), style="bold"))
             self._draw(console, answer)
             return
-        digits = (visible(answer.sure_text(self._minimum)), self._style(answer))
-        share = f"  {percent(answer.probability)}"
-        console.print(Text.assemble(f"{visible(path)}  ", digits, share), soft_wrap=True)
+        print_styled(console, Text.assemble(f"{visible(path)}  ", self._outcome(answer)))
 
     def show_failure(self, name: str, error: PictureError) -> None:
         """Prints the error of an image on standard error, and in its line of JSON."""
@@ -168,12 +170,30 @@ class AnswerDisplay(ABC, Generic[Answer]):
     def _style(self, answer: Prediction | Reading) -> str:
         return "bold green" if answer.reaches(self._minimum) else "bold yellow"
 
-    def _headline(self, answer: Prediction) -> "RenderableType":
+    def _outcome(
+        self,
+        answer: Prediction | Reading,
+        rows: "Sequence[Prediction | Reading]" = (),
+        *,
+        reason: bool = True,
+    ) -> "Text":
+        """Returns the text of an answer, with a line for each of ``rows``, and its probability.
+
+        The probability is not that of ``?``: what was read is named beside it, and why it is in
+        doubt, if there is room for the ``reason``.
+        """
         from rich.text import Text
 
-        label = visible(answer.sure_text(self._minimum))
-        share = f"  {percent(answer.probability)}"
-        return Text.assemble((label, self._style(answer)), share)
+        lines = rows or [answer]
+        text = "\n".join(visible(line.sure_text(self._minimum)) for line in lines)
+        share = percent(answer.probability)
+        if not answer.reaches(self._minimum):
+            read = " / ".join(visible(line.sure_text(0)) for line in lines)
+            share = f"{read} at {share}"
+            if reason and isinstance(answer, Prediction):
+                too_low = answer.probability < self._minimum
+                share += f", below {self._minimum:g}" if too_low else ", beside other shapes"
+        return Text.assemble((text, self._style(answer)), f"  {share}")
 
     def _count(self) -> None:
         self._done += 1
@@ -214,7 +234,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         shown = [(answer.sure_text(self._minimum), answer.probability)]
         if self._top is not None:
             shown += answer.ranking[1 : self._top]
-        return [cell for label, p in shown for cell in (visible(label), f"{below_one(p):.4f}")]
+        return [cell for label, p in shown for cell in (visible(label), decimal_share(p))]
 
     def _draw(self, console: "Console", answer: Prediction) -> None:
         """Draws the network's input beside the bars, or above them on a narrow terminal."""
@@ -229,6 +249,8 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
             print_whole(image, self._bars(answer, max(_MIN_BAR, min(_MAX_BAR, room))))
             return
         layout = Table.grid(padding=(0, _GAP))
+        layout.add_column(min_width=answer.picture.shape[1])
+        layout.add_column()
         layout.add_row(image, self._bars(answer, min(_MAX_BAR, beside)))
         print_whole(layout)
 
@@ -247,7 +269,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
             cells = (visible(name), bar(probability, width), percent(probability))
             bars.add_row(*(Text(cell, style=style) for cell in cells))
         side = Table.grid()
-        side.add_row(self._headline(answer))
+        side.add_row(self._outcome(answer))
         side.add_row("")
         side.add_row(bars)
         return side
@@ -273,17 +295,14 @@ class ReadingDisplay(AnswerDisplay[Reading]):
     def _cells(self, answer: Reading) -> list[str]:
         each = [answer.probability, *(digit.prediction.probability for digit in answer.digits)]
         text = visible(answer.sure_text(self._minimum))
-        return [text, *(f"{below_one(probability):.4f}" for probability in each)]
+        return [text, *map(decimal_share, each)]
 
     def _draw(self, console: "Console", answer: Reading) -> None:
         """Draws the network's input for each digit, row by row, side by side where they fit."""
         from rich.columns import Columns
-        from rich.text import Text
 
         rows = [list(row) for _, row in groupby(answer.digits, lambda digit: digit.row)]
-        lines = [visible(Reading(tuple(row)).sure_text(self._minimum)) for row in rows]
-        share = f"  {percent(answer.probability)}"
-        console.print(Text.assemble(("\n".join(lines), self._style(answer)), share))
+        print_styled(console, self._outcome(answer, [Reading(tuple(row)) for row in rows]))
         for row in rows:
             console.print()
             console.print(Columns([self._digit(console, digit) for digit in row], padding=(1, 2)))
@@ -294,7 +313,7 @@ class ReadingDisplay(AnswerDisplay[Reading]):
 
         halved = digit.prediction.picture.reshape(14, 2, 14, 2).max(axis=(1, 3))
         image = half_blocks(halved, colored=has_color(console))
-        return Group(self._headline(digit.prediction), image)
+        return Group(self._outcome(digit.prediction, reason=False), image)
 
 
 def _counter() -> "Progress":

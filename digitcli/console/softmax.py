@@ -1,6 +1,5 @@
 """Prints softmax and cross-entropy step by step: tables on a terminal, tab-separated elsewhere."""
 
-import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -13,29 +12,27 @@ import numpy as np
 
 from digitcli.console.prediction import bar, half_blocks
 from digitcli.console.softmax_explanation import Explanation, explain_softmax, power
-from digitcli.console.softmax_numbers import fixed, share, total
+from digitcli.console.softmax_numbers import share, total
 from digitcli.console.streams import (
+    broken,
     fits,
     has_color,
     is_terminal,
     output_console,
+    print_facts,
     print_json,
     print_line,
     print_whole,
 )
 from digitcli.core.inference import NetworkSteps
 from digitcli.core.softmax import FloatArray, LossSteps, SoftmaxSteps, margin
-from digitcli.text import visible
+from digitcli.text import fixed, visible
 from digitcli.translation import Gettext, english, message, output_gettext
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
 _BAR_WIDTH = 8
-_VALUE_WIDTH = 24
-"""Minimum number of cells for a value beside its name."""
-
 _CLASS = message("class")
 _PROBABILITY = message("probability")
 _GRADIENT = message("gradient")
@@ -261,7 +258,8 @@ def _draw(
         names = list(map(gettext, heading))
         tables = [_network_table(names, rows, gap) for gap in (3, 1)]
         print_whole(next(filter(fits, tables), tables[-1]))
-    print_whole(*_tables(steps, gettext), _facts_grid(facts))
+    print_whole(*_tables(steps, gettext))
+    print_facts(facts)
 
 
 def _network_table(names: list[str], rows: list[list[str]], gap: int) -> "Table":
@@ -278,27 +276,6 @@ def _network_table(names: list[str], rows: list[list[str]], gap: int) -> "Table"
     return table
 
 
-def _facts_grid(facts: list[_Fact]) -> "Table":
-    """Returns the values beside their names, or below them on a narrow terminal."""
-    from rich.cells import cell_len
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2))
-    longest = max(cell_len(name) for name, _ in facts)
-    if output_console().width - longest >= _VALUE_WIDTH:
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column()
-        for name, value in facts:
-            grid.add_row(name, Text(value))
-    else:
-        for name, value in facts:
-            grid.add_row(Text(name, "dim"))
-            grid.add_row(Padding.indent(Text(value), 2))
-    return grid
-
-
 def _draw_explanation(explanation: Explanation, gettext: Gettext) -> None:
     from rich.text import Text
 
@@ -308,23 +285,7 @@ def _draw_explanation(explanation: Explanation, gettext: Gettext) -> None:
     console = output_console()
     console.print()
     for paragraph in (text, Text(explanation.formula, "bold green")):
-        console.print(_broken(paragraph, console.width))
-
-
-def _broken(text: "Text", width: int) -> "Text":
-    """Returns text with line breaks at ``_LINE_BREAK``; rich breaks lines at spaces only."""
-    from rich.cells import cell_len
-    from rich.text import Text
-
-    breaks, end = [], 0
-    places = [0, *(place.end() for place in _LINE_BREAK.finditer(text.plain)), len(text)]
-    for start, stop in itertools.pairwise(places):
-        cells = cell_len(text.plain[start:stop].rstrip())
-        if end + cells > width:
-            breaks.append(start)
-            end = 0
-        end += cell_len(text.plain[start:stop])
-    return Text("\n").join(text.divide(breaks))
+        console.print(broken(paragraph, console.width, _LINE_BREAK))
 
 
 def _tables(steps: SoftmaxSteps, gettext: Gettext) -> list["Table"]:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digitcli.console.softmax_numbers import exact_enough, fixed, share, significant, total
+from digitcli.console.softmax_numbers import exact_enough, share, significant, total
 from digitcli.core.inference import NetworkSteps
 from digitcli.core.softmax import DescentStep, FloatArray, LossSteps, SoftmaxSteps, margin
-from digitcli.text import visible
+from digitcli.text import fixed, visible
 from digitcli.translation import Gettext
 
 _MAX_TERMS = 4

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from digitcli.text import fixed
+
 _MAX_DIGITS = 17
 """Number of significant digits that distinguish all floats."""
 
@@ -19,12 +21,6 @@ def share(value: float, sign: str = "") -> str:
     while decimals < _MAX_DECIMALS and abs(value) < 1 and round(abs(value), decimals) == 1:
         decimals += 1
     return fixed(value, decimals, sign)
-
-
-def fixed(value: float, decimals: int = 3, sign: str = "") -> str:
-    """Formats a number with fixed decimals, and one too small for them with an exponent."""
-    large = abs(value) >= 10**-decimals or value == 0
-    return f"{value:{sign}.{decimals}f}" if large else f"{value:{sign}.1e}"
 
 
 def total(value: float) -> str:

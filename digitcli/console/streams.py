@@ -5,7 +5,8 @@ import json
 import os
 import re
 import sys
-import textwrap
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,9 +15,12 @@ from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.text import percent, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from rich.console import Console, RenderableType
     from rich.measure import Measurement
     from rich.progress import Progress
+    from rich.text import Text
 
     from digitcli.core.checkpointing.metadata import Metadata
 
@@ -24,8 +28,12 @@ _DRAWING = "▀█▏│─"
 """Characters that bars, images and tables consist of."""
 
 _COMMAND = re.compile("'digitcli [^']*'")
-_JOINT = "\x1f"
+_SPACES = re.compile(" +")
+_JOINT = "\ue000"
 """Placeholder for spaces at which no line is broken; ``visible`` text never contains it."""
+
+_MIN_VALUE_ROOM = 24
+"""Columns for a value beside its name; with fewer it is below."""
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -71,6 +79,42 @@ def has_color(console: "Console") -> bool:
     return console.color_system is not None and not console.no_color
 
 
+def print_styled(console: "Console", text: "Text") -> None:
+    """Prints text broken at spaces only; a word that does not fit is left to the terminal."""
+    console.print(broken(text, console.width, _SPACES), soft_wrap=True)
+
+
+def print_facts(facts: "Iterable[tuple[str, str]]") -> None:
+    """Prints names and values in two columns on a terminal.
+
+    A value with a word too long for the second column, such as a path, is below its name, so that
+    it can be copied; on a narrow terminal, so are all.
+    """
+    from rich.cells import cell_len, set_cell_size
+    from rich.text import Text
+
+    facts, console = list(facts), output_console()
+    indent = max(cell_len(name) for name, _ in facts) + 2
+    room = console.width - indent
+    for name, value in facts:
+        longest = max(map(cell_len, value.split()), default=0)
+        beside = max(longest, _MIN_VALUE_ROOM) <= room
+        lines = broken(Text(value), room if beside else console.width, _SPACES).split("\n")
+        start = Text(set_cell_size(name, indent) if beside else f"{name}\n", style="dim")
+        text = Text("\n" + " " * indent * beside).join(lines)
+        console.print(Text.assemble(start, text), soft_wrap=True)
+
+
+def broken(text: "Text", width: int, places: re.Pattern[str]) -> "Text":
+    """Returns text with line breaks after matches of ``places``; rich breaks at spaces only."""
+    from rich.text import Text
+
+    lines = text.divide(line_breaks(text.plain, width, places))
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)
+
+
 def print_whole(*drawings: "RenderableType") -> None:
     """Draws tables and images on standard output.
 
@@ -93,6 +137,15 @@ def _measure(console: "Console", drawing: "RenderableType") -> "Measurement":
 
     unlimited = console.options.update(width=10_000)
     return Measurement.get(console, unlimited, drawing)
+
+
+def print_text(text: str) -> None:
+    """Prints a sentence on standard output: on a terminal broken at spaces, elsewhere one line.
+
+    Raises:
+        DigitcliError: As ``print_line`` raises it.
+    """
+    print_line(at_words(text, sys.stdout))
 
 
 def print_line(text: str) -> None:
@@ -160,6 +213,12 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
     print_note(f"using the weights {visible(str(path))} ({training_facts(metadata)}){choice}")
 
 
+def as_kept(kept: Path) -> str:
+    """Returns the end of a line about a checkpoint that is replaced and kept as ``kept``."""
+    instead = " instead of the weights there" if kept.exists() else ""
+    return f", and kept as {visible(str(kept))}{instead}"
+
+
 def training_facts(metadata: "Metadata") -> str:
     """Returns how weights were trained: data set, epochs, and accuracy if it is known."""
     done = metadata.epochs
@@ -179,7 +238,7 @@ def print_note(text: str, bar: "Progress | None" = None) -> None:
 
     Errors of writing are ignored.
     """
-    line = at_words(f"{program_name()}: {text}")
+    line = at_words(f"{program_name()}: {text}", sys.stderr)
     with contextlib.suppress(OSError):
         if bar is None:
             _write_line(sys.stderr, line)
@@ -191,33 +250,61 @@ def print_note(text: str, bar: "Progress | None" = None) -> None:
             bar.start()
 
 
+@contextmanager
+def written(what: str, path: Path, *, quiet: bool = False) -> "Iterator[None]":
+    """Prints that the block wrote a file, or replaced it if one was there before."""
+    verb = "replaced" if os.path.lexists(path) else "wrote"
+    yield
+    if not quiet:
+        print_note(f"{verb} the {what} {visible(str(path))}")
+
+
 def print_error(error: Exception | str) -> None:
     """Prints what is wrong and what to do next, as one line."""
-    text = visible(str(error))
+    start = f"{program_name()}: error:"
+    line = at_words(f"{start} {visible(str(error))}", sys.stderr)
     if is_terminal(sys.stderr):
         from rich.text import Text
 
-        line = Text(at_words(f"error: {text}"))
-        line.stylize("bold red", end=len("error:"))
-        error_console().print(line, soft_wrap=True)
+        text = Text(line)
+        text.stylize("bold red", end=len(start))
+        error_console().print(text, soft_wrap=True)
     else:
-        _write_line(sys.stderr, f"{program_name()}: error: {text}")
+        _write_line(sys.stderr, line)
 
 
-def at_words(line: str) -> str:
-    """Breaks a line for standard error at spaces if that is a terminal and the line is too long.
+def at_words(line: str, stream: TextIO) -> str:
+    """Breaks a line at spaces if it is too long for the terminal that a stream is.
 
-    A command in quotes is never broken: the line break would be part of the copied text.
+    A word that does not fit, such as a path, is left to the terminal. A command in quotes is never
+    broken: the line break would be part of the copied text.
     """
     try:
-        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        width = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):  # not a terminal, or a stream in memory
         return line
+    if not width or (len(line) <= width and line.isascii()):
+        return line
     joined = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINT), line)
-    lines = textwrap.wrap(
-        joined, width or len(line), break_long_words=False, break_on_hyphens=False
-    )
-    return "\n".join(lines).replace(_JOINT, " ")
+    breaks = [0, *line_breaks(joined, width, _SPACES), len(line)]
+    return "\n".join(line[start:end].rstrip(" ") for start, end in pairwise(breaks))
+
+
+def line_breaks(line: str, width: int, places: re.Pattern[str]) -> list[int]:
+    """Returns where to break a line into ones of ``width`` cells, after matches of ``places``.
+
+    ``textwrap`` counts characters, of which Chinese ones take two cells.
+    """
+    from rich.cells import cell_len
+
+    breaks, end = [], 0
+    ends = [0, *(place.end() for place in places.finditer(line)), len(line)]
+    for start, stop in pairwise(ends):
+        if end and end + cell_len(line[start:stop].rstrip()) > width:
+            breaks.append(start)
+            end = 0
+        end += cell_len(line[start:stop])
+    return breaks
 
 
 def is_first_process() -> bool:

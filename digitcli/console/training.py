@@ -15,13 +15,15 @@ from digitcli.console.streams import (
     print_json,
     print_line,
     print_note,
+    print_styled,
+    print_text,
 )
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
 from digitcli.core.recipes import Recipe
 from digitcli.core.training.callbacks.callback import Callback, EpochResult, LossReading
 from digitcli.core.training.data import Labels, TrainingData
-from digitcli.text import percent, visible
+from digitcli.text import fixed, percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -158,14 +160,14 @@ class _PlainLines(TrainingDisplay):
     @override
     def on_loss(self, reading: LossReading) -> None:
         point = reading.point
-        print_line(f"epoch {point.epoch}  batch {point.batch}  loss {point.loss:.3f}")
+        print_line(f"epoch {point.epoch}  batch {point.batch}  loss {fixed(point.loss)}")
 
     @override
     def on_epoch(self, result: EpochResult) -> None:
         metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
         line = (
-            f"epoch {point.epoch}  mean loss {point.loss:.3f}  "
+            f"epoch {point.epoch}  mean loss {fixed(point.loss)}  "
             f"{metadata.scored_on} accuracy {percent(point.accuracy)}"
         )
         if self._fits_temperature:
@@ -174,7 +176,7 @@ class _PlainLines(TrainingDisplay):
 
     @override
     def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
-        print_line(_saved(result, path))
+        print_text(_saved(result, path))
 
 
 def _saved(result: EpochResult, path: Path) -> str:
@@ -234,7 +236,7 @@ class _Bar:
         self._update(epoch, batch, speed=text)
 
     def show_loss(self, loss: float) -> None:
-        self.progress.update(self._task, loss=f"loss {loss:.3f}")
+        self.progress.update(self._task, loss=f"loss {fixed(loss)}")
 
     def _update(self, epoch: int, batch: int, **fields: Any) -> None:
         done = (epoch - 1) * self._batches + batch
@@ -293,25 +295,29 @@ class _Table(TrainingDisplay):
         self._columns = {"epoch": 7, "batch": 7, "loss": 8, accuracy: len(accuracy) + 2}
         if self._fits_temperature:
             self._columns["temperature"] = 13
-        self._started = False
+        self._started = self._has_readings = False
 
     @override
     def on_loss(self, reading: LossReading) -> None:
         point = reading.point
-        self._row("", str(point.epoch), str(point.batch), f"{point.loss:.3f}")
+        self._has_readings = True
+        self._row("", str(point.epoch), str(point.batch), fixed(point.loss))
 
     @override
     def on_epoch(self, result: EpochResult) -> None:
         metadata = result.checkpoint.metadata
         point = metadata.accuracies[-1]
-        cells = [str(point.epoch), "all", f"{point.loss:.3f}", percent(point.accuracy)]
+        cells = [str(point.epoch), "all", fixed(point.loss), percent(point.accuracy)]
         if self._fits_temperature:
             cells.append(f"{metadata.temperature:.3f}")
-        self._row("bold", *cells, end=True)
+        self._row("bold", *cells, end=self._has_readings)
+        self._has_readings = False
 
     @override
     def on_done(self, result: EpochResult, path: Path, unanswered: tuple[str, ...]) -> None:
-        self._console.print(_saved(result, path), style="green", soft_wrap=True)
+        from rich.text import Text
+
+        print_styled(self._console, Text(_saved(result, path), style="green"))
 
     def _row(self, style: str, *cells: str, end: bool = False) -> None:
         if not self._started:

@@ -25,7 +25,7 @@ class DigitcliError(Exception):
         return partial(type(self), exit_code=self.exit_code), self.args
 
     def __str__(self) -> str:
-        return f"{self.problem}; {self.next_step}" if self.next_step else self.problem
+        return with_next_step(self.problem, self.next_step)
 
 
 class StoppedError(DigitcliError):
@@ -77,6 +77,18 @@ class BlankPictureError(PictureError):
 
 class ScoresError(DigitcliError):
     """Softmax cannot work with the given scores, classes or target."""
+
+
+def with_next_step(problem: str, next_step: str) -> str:
+    """Returns a problem and what to do about it as one line.
+
+    A problem that ends a sentence, such as "Did you mean 'train'?", is followed by another one.
+    """
+    if not next_step:
+        return problem
+    if problem.endswith(("?", "!", ".")):
+        return f"{problem} {next_step[0].upper()}{next_step[1:]}"
+    return f"{problem}; {next_step}"
 
 
 def error_reason(error: OSError | ValueError) -> str:

@@ -24,6 +24,11 @@ def install_torch() -> str:
     return f"run pip install --upgrade torch torchvision; {_WITHOUT_TORCH}"
 
 
+def install_extra(name: str) -> str:
+    """Returns how to install the libraries of an extra of digitcli, such as "heic"."""
+    return f"run pip install 'digitcli[{name}]'"
+
+
 @contextmanager
 def import_errors(need: str, next_step: str | Callable[[Exception], str]) -> Iterator[None]:
     """Raises any error of importing a library in the block as one line with its cause.

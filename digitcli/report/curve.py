@@ -11,7 +11,7 @@ from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.errors import DigitcliError
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
-from digitcli.core.imports import import_errors
+from digitcli.core.imports import import_errors, install_extra
 from digitcli.core.training.callbacks.callback import Callback, EpochResult
 from digitcli.core.training.data import TrainingData
 
@@ -80,7 +80,7 @@ def _next_step(error: Exception) -> str:
     """Returns what to do about an error of importing matplotlib."""
     if "MPLCONFIGDIR" in str(error):  # no folder for its cache can be written
         return "set MPLCONFIGDIR to a folder that can be written"
-    return "run pip install 'digitcli[plot]'"
+    return install_extra("plot")
 
 
 def _draw(metadata: Metadata, batches: int) -> "Figure":

@@ -48,37 +48,34 @@ def draw_answer(
     classifier: Classifier,
     source: ImageSource,
     answer: Prediction | Reading | PictureError,
-    path: Path,
     max_pixels: int,
     *,
     multi: bool,
-) -> None:
+) -> Image.Image | None:
     """Draws how an image was prepared, as far as that went, or with ``multi`` its digits.
 
     The image, a file, is decoded again; if it could not be decoded, nothing is drawn. An error that
     is the answer was reported before.
 
+    Returns:
+        The drawing, or None if there is nothing to draw.
+
     Raises:
         PictureError: The image was read, but cannot be read again.
-        DigitcliError: The drawing cannot be written.
     """
     if not all(source.size):
-        return
+        return None
+    steps = Steps()
     try:
         gray = read_gray(Path(source.name), max_pixels)
         if multi:
             digits = answer.digits if isinstance(answer, Reading) else ()
-            _save(draw_marks(gray, source.size, [_mark(digit) for digit in digits]), path)
-            return
-        steps = Steps()
-        try:
-            classifier.prepare(gray, steps)
-        finally:  # for a blank image, the steps that led to the error
-            if steps:
-                steps.save(path)
+            return draw_marks(gray, source.size, [_mark(digit) for digit in digits])
+        classifier.prepare(gray, steps)
     except PictureError as error:
         if not isinstance(answer, PictureError):
             raise error.with_name(source.name) from error
+    return steps.draw() if steps else None  # of a blank image, the steps that led to the error
 
 
 def check_drawing(path: Path) -> None:
@@ -100,7 +97,8 @@ def _format(path: Path) -> str:
         raise DigitcliError(problem, "name it steps.png") from None
 
 
-def _save(drawing: Image.Image, path: Path) -> None:
+def save_drawing(drawing: Image.Image, path: Path) -> None:
+    """Writes a drawing; raises as ``check_drawing``."""
     format_ = _format(path)
     with write_errors(path, _NEXT_STEP):
         write_atomically(path, lambda file: drawing.save(file, format_))
@@ -124,15 +122,15 @@ class Steps:
         """Returns the number of steps."""
         return len(self._tiles)
 
-    def save(self, path: Path) -> None:
-        """Writes the steps side by side; raises as ``check_drawing``."""
+    def draw(self) -> Image.Image:
+        """Returns the steps side by side."""
         width = len(self._tiles) * (_STEP + _GAP) + _GAP
         sheet, draw, font = _canvas(width, _STEP + _STEP_CAPTION + 2 * _GAP)
         for i, (name, tile) in enumerate(self._tiles):
             x, y = _GAP + i * (_STEP + _GAP), _GAP + _STEP_CAPTION
-            draw.text((x, _GAP), f"{i + 1}. {name}", _TEXT, font)
+            draw.text((x, _GAP), _spaced(f"{i + 1}. {name}"), _TEXT, font)
             sheet.paste(tile, (x + (_STEP - tile.width) // 2, y + (_STEP - tile.height) // 2))
-        _save(sheet, path)
+        return sheet
 
 
 class Mark(NamedTuple):
@@ -158,7 +156,7 @@ def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Imag
     """
     factor = int(np.clip(max(size), _MIN_SIDE, _MAX_SIDE)) / max(size)
     width, height = (max(1, round(side * factor)) for side in size)
-    captions = [f"{number}: {mark.caption}" for number, mark in enumerate(marks, 1)]
+    captions = [_spaced(f"{number}: {mark.caption}") for number, mark in enumerate(marks, 1)]
     font = ImageFont.load_default(_FONT_SIZE)
     column = max([_DIGIT, *(ceil(font.getlength(each)) for each in captions)]) + _GAP
     across = max(width, 4 * column)
@@ -180,6 +178,11 @@ def draw_marks(gray: Gray, size: tuple[int, int], marks: Sequence[Mark]) -> Imag
         tile = Image.fromarray(mark.picture).resize((_DIGIT, _DIGIT), Image.Resampling.NEAREST)
         sheet.paste(tile, (x, y + _DIGIT_CAPTION))
     return sheet
+
+
+def _spaced(text: str) -> str:
+    """Returns a caption with wider spaces: those of Pillow's font are hardly seen after a T."""
+    return text.replace(" ", "  ")
 
 
 def _canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw, Any]:

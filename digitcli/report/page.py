@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from digitcli._version import __version__
 from digitcli.core.errors import DigitcliError
 from digitcli.core.files.atomic import check_writable, write_atomically, write_errors
-from digitcli.text import below_one, visible
+from digitcli.text import fixed, percent, visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -78,8 +78,8 @@ def open_template(name: str, gettext: Callable[..., Markup] = fill) -> "Template
     environment.filters |= {
         "percent": _percent,
         "count": "{:,}".format,
-        "fixed": lambda number, digits=4: f"{number:.{digits}f}",
-        "below_one": below_one,
+        "decimals": lambda number, digits=4: f"{number:.{digits}f}",
+        "fixed": fixed,
     }
     return environment.get_template(name)
 
@@ -89,10 +89,10 @@ def _visible(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _percent(share: float | None, digits: int = 2) -> Markup:
+def _percent(share: float | None, digits: int = 2, unit: str = "%") -> Markup:
     if share is None:
         return Markup("–")
-    return Markup(f"{below_one(share, digits + 2) * 100:.{digits}f}{_THIN_SPACE}%")  # noqa: S704
+    return escape(percent(share, digits, unit and f"{_THIN_SPACE}{unit}"))
 
 
 def picture_uri(image: npt.NDArray[np.uint8]) -> str:

@@ -115,7 +115,7 @@ def test_an_unknown_command(run: Run) -> None:
     result = run("trian")
     assert result.exit_code == 2
     assert result.stderr == (
-        "digitcli: error: No such command 'trian'. Did you mean 'train'?; see 'digitcli --help'\n"
+        "digitcli: error: No such command 'trian'. Did you mean 'train'? See 'digitcli --help'\n"
     )
 
 

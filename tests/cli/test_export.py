@@ -269,7 +269,7 @@ def test_without_the_extra(package: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
         "digitcli: error: ONNX files need onnx and onnxruntime, which cannot be imported: import "
-        f"of {package} halted; None in sys.modules; run pip install onnx onnxruntime"
+        f"of {package} halted; None in sys.modules; run pip install 'digitcli[onnx]'"
     )
     assert not Path("x.onnx").exists()
 

@@ -226,7 +226,12 @@ def test_what_is_assumed_can_be_given(run: Run) -> None:
     assert "assumed mean 0.1307, std 0.3081, classes 0 to 2, data set unknown;" in plain.stderr
     result = run(*flags, "--classes", "A, B,C", "--mean", 0, "--std", 1, "--json")
     assert json.loads(result.stdout)["assumed"] == ["dataset"]
-    assert "abc will be replaced" in result.stderr
+    kept = Path("abc.previous.safetensors")
+    assert f"digitcli: abc will be replaced, and kept as {kept}\n" in result.stderr
+    assert load_checkpoint(kept).metadata.classes == ("0", "1", "2")
+    again = run(*flags, "--classes", "A, B,C", "--mean", 0, "--std", 1)
+    assert "digitcli: abc will be replaced\n" in again.stderr  # the same weights are made again
+    assert load_checkpoint(kept).metadata.classes == ("0", "1", "2")
     metadata = load_checkpoint(Path("abc")).metadata
     assert (metadata.classes, metadata.mean, metadata.std) == (("A", "B", "C"), 0, 1)
     assert (metadata.dataset, metadata.recipe, metadata.epochs) == ("unknown", None, 0)

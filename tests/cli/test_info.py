@@ -1,7 +1,8 @@
 """``digitcli info``: what a checkpoint records about itself."""
 
 import json
-from dataclasses import asdict
+import shlex
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from commands import Run
 from torch import nn
 
-from digitcli.core.checkpointing.checkpoint import Checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST, find_bundled
 from digitcli.text import percent
 
@@ -55,6 +56,22 @@ def test_json_has_everything(run: Run, trained: Checkpoint, checkpoint: Path) ->
     assert value.pop("checkpoint") == str(checkpoint)
     assert value.pop("layers")[4] == {"layer": "l5", "inputs": 64, "outputs": 10, "parameters": 650}
     assert value == json.loads(json.dumps(asdict(trained.metadata)))
+
+
+@pytest.mark.parametrize("name", ["fast.safetensors", "a b"])
+def test_the_command_writes_the_checkpoint_where_it_is(
+    run: Run, trained: Checkpoint, name: str
+) -> None:
+    command = "digitcli train --recipe lesson --seed 0"
+    checkpoint = replace(trained, metadata=replace(trained.metadata, command=command))
+    for path in (Path(name), LATEST):
+        save_checkpoint(path, checkpoint)
+    expected = f"{command} --output {shlex.quote(name)}"
+    assert json.loads(run("info", name, "--json").stdout)["command"] == expected
+    assert f"command\t{expected}\n" in run("info", name).stdout
+    for path in (LATEST, LATEST.absolute()):
+        assert f"command\t{command}\n" in run("info", path).stdout
+    assert "--output" not in json.loads(run("info", "pretrained", "--json").stdout)["command"]
 
 
 def test_imported_weights_have_no_training(run: Run) -> None:

@@ -115,7 +115,7 @@ def test_the_oldest_torch_is_the_one_that_is_installed_with() -> None:
             "onnx",
             ("export", "x.onnx"),
             "ONNX files need onnx and onnxruntime, which cannot be imported: broken; "
-            "run pip install onnx onnxruntime",
+            "run pip install 'digitcli[onnx]'",
         ),
         (
             "matplotlib",

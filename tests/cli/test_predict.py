@@ -120,7 +120,7 @@ def test_one_bad_image_does_not_stop_the_others(run: Run) -> None:
     assert result.stdout == "1\n2\n"
     assert result.stderr.splitlines() == [
         "digitcli: error: bad.png: it is not an image; "
-        "give a PNG, JPEG, GIF, BMP, TIFF or WebP file",
+        "give a PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, AVIF, ICO, JPEG 2000 or HEIC file",
         "digitcli: error: missing.png: cannot read it: No such file or directory; "
         "check the path and its permissions",
         "digitcli: error: blank.png: the image is blank; "

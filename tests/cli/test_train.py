@@ -14,6 +14,8 @@ from drawn_digits import SmallMnist
 from digitcli.core.checkpointing import locate
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.errors import DigitcliError
+from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 from digitcli.data.datasets import registry
 from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import Split, hold_out
@@ -248,7 +250,7 @@ def test_a_diverging_run_keeps_the_old_checkpoint(run: Run, small_mnist: SmallMn
 def test_no_mirror_and_no_data(run: Run) -> None:
     result = run("train", "--mirror", "/nowhere")
     assert result.exit_code == 2
-    assert "no mirror served" in result.stderr.splitlines()[-1]
+    assert "error: there is no folder /nowhere; " in result.stderr.splitlines()[-1]
 
 
 def test_a_link_is_followed_and_not_replaced(run: Run, small_mnist: SmallMnist) -> None:
@@ -276,6 +278,71 @@ def test_a_checkpoint_that_will_be_replaced_is_named(run: Run, small_mnist: Smal
         assert ("same will be replaced after the first epoch" in result.stderr) is reported
 
 
+def test_a_finished_checkpoint_that_is_replaced_is_kept(run: Run, small_mnist: SmallMnist) -> None:
+    kept = Path("same.previous.safetensors")
+    contents: list[bytes] = []
+    for seed in (1, 2, 3):
+        note = "same will be replaced after the first epoch, and kept as same.previous.safetensors"
+        instead = " instead of the weights there" if seed == 3 else ""
+        flags = ("--mirror", small_mnist.folder, "--seed", seed, "--output", "same")
+        result = run("train", *FLAGS, *flags)
+        assert (f"digitcli: {note}{instead}\n" in result.stderr) is (seed > 1)
+        assert kept.exists() is (seed > 1)
+        if seed > 1:
+            assert kept.read_bytes() == contents[-1]
+        contents.append(Path("same").read_bytes())
+    assert len(set(contents)) == 3
+    refused = run("train", *FLAGS, *flags, "--from", kept)
+    assert refused.exit_code == 2
+    assert f"the run would start from {kept} and replace it" in refused.stderr
+
+
+def test_what_no_run_finished_is_kept_as_well_and_unfinished_weights_are_not(
+    run: Run, small_mnist: SmallMnist, trained: Checkpoint
+) -> None:
+    kept = Path("same.previous.safetensors")
+    flags = ("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
+    metadata = trained.metadata
+    losses = tuple(loss for loss in metadata.losses if loss.epoch == 1)
+    first = replace(metadata, epochs=1, losses=losses, accuracies=metadata.accuracies[:1])
+    save_checkpoint(Path("same"), replace(trained, metadata=first))
+    assert "kept as" not in run(*flags).stderr
+    assert not kept.exists()
+    Path("same").write_text("notes")
+    assert "same will be replaced after the first epoch, and kept as" in run(*flags).stderr
+    assert kept.read_text() == "notes"
+
+
+def test_a_resumed_run_keeps_what_it_replaces(
+    run: Run, small_mnist: SmallMnist, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was killed after it had saved its state and before it wrote any weights."""
+    save_checkpoint(Path("same"), trained)
+    old = Path("same").read_bytes()
+
+    def stop(*_: object) -> None:
+        raise DigitcliError("stopped here")
+
+    flags = ("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointWriter, "on_epoch", stop)
+        assert run(*flags, "--save-every", 5).exit_code == 2
+    assert Path("same").read_bytes() == old
+    assert run(*flags, "--resume").exit_code == 0
+    assert Path("same.previous.safetensors").read_bytes() == old
+
+
+def test_the_files_of_a_run_are_named(run: Run, small_mnist: SmallMnist) -> None:
+    flags = ("train", *FLAGS, "--mirror", small_mnist.folder, "--log-dir", "log", "--plot", "c.svg")
+    for is_there in (False, True):
+        lines = run(*flags).stderr.splitlines()
+        assert lines[-2:] == [
+            "digitcli: wrote the metrics log/metrics.jsonl",
+            "digitcli: wrote the plot c.svg",
+        ]
+        assert ("digitcli: c.svg is replaced" in lines) is is_there
+
+
 def test_a_checkpoint_of_another_data_set_that_will_be_replaced_is_described(
     run: Run, trained: Checkpoint
 ) -> None:
@@ -285,11 +352,14 @@ def test_a_checkpoint_of_another_data_set_that_will_be_replaced_is_described(
     flags = ("--dataset", "optdigits", "--epochs", 1, "--output", "same")
     line = (
         f"digitcli: same (mnist, {epochs} epochs, test accuracy {last:.2%}) will be replaced after "
-        "the first epoch; to keep it, stop with Ctrl-C and give another --output\n"
+        "the first epoch, and kept as same.previous.safetensors\n"
     )
     assert line in run("train", *flags).stderr
     again = run("train", *flags).stderr
-    assert "digitcli: same will be replaced after the first epoch\n" in again
+    assert (
+        "digitcli: same will be replaced after the first epoch, and kept as "
+        "same.previous.safetensors instead of the weights there\n"
+    ) in again
 
 
 @pytest.mark.parametrize(("accuracy", "told"), [(1.0, True), (0.0, False)])

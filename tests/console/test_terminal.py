@@ -345,7 +345,7 @@ def test_an_error_is_one_line(look: Look) -> None:
     screen = look("predict", "[x].png", "--checkpoint", "[y]", columns=200)
     assert screen.code == 2
     assert screen.lines == [
-        "error: there is no checkpoint at [y]; check the path, or leave it out to use "
+        "digitcli: error: there is no checkpoint at [y]; check the path, or leave it out to use "
         "the latest trained weights or the bundled ones"
     ]
 
@@ -438,6 +438,92 @@ def test_notes_and_errors_break_at_spaces(look: Look) -> None:
     assert " ".join(screen.lines) == wide.lines[0]
 
 
+LONG_FOLDER = "a/folder/whose/name/is/long"
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_results_break_at_spaces(
+    look: Look, run: Run, small_mnist: SmallMnist, trained: Checkpoint, columns: int
+) -> None:
+    """Only a word that is longer than the terminal is left to it, on lines of its own."""
+    run("download", "--mirror", small_mnist.folder)
+    Path(LONG_FOLDER).mkdir(parents=True)
+    weights = Path(LONG_FOLDER, "weights.safetensors")
+    command = "digitcli train --recipe lesson --validation 1000 --seed 0 --log-every 100"
+    checksums = {"train-images-idx3-ubyte.gz": f"sha256:{'0' * 64}"}
+    metadata = replace(trained.metadata, command=command, data_checksums=checksums)
+    save_checkpoint(weights, replace(trained, metadata=metadata))
+    np.savez("net.npz", **trained.weights)  # type: ignore[arg-type]
+    for number in range(11):
+        draw_digit(number % 10, size=100).save(f"{LONG_FOLDER}/digit number {number:02}.png")
+    flags = ("--epochs", "1", "--output", f"{LONG_FOLDER}/trained.safetensors")
+    for arguments in (
+        ("download",),
+        ("download", "--force", "--mirror", small_mnist.folder),
+        ("export", f"{LONG_FOLDER}/digits.npz", "--checkpoint", weights),
+        ("import", "net.npz", "--output", f"{LONG_FOLDER}/imported.safetensors"),
+        ("info", weights),
+        ("train", *flags),
+        ("eval", "--checkpoint", weights),
+        ("predict", LONG_FOLDER, "--checkpoint", weights, "--min-probability", "1"),
+        ("inspect-softmax", "--logits", "2,1", "--classes", "a long name,another", "--explain"),
+    ):
+        screen = look(*arguments, columns=columns)
+        assert screen.code in (0, 1), screen.lines
+        written = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.raw).replace("\r", "\n").splitlines()
+        lines = [line for line in written if not re.search("[━▀]", line)]
+        assert len(lines) > 0
+        assert not [line for line in lines if cell_len(line) > columns and " " in line.strip()]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 90])
+def test_examples_of_a_help_page_can_be_pasted(look: Look, run: Run, columns: int) -> None:
+    for command in ("", "download", "train", "eval", "predict", "inspect-softmax", "import"):
+        screen = look(*command.split(), "--help", columns=columns)
+        text = "\n".join(screen.lines).partition("Examples")[2]
+        pasted = re.sub(r" *\\\n +", " ", text)
+        plain = run(*command.split(), "--help").stdout.partition("Examples")[2]
+        examples = re.findall(r"\$ (.*)", plain)
+        assert len(examples) > 2
+        assert re.findall(r"\$ (.*)", pasted) == examples
+
+
+def test_a_long_path_is_whole_below_its_name(look: Look, trained: Checkpoint) -> None:
+    name = f"{'long' * 16}.safetensors"
+    save_checkpoint(Path(name), trained)
+    screen = look("info", name, columns=60)
+    assert screen.lines[:3] == ["checkpoint", name[:60], name[60:]]
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_the_probability_beside_a_question_mark_is_that_of_a_digit(look: Look, run: Run) -> None:
+    draw_digit(7, size=100).save("7.png")
+    row = Image.new("L", (2 * 64, 64), 255)
+    for place in range(2):
+        row.paste(draw_digit(7), (64 * place, 0))
+    row.save("77.png")
+    share = r"\d\d\.\d\d%"
+    for flags, name, pattern in (
+        (("--min-probability", "1"), "7.png", rf"\?  7 at {share}, below 1$"),
+        (("--min-probability", "0.1"), "77.png", rf"\?  7 at {share}, beside other shapes$"),
+        (("--min-probability", "1", "--multi"), "77.png", rf"\?\?  77 at {share}$"),
+        (("--min-probability", "1", "--multi"), "77.png", rf"^\?  7 at {share}"),
+    ):
+        screen = look("predict", name, *flags, columns=90)
+        assert screen.code == 1
+        assert any(re.search(pattern, line) for line in screen.lines), screen.lines
+    narrow = look("predict", "77.png", "--min-probability", "0.1", columns=60).lines
+    assert sum(line.startswith("▀" * 28) for line in narrow) == 14  # the image is not cut off
+    Path("many").mkdir()
+    for number in range(11):
+        draw_digit(7, size=100).save(f"many/{number:02}.png")
+    lines = look("predict", "many", "--min-probability", "1").lines
+    assert re.fullmatch(rf"many/10\.png  \?  7 at {share}, below 1", lines[-2])
+    result = run("predict", "77.png", "--min-probability", "0.1")  # no column is added
+    assert re.fullmatch(r"77\.png\t\?\t0\.\d{4}\n", result.stdout)
+    assert "there are 2 separate shapes" in result.stderr
+
+
 def test_a_command_is_not_broken_in_two(look: Look) -> None:
     for columns in range(60, 120, 7):  # one of these widths ends at each of its spaces
         lines = look("inspect-softmax", columns=columns).lines
@@ -453,7 +539,7 @@ def test_many_pictures_are_a_line_each(look: Look) -> None:
     assert sum(line.startswith("▀" * 28) for line in lines) == 10 * 14
     assert re.fullmatch(r"scans/10\.png  2  \d\d\.\d\d%", lines[-4])
     assert re.fullmatch(r"scans/11\.png  3  \d\d\.\d\d%", lines[-3])
-    assert lines[-2].startswith("error: scans/99.png: the file is empty")
+    assert lines[-2].startswith("digitcli: error: scans/99.png: the file is empty")
     assert lines[-1] == "digitcli: 12 read, 0 in doubt, 1 failed"
 
 

@@ -48,6 +48,64 @@ def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
     assert "epoch 1/10" in screen.raw
 
 
+ROWS = """
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from drawn_digits import drawn_data
+from digitcli.console.training import training_display
+from digitcli.core.checkpointing.metadata import LossPoint
+from digitcli.core.recipes import LESSON
+
+data = drawn_data()
+display = training_display(data, LESSON, None, as_json=False)
+
+def epoch(number, loss):
+    point = SimpleNamespace(epoch=number, loss=loss, accuracy=1.0)
+    metadata = SimpleNamespace(accuracies=[point], temperature=1.0, scored_on="test")
+    display.on_epoch(SimpleNamespace(checkpoint=SimpleNamespace(metadata=metadata)))
+
+with display:
+    epoch(1, 0.5)
+    epoch(2, 0.00042)
+    display.on_loss(SimpleNamespace(point=LossPoint(3, 300, 0.0001)))
+    epoch(3, 0.0)
+    epoch(4, 0.5)
+"""
+
+
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_losses_above_0_are_not_shown_as_0(tmp_path: Path, is_piped: bool) -> None:
+    """On a terminal a rule ends an epoch of several rows."""
+    terminal = pytest.importorskip("terminal", reason="pseudo-terminals are POSIX")
+    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
+    with (tmp_path / "results").open("w+") as results:
+        screen = terminal.run_on_terminal(
+            [sys.executable, "-c", ROWS],
+            columns=80,
+            output=results if is_piped else None,
+            environment=environment,
+        )
+        results.seek(0)
+        lines = results.read().splitlines()
+    if is_piped:
+        assert [re.findall(r"loss (\S+)", line) for line in lines] == [
+            *(["0.500"], ["4.2e-04"], ["1.0e-04"], ["0.000"], ["0.500"])
+        ]
+        return
+    rule = "─" * 40
+    assert [line.strip() for line in screen.lines[1:]] == [
+        rule,
+        "1     all    0.500         100.00%",
+        "2     all  4.2e-04         100.00%",
+        "3     300  1.0e-04",
+        "3     all    0.000         100.00%",
+        rule,
+        "4     all    0.500         100.00%",
+    ]
+
+
 BAR = """
 from drawn_digits import drawn_data
 from digitcli.console.training import training_display

@@ -32,6 +32,7 @@ from digitcli.core.checkpointing.metadata import layer_sizes
 from digitcli.core.errors import PictureError
 from digitcli.core.softmax import softmax_steps
 from digitcli.report import draw
+from digitcli.text import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,7 +216,7 @@ def test_numbers_are_formatted_as_by_inspect_softmax(page_file: Path) -> None:
     values += [0.00005, 0.0005, 9.9996e-5, 0.99951, 9999.6, 99999.96, 1e21, 1.5e300]
     powers = [*rng.uniform(-50, 50, len(values) - 4), 0.0, 700.0, -700.0, math.log(1e-4)]
     data = json.dumps(list(zip(values, powers, strict=True))).encode()
-    share, fixed = softmax_numbers.share, softmax_numbers.fixed
+    share = softmax_numbers.share
     expected = [
         [
             *(share(value), share(value, "+"), fixed(value), fixed(value, 4)),

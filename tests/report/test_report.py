@@ -36,6 +36,11 @@ HOSTILE = "<script>alert(1)</script>\"'&\x1b\u202e"
 SHOWN = "<script>alert(1)</script>\"'&\\x1b\\u202e"
 
 
+def in_percent(share: float) -> str:
+    """Returns what a table in percent shows of a share."""
+    return "<0.01" if 0 < share < 0.00005 else f"{100 * share:.2f}"
+
+
 def percent(share: float | None, digits: int = 2) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
@@ -134,7 +139,7 @@ def test_mistakes_are_shown_the_worst_first(
         ]
         remarks = {answer: "answer", label: "target"}
         assert rows == [
-            [str(i), "", f"{100 * p:.2f}", remarks.get(i, "")]
+            [str(i), "", in_percent(p), remarks.get(i, "")]
             for i, p in enumerate(result.probabilities[number])
         ]
         left.append(result.probabilities[number, label])
@@ -173,7 +178,7 @@ def test_the_command_of_the_page_shows_its_images(
         value = json.loads(shown.stdout)
         assert value["target"] == words[3]
         rows = [row.all("td") for row in card.one("tbody").all("tr")]
-        shares = [f"{100 * share:.2f}" for share in value["probabilities"]]
+        shares = [in_percent(share) for share in value["probabilities"]]
         assert [cells[1].text for cells in rows] == shares
 
 
@@ -277,7 +282,7 @@ def test_predict_shows_each_image_its_input_and_the_answer(run: Run) -> None:
             [cell.text for cell in row.inside if isinstance(cell, Element)]
             for row in card.one("tbody").all("tr")
         ]
-        expected = [[str(i), "", f"{100 * p:.2f}"] for i, p in enumerate(answer["probabilities"])]
+        expected = [[str(i), "", in_percent(p)] for i, p in enumerate(answer["probabilities"])]
         assert rows == expected
         assert card.all("img")[1].picture().shape == (28, 28)
     assert np.array_equal(cards[0].all("img")[0].picture(), np.asarray(draw_digit(7)))

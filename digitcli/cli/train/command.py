@@ -298,6 +298,7 @@ def _train(
         print_unanswered,
     )
     from digitcli.console.download import DownloadDisplay
+    from digitcli.console.streams import print_note
     from digitcli.console.training import TrainingDisplay, training_display
     from digitcli.core.device import choose_device
     from digitcli.core.distributed.process_group import join, local_device
@@ -347,6 +348,10 @@ def _train(
     if rank.is_first:
         unanswered = rare_unanswered_classes(result.checkpoint, data)
         display.on_done(result, outputs.writer.output, unanswered)
+        if outputs.log is not None:
+            print_note(f"wrote the metrics {visible(str(outputs.log.lines))}")
+        if outputs.curve is not None:
+            print_note(f"wrote the plot {visible(str(outputs.curve.path))}")
         print_unanswered(data, unanswered)
         print_better_weights(outputs.writer.output, result.checkpoint.metadata)
 
@@ -358,7 +363,7 @@ def _callbacks(
     from digitcli.cli.train.messages import StartNotes
 
     batch_size = run.settings.recipe.batch_size
-    notes = StartNotes(batch_size, accuracy, outputs.writer.output, outputs.log)
+    notes = StartNotes(batch_size, accuracy, outputs.writer.output, outputs.log, outputs.curve)
     # log and plot come before the writer: no saved run may be ahead of them, as nothing would ever
     # complete them; started last, the log of another run is cut after that run's state is removed
     every = (outputs.log, outputs.curve, outputs.writer, display, notes)

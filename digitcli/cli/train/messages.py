@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from digitcli.console.streams import print_note, training_facts
-from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.console.streams import as_kept, print_note, training_facts
+from digitcli.core.checkpointing.checkpoint import kept_as, load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_bundled
 from digitcli.core.checkpointing.metadata import Metadata, recorded_dataset
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
@@ -87,13 +87,19 @@ class StartNotes(Callback):
         accuracy: Accuracy of the initial weights in 0..1, if they can answer.
         output: File of the checkpoint.
         log: Logs the metrics, if given.
+        curve: Plots the run, if given.
     """
 
     def __init__(
-        self, batch_size: int, accuracy: float | None, output: Path, log: "MetricLogger | None"
+        self,
+        batch_size: int,
+        accuracy: float | None,
+        output: Path,
+        log: "MetricLogger | None",
+        curve: "LearningCurve | None",
     ) -> None:
         self._batch_size, self._accuracy = batch_size, accuracy
-        self._output, self._log = output, log
+        self._output, self._log, self._curve = output, log, curve
 
     @override
     def on_start(
@@ -116,16 +122,23 @@ class StartNotes(Callback):
             _print_replaced(self._output, settings)
         if resumed is None and self._log is not None and self._log.exists():
             print_note(f"{visible(str(self._log.lines))} and {self._log.table.name} are replaced")
+        if resumed is None and self._curve is not None and self._curve.path.exists():
+            print_note(f"{visible(str(self._curve.path))} is replaced")
 
 
 def _print_replaced(output: Path, settings: Settings) -> None:
-    """Prints that a run replaces a checkpoint, and which one if that is of another data set."""
+    """Prints that a run replaces a checkpoint, and where that is kept.
+
+    If it is of another data set, the line describes it.
+    """
     what, how = visible(str(output)), ""
     with suppress(CheckpointError):
         metadata = load_checkpoint(output).metadata
         if metadata.dataset != recorded_dataset(settings.dataset):
             what += f" ({training_facts(metadata)})"
             how = "; to keep it, stop with Ctrl-C and give another --output"
+    if (kept := kept_as(output)) is not None:
+        how = as_kept(kept)
     print_note(f"{what} will be replaced after the first epoch{how}")
 
 

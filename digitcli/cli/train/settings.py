@@ -26,6 +26,7 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
             replaced, a run could not be repeated.
         DigitcliError: torch cannot be imported.
     """
+    from digitcli.core.checkpointing.checkpoint import kept_as
     from digitcli.core.checkpointing.locate import find_checkpoint
     from digitcli.core.errors import CheckpointError
     from digitcli.core.files.atomic import resolve_links
@@ -36,7 +37,9 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
 
     path = find_checkpoint(name)
     initial = load_initial_weights(path, name)
-    if resolve_links(path) == resolve_links(output):
+    kept = kept_as(output)
+    replaced = {resolve_links(each) for each in (output, kept) if each is not None}
+    if resolve_links(path) in replaced:
         raise CheckpointError(
             f"the run would start from {name} and replace it", "name another file with --output"
         )

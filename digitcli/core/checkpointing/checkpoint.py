@@ -4,10 +4,13 @@ The tensors are named ``l1.weight``, ``l1.bias`` and so on, so that the file loa
 lesson's own ``Net`` unchanged.
 """
 
+import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from digitcli.core.checkpointing.metadata import (
     metadata_problems,
 )
 from digitcli.core.errors import CheckpointError
+from digitcli.core.files.atomic import write_atomically, write_errors
 from digitcli.core.files.schema import describe, parse_record
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -55,6 +59,44 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint atomically; raises a ``CheckpointError`` if that fails."""
     write_container(path, _CHECKPOINT, asdict(checkpoint.metadata), checkpoint.weights)
+
+
+def kept_as(path: Path, new: Checkpoint | None = None) -> Path | None:
+    """Returns where the file at ``path`` is kept when a checkpoint replaces it.
+
+    Returns:
+        ``NAME.previous.safetensors`` beside it; None if nothing would be lost, because there is no
+        file, or weights of an unfinished run, or ``new`` already.
+    """
+    if not path.is_file():
+        return None
+    with contextlib.suppress(CheckpointError):  # what cannot be read was not made by a run
+        old = load_checkpoint(path)
+        recipe = old.metadata.recipe
+        unfinished = recipe is not None and old.metadata.epochs < recipe.epochs
+        if unfinished or (new is not None and _are_equal(old, new)):
+            return None
+    return path.with_name(f"{path.name.removesuffix('.safetensors')}.previous.safetensors")
+
+
+def keep_replaced(path: Path, new: Checkpoint) -> None:
+    """Copies the file at ``path`` to ``kept_as`` if a checkpoint that replaces it would lose it.
+
+    Raises:
+        CheckpointError: The copy cannot be written.
+    """
+    kept = kept_as(path, new)
+    if kept is None:
+        return
+    step = "choose another place with --output"
+    with write_errors(kept, step, CheckpointError), path.open("rb") as old:
+        write_atomically(kept, partial(shutil.copyfileobj, old))
+
+
+def _are_equal(one: Checkpoint, other: Checkpoint) -> bool:
+    return one.metadata == other.metadata and all(
+        np.array_equal(weight, other.weights[name]) for name, weight in one.weights.items()
+    )
 
 
 def find_and_load(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoint]:

@@ -164,7 +164,7 @@ def _parse(path: Path, kind: FileKind, document: str, parse: Callable[[dict[str,
         raise CheckpointError(
             f"{path} has {kind.version_key.replace('_', ' ')} {describe(version)}, this digitcli "
             f"reads up to {kind.version}",
-            "upgrade with 'pip install --upgrade digitcli'",
+            "run pip install --upgrade digitcli",
         )
     try:
         if type(version) is int and version < 1:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from digitcli._version import __version__
 from digitcli.core.checkpointing.checkpoint import Weights
 from digitcli.core.export.verify import Predict
-from digitcli.core.imports import import_errors
+from digitcli.core.imports import import_errors, install_extra
 
 # before the import: onnxruntime would store a device id and a database of events, and send them
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-with import_errors("ONNX files need onnx and onnxruntime", "run pip install onnx onnxruntime"):
+with import_errors("ONNX files need onnx and onnxruntime", install_extra("onnx")):
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper

@@ -19,7 +19,7 @@ from digitcli.core.files.atomic import (
 )
 from digitcli.core.files.locks import exclusive_lock
 from digitcli.core.imports import import_errors
-from digitcli.data.download.fetch import DownloadProgress, fetch
+from digitcli.data.download.fetch import DownloadProgress, fetch, mirror_folder
 from digitcli.data.download.manifest import PUBLISHED, DataFile, PublishedDataset, read_verified
 from digitcli.data.download.transport import MirrorError
 
@@ -92,7 +92,7 @@ def download(
             report = None if force else _repair(folder, file, Path(temporary))
             if report is None:
                 sources = sources or deque(torchvision_mirrors(published))
-                report = _fetch(folder, file, Path(temporary), sources, progress)
+                report = _fetch(dataset, file, Path(temporary), sources, progress, folder=folder)
             reports.append(report)
     return reports
 
@@ -142,7 +142,13 @@ def _repair(folder: Path, file: DataFile, temporary: Path) -> FileReport | None:
 
 
 def _fetch(
-    folder: Path, file: DataFile, temporary: Path, mirrors: deque[str], progress: DownloadProgress
+    dataset: str,
+    file: DataFile,
+    temporary: Path,
+    mirrors: deque[str],
+    progress: DownloadProgress,
+    *,
+    folder: Path,
 ) -> FileReport:
     """Fetches a file from the first mirror that serves it, which is moved to the front."""
     problems = []
@@ -160,10 +166,44 @@ def _fetch(
         # The archive first: if killed now, the next call extracts it and needs no network.
         _replace(archive, folder / file.archive)
         return _install(folder, file, temporary, content, source)
-    raise DatasetError(
-        f"no mirror served {file.archive} ({'; '.join(problems)})",
-        "check the network, or name another with --mirror (an address or a folder)",
-    )
+    raise _not_served(dataset, file, mirrors, problems)
+
+
+def _not_served(
+    dataset: str, file: DataFile, mirrors: Iterable[str], problems: Iterable[str]
+) -> DatasetError:
+    """Returns the error of a file that no mirror served, with the way around the network."""
+    archives = [each.archive for each in PUBLISHED[dataset].files]
+    is_web, found = False, []
+    for mirror, problem in zip(mirrors, problems, strict=True):
+        try:
+            folder = mirror_folder(mirror)
+        except MirrorError:
+            found.append(problem)
+            continue
+        is_web = is_web or folder is None
+        found.append((folder is not None and _folder_problem(folder, archives)) or problem)
+    (first, *others), files = found, ", ".join(archives)
+    step = f"give --mirror a folder that has {files}"
+    if is_web:
+        named = "" if dataset == "mnist" else f" --dataset {dataset}"
+        step = (
+            f"check the network, or copy {files} from another computer into a folder and run "
+            f"'digitcli download{named} --mirror FOLDER'"
+        )
+    if others or is_web or first in problems:
+        first = f"no mirror served {file.archive} ({'; '.join(found)})"
+    return DatasetError(first, step)
+
+
+def _folder_problem(folder: Path, archives: list[str]) -> str | None:
+    """Returns why a folder cannot be a mirror, None if it has all archives of a data set."""
+    if not folder.is_dir():
+        return f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}"
+    missing = [name for name in archives if not (folder / name).exists()]
+    if len(missing) == len(archives):
+        return f"the folder {folder} has no files of the data set"
+    return f"the folder {folder} lacks {', '.join(missing)}" if missing else None
 
 
 def _fetch_archive(

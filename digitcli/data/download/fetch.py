@@ -63,20 +63,31 @@ def fetch(address: str, name: str, progress: DownloadProgress) -> Generator[byte
         transfer.cancel()
 
 
-def _reader(address: str) -> Callable[[Transfer], None]:
-    """Returns a function that reads an address, after importing what it needs."""
+def mirror_folder(mirror: str) -> Path | None:
+    """Returns the folder that a mirror is, None for one on the network.
+
+    Raises:
+        MirrorError: It is neither a folder nor an address that can be read.
+    """
     try:
-        parts = urlsplit(address if "://" in address else "")
+        parts = urlsplit(mirror if "://" in mirror else "")
     except ValueError as error:
         raise MirrorError("not an address") from error
     if parts.scheme in ("http", "https"):
+        return None
+    if parts.scheme not in ("", "file"):
+        raise MirrorError("neither http(s)://, file:// nor a folder")
+    return Path(url2pathname(parts.path)) if parts.scheme else Path(mirror)
+
+
+def _reader(address: str) -> Callable[[Transfer], None]:
+    """Returns a function that reads an address, after importing what it needs."""
+    path = mirror_folder(address)
+    if path is None:
         from digitcli.data.download.http import read_web
 
         timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
         return lambda transfer: read_web(address, transfer, timeout)
-    if parts.scheme not in ("", "file"):
-        raise MirrorError("neither http(s)://, file:// nor a folder")
-    path = Path(url2pathname(parts.path)) if parts.scheme else Path(address)
     return lambda transfer: read_file(path, transfer)
 
 

@@ -24,7 +24,7 @@ from digitcli.core.errors import NotAPictureError, PictureError, error_reason
 from digitcli.core.files.regular import open_regular
 from digitcli.data.images.downscale import reduction_factor, upright
 from digitcli.data.images.heif import is_heif, open_heif
-from digitcli.data.images.kinds import unread_error, unread_images
+from digitcli.data.images.kinds import FORMATS, GIVE_ANOTHER, unread_error, unread_images
 from digitcli.data.images.limits import (
     BYTES_PER_PIXEL,
     PNG_START,
@@ -34,10 +34,6 @@ from digitcli.data.images.limits import (
     count_pixels,
     decoding_cost,
 )
-
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "ICO", "JPEG2000")
-"""Formats that images are read in, and HEIC; those first that Pillow has loaded at the start. Its
-other formats start outside programs (EPS), have no signature (TGA), or come from instruments."""
 
 # Pillow warns and logs about large images and odd metadata; what matters is raised.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -235,9 +231,9 @@ def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[in
     """
     limit = max_file_size(max_pixels)
     if not file.size:
-        raise NotAPictureError("the file is empty", "give a PNG, JPEG or another image")
+        raise NotAPictureError("the file is empty", GIVE_ANOTHER)
     if file.size > limit:
-        Image.open(io.BytesIO(file.read(4096)), formats=FORMATS)  # raises if not an image
+        Image.open(io.BytesIO(file.read(4096)), formats=tuple(FORMATS))  # raises if not an image
         raise _too_large(f"it has {file.size:,} bytes, more than {limit:,}", file.size)
     head = file.peek(4)
     if head.startswith(b"\0\0\1\0"):
@@ -248,7 +244,7 @@ def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[in
     if head.startswith(b"\xff\xd8"):
         file.left, file.reads_left = _MAX_JPEG_HEADER, _MAX_JPEG_HEADER_READS
     is_heic = is_heif(file.peek(64))
-    image = open_heif(file) if is_heic else Image.open(file, formats=FORMATS)
+    image = open_heif(file) if is_heic else Image.open(file, formats=tuple(FORMATS))
     if image.format == "TIFF":
         _silence_libtiff()
     file.left, file.reads_left = math.inf, _MAX_READS

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from digitcli.core.errors import PictureError
+from digitcli.core.imports import install_extra
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -70,7 +71,7 @@ def open_heif(file: BinaryIO) -> "ImageFile":
     except ImportError as error:
         raise PictureError(
             "HEIC images need pillow-heif",
-            "run pip install pillow-heif, or save it as JPEG",
+            f"{install_extra('heic')}, or save the image as JPEG",
         ) from error
     heif_cost(file)  # the library reads all metadata when it opens a file
     file.seek(0)

@@ -10,6 +10,25 @@ from PIL.ImageFile import ImageFile
 
 from digitcli.core.errors import NotAPictureError, PictureError
 
+FORMATS = {
+    "PNG": "PNG",
+    "JPEG": "JPEG",
+    "GIF": "GIF",
+    "BMP": "BMP",
+    "PPM": "PPM",
+    "WEBP": "WebP",
+    "TIFF": "TIFF",
+    "AVIF": "AVIF",
+    "ICO": "ICO",
+    "JPEG2000": "JPEG 2000",
+}
+"""Formats that images are read in besides HEIC: Pillow's names, those first that it has loaded at
+the start, and ours. Its other formats start outside programs (EPS), have no signature (TGA), or
+come from instruments."""
+
+GIVE_ANOTHER = f"give a {', '.join(FORMATS.values())} or HEIC file"
+"""Next step of the error that a file is not an image."""
+
 _HEAD = 512
 """Bytes by which a kind is recognized."""
 
@@ -80,7 +99,7 @@ def unread_error(file: BinaryIO, name: str) -> PictureError:
     file.seek(-min(len(head), len(_TGA_END)), 2)
     if file.read() == _TGA_END or (name.lower().endswith(TGA_NAMES) and _TGA_HEAD.match(head)):
         return _unread("a TGA image")
-    return NotAPictureError("it is not an image", "give a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+    return NotAPictureError("it is not an image", GIVE_ANOTHER)
 
 
 def _unread(kind: str) -> PictureError:

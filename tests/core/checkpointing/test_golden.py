@@ -59,5 +59,5 @@ def test_a_file_of_the_next_version_says_so(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert result.stderr == (
         f"digitcli: error: {path} has format version {FORMAT_VERSION + 1}, this digitcli reads up "
-        f"to {FORMAT_VERSION}; upgrade with 'pip install --upgrade digitcli'\n"
+        f"to {FORMAT_VERSION}; run pip install --upgrade digitcli\n"
     )

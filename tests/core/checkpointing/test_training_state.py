@@ -120,7 +120,7 @@ def test_a_newer_version_is_refused_by_number(path: Path) -> None:
     version = b'\\"state_version\\": 1'
     assert data.count(version) == 1
     path.write_bytes(data.replace(version, version[:-1] + b"7"))
-    problem = refused(path, next_step="upgrade with 'pip install --upgrade digitcli'")
+    problem = refused(path, next_step="run pip install --upgrade digitcli")
     assert problem == f"{path} has state version 7, this digitcli reads up to 1"
 
 

@@ -504,8 +504,9 @@ def test_a_full_disk_keeps_the_old_checkpoint(
     run("download", "--mirror", small_mnist.folder)
     result = start("train", *FLAGS, preexec_fn=no_room)
     assert result.returncode == 2
+    kept = LATEST.with_name("latest.previous.safetensors")  # the first file that is written
     assert result.stderr.splitlines()[-1] == (
-        f"digitcli: error: cannot write {STATE}: File too large; no other place could be written "
+        f"digitcli: error: cannot write {kept}: File too large; no other place could be written "
         "either, free some space"
     )
     assert checkpoint.read_bytes() == before

@@ -11,7 +11,7 @@ from downloads import is_whole, raw
 from drawn_digits import SmallMnist, drawn_pictures
 from faulty_server import FaultyServer, closed_port
 
-from digitcli.data.download import fetch
+from digitcli.data.download import fetch, manifest
 
 
 def test_a_folder_as_the_mirror(run: Run, small_mnist: SmallMnist, tmp_path: Path) -> None:
@@ -147,8 +147,55 @@ def test_an_error_without_a_good_mirror_is_one_line(
     last = result.stderr.splitlines()[-1]
     assert last.startswith("digitcli: error: no mirror served train-images-idx3-ubyte.gz (http://")
     assert problem in last
-    assert last.endswith("name another with --mirror (an address or a folder)")
+    assert last.endswith(
+        "; check the network, or copy train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+        "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz from another computer into a folder "
+        "and run 'digitcli download --mirror FOLDER'"
+    )
     assert list(raw(tmp_path).iterdir()) == []
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_an_unusable_folder_of_archives_is_described(
+    run: Run, small_mnist: SmallMnist, tmp_path: Path, prefix: str
+) -> None:
+    folder = tmp_path / "usb"
+    names = [file.archive for file in small_mnist.files]
+    step = f"give --mirror a folder that has {', '.join(names)}"
+
+    def error() -> str:
+        result = run("download", "--mirror", f"{prefix}{folder}")
+        assert result.exit_code == 2
+        return result.stderr.splitlines()[-1]
+
+    assert error() == f"digitcli: error: there is no folder {folder}; {step}"
+    folder.mkdir()
+    assert error() == f"digitcli: error: the folder {folder} has no files of the data set; {step}"
+    for name in names[:2]:
+        shutil.copy(small_mnist.folder / name, folder)
+    lacks = f"the folder {folder} lacks {names[2]}, {names[3]}"
+    assert error() == f"digitcli: error: {lacks}; {step}"
+    shutil.rmtree(folder)
+    folder.touch()
+    assert error() == f"digitcli: error: {folder} is not a folder; {step}"
+
+
+def test_a_damaged_file_in_a_folder_of_archives_is_named(run: Run, tmp_path: Path) -> None:
+    for file in manifest.PUBLISHED["mnist"].files:
+        (tmp_path / file.archive).write_bytes(b"damaged")
+    result = run("download", "--mirror", tmp_path)
+    problem = f"no mirror served train-images-idx3-ubyte.gz ({tmp_path}/train-images-idx3-ubyte.gz"
+    assert f"{problem}: wrong checksum); give --mirror a folder" in result.stderr
+
+
+def test_each_of_several_mirrors_that_fail_is_named(run: Run, tmp_path: Path) -> None:
+    web = f"http://127.0.0.1:{closed_port()}"
+    result = run("download", "--mirror", web, "--mirror", tmp_path / "usb", "--dataset", "kmnist")
+    last = result.stderr.splitlines()[-1]
+    problem = f"no mirror served train-images-idx3-ubyte.gz ({web}/train-images-idx3-ubyte.gz: "
+    assert problem in last
+    assert f"; there is no folder {tmp_path}/usb); check the network, or copy " in last
+    assert last.endswith("run 'digitcli download --dataset kmnist --mirror FOLDER'")
 
 
 def test_a_refused_connection_is_reported(run: Run) -> None:

@@ -12,7 +12,8 @@ from measured import measured
 
 from digitcli.core.errors import DigitcliError, PictureError
 from digitcli.core.files import regular
-from digitcli.data.images.decode import FORMATS, OpenImage
+from digitcli.data.images.decode import OpenImage
+from digitcli.data.images.kinds import FORMATS
 from digitcli.data.images.source import read_names
 
 pytestmark = pytest.mark.usefixtures("checkpoint")

@@ -192,6 +192,6 @@ def test_without_the_extra_the_error_names_it(run: Run, monkeypatch: pytest.Monk
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
         f"digitcli: error: {name}: HEIC images need pillow-heif; run pip install "
-        "pillow-heif, or save it as JPEG"
+        "'digitcli[heic]', or save the image as JPEG"
         for name in ("scan", "generic")
     ]

@@ -10,7 +10,12 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import (
+    keep_replaced,
+    kept_as,
+    load_checkpoint,
+    save_checkpoint,
+)
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.checkpointing.training_state import (
     Settings,
@@ -42,6 +47,7 @@ class CheckpointWriter(Callback):
     """Writes the checkpoint and the training state of a run.
 
     The state of another run is removed before anything is written: no run may resume from it.
+    A finished checkpoint that the run replaces is kept, see ``kept_as``.
     After an epoch the checkpoint is written first: killed before the state is written, the run
     resumes from its older state and writes the same checkpoint again. The first state has no older
     one, so it is written before its checkpoint.
@@ -57,6 +63,7 @@ class CheckpointWriter(Callback):
     def __init__(self, output: Path) -> None:
         self.output = output
         self.state = state_path(output)
+        self._has_written = False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -68,6 +75,9 @@ class CheckpointWriter(Callback):
         """
         with write_errors(self.output, _ELSEWHERE, CheckpointError):
             check_writable(self.output)
+        if (kept := kept_as(self.output)) is not None:
+            with write_errors(kept, _ELSEWHERE, CheckpointError):
+                check_writable(kept)
         with exclusive_lock(self.state, "digitcli train", wait=0):
             with write_errors(self.output, _ELSEWHERE, CheckpointError):
                 check_writable(self.state)
@@ -144,10 +154,13 @@ class CheckpointWriter(Callback):
             writes = [partial(save_checkpoint, output, result.checkpoint)]
             if state is not None:
                 writes.insert(1 if path.exists() else 0, partial(save_state, path, state))
+            if output == self.output and not self._has_written:
+                writes.insert(0, partial(keep_replaced, output, result.checkpoint))
             for each in writes:
                 each()
 
         self._write(write)
+        self._has_written = True
         if result.state is None:
             try:
                 remove_durably(self.state)

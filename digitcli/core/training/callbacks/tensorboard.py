@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from digitcli.core.imports import import_errors
+from digitcli.core.imports import import_errors, install_extra
 
 
 class EventWriter:
@@ -29,7 +29,7 @@ class EventWriter:
     def __init__(self, folder: Path, purge_step: int) -> None:
         with import_errors(
             "--log-dir also writes for TensorBoard",
-            "run pip install 'digitcli[tensorboard]', or uninstall it",
+            f"{install_extra('tensorboard')}, or uninstall it",
         ):
             from tensorboard.compat.proto import event_pb2, summary_pb2
             from tensorboard.summary.writer.record_writer import RecordWriter
