@@ -94,15 +94,17 @@ def print_facts(facts: "Iterable[tuple[str, str]]") -> None:
     from rich.text import Text
 
     facts, console = list(facts), output_console()
-    indent = max(cell_len(name) for name, _ in facts) + 2
-    room = console.width - indent
+    column = max(cell_len(name) for name, _ in facts) + 2
     for name, value in facts:
         longest = max(map(cell_len, value.split()), default=0)
-        beside = max(longest, _MIN_VALUE_ROOM) <= room
-        lines = broken(Text(value), room if beside else console.width, _SPACES).split("\n")
-        start = Text(set_cell_size(name, indent) if beside else f"{name}\n", style="dim")
-        text = Text("\n" + " " * indent * beside).join(lines)
-        console.print(Text.assemble(start, text), soft_wrap=True)
+        if max(longest, _MIN_VALUE_ROOM) <= console.width - column:
+            indent, start = column, set_cell_size(name, column)
+        else:
+            indent = 2 if longest <= console.width - 2 else 0
+            start = f"{name}\n{' ' * indent}"
+        lines = broken(Text(value), console.width - indent, _SPACES).split("\n")
+        text = Text("\n" + " " * indent).join(lines)
+        console.print(Text.assemble((start, "dim"), text), soft_wrap=True)
 
 
 def broken(text: "Text", width: int, places: re.Pattern[str]) -> "Text":
