@@ -25,7 +25,7 @@ from digitcli.console.streams import print_note
 from digitcli.core.checkpointing.checkpoint import Checkpoint
 from digitcli.core.errors import PictureError, error_reason
 from digitcli.core.threads import available_cores
-from digitcli.data.images.limits import SMALL_FILE
+from digitcli.data.images.limits import MANY, SMALL_FILE
 from digitcli.data.images.parallel import CostlyImageError, leave_costly_images
 from digitcli.data.images.source import ImageSource
 from digitcli.text import visible
@@ -33,8 +33,8 @@ from digitcli.text import visible
 if TYPE_CHECKING:  # a single image is read without them
     from concurrent.futures import ProcessPoolExecutor
 
-_ALONE = 512
-"""Images that the calling process reads before it starts others: these take as long to start."""
+_ALONE = 64
+"""Images that the calling process reads before it looks whether many follow, which may be slow."""
 
 _BLOCK = 128
 """Images that a process is handed at a time."""
@@ -99,10 +99,12 @@ def read_in_processes(
             sources = iter(group)
             first = count(itertools.islice(sources, max(0, _ALONE - seen)))
             yield from read(classifier, [first], max_pixels)
-            if seen >= _ALONE and 2 * small > seen:
-                yield from processes.read(sources)
+            ahead = list(count(itertools.islice(sources, max(0, MANY - seen))))
+            rest = itertools.chain(ahead, sources)
+            if seen >= MANY and 2 * small > seen:
+                yield from processes.read(rest)
             else:
-                yield from read(classifier, [sources], max_pixels)
+                yield from read(classifier, [rest], max_pixels)
 
 
 class _Processes(Generic[Answer]):

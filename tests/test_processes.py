@@ -34,6 +34,7 @@ def bundled() -> Classifier:
 @pytest.fixture
 def few_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_ALONE", 8)
+    monkeypatch.setattr(processes, "MANY", 8)
     monkeypatch.setattr(processes, "_BLOCK", 4)
 
 

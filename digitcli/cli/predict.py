@@ -24,7 +24,7 @@ from digitcli.core.errors import (
 from digitcli.core.files.atomic import resolve_links
 from digitcli.core.threads import use_one_thread
 from digitcli.data.images.discover import LeftOut, find_files, is_ignored
-from digitcli.data.images.limits import MAX_PIXELS
+from digitcli.data.images.limits import MANY, MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -114,7 +114,7 @@ def predict(
             min=1,
             metavar="N",
             show_default="the number of cores",
-            help="Processes that read small images, if there are more than 512.",
+            help=f"Processes that read small images, if there are {MANY} or more.",
         ),
     ] = None,
     quiet: Annotated[
