@@ -28,8 +28,8 @@ SMALL_FILE = 32 * 1024
 """Bytes up to which a file is read whole, and decoding it takes less time than handing it to a
 thread and back."""
 
-MANY = 1500
-"""Images from which on several processes read: starting these takes as long as reading 1000."""
+MANY = 3000
+"""Images from which on it pays to start processes, which takes as long as reading 1000 of them."""
 
 BYTES_PER_PIXEL = 4
 """Bytes of a decoded pixel in most modes. An image may cost this many times the allowed pixels."""
