@@ -10,7 +10,7 @@ ratio take turns, and the medians of their runs are compared.
 * predict: one picture, whole process, against ``torch_predict.py``; peak memory
 * cuda: ten lesson epochs of training on a CUDA device, against ``lesson_script.py`` on the same
 * help: ``digitcli --help``
-* many: 10,000 pictures of 28x28, and peak memory against 1,000
+* many: 20,000 pictures of 28x28, in one process and in two, and peak memory against 5,000
 """
 
 import argparse
@@ -190,7 +190,7 @@ def trained(folder: Path) -> Path:
 
 
 def write_pictures(folder: Path, count: int) -> Path:
-    split = read_split(data_dir(), "test")
+    split = read_split(data_dir(), "train")
     assert split is not None
     target = folder / f"{count}"
     target.mkdir()
@@ -229,17 +229,21 @@ def bench_help(runs: int, _: Path) -> list[Row]:
 
 def bench_many(runs: int, folder: Path) -> list[Row]:
     base: Command = [*DIGITCLI, "predict", "--checkpoint", trained(folder)]
-    many, few = in_turn(
+    pictures, fewer = write_pictures(folder, 20_000), write_pictures(folder, 5_000)
+    one, two, few = in_turn(
         runs,
-        [*base, write_pictures(folder, 10_000)],
-        [*base, write_pictures(folder, 1_000)],
+        [*base, "--jobs", "1", pictures],
+        [*base, "--jobs", "2", pictures],
+        [*base, "--jobs", "2", fewer],
     )
-    rate = 10_000 / median(many, lambda run: run.seconds)
-    memory, less = (median(side, lambda run: run.memory) for side in (many, few))
+    alone, shared = (20_000 / median(side, lambda run: run.seconds) for side in (one, two))
+    memory, less = (median(side, lambda run: run.memory) for side in (two, few))
     return [
-        Row("predict, pictures a second", f"{rate:,.0f}", "", rate, ">= 2000"),
+        Row("predict --jobs 1, pictures a second", f"{alone:,.0f}", "", alone, ">= 2000"),
+        Row("predict --jobs 2, pictures a second", f"{shared:,.0f}", "", shared, ">= 6000"),
+        Row("the ratio of both", "", "", shared / alone, ">= 1.6"),
         Row(
-            "memory, 10,000 against 1,000",
+            "memory, 20,000 against 5,000",
             f"{memory:.0f} MB",
             f"{less:.0f} MB",
             memory / less,
