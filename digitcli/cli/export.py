@@ -44,7 +44,7 @@ def export(
     """Write the network for other programs: 28x28 bytes in, probabilities out.
 
     The file includes normalization and temperature, and takes batches of any
-    size. It is written only if its probabilities for 1,000 test images
+    size. It is written only if its probabilities for 1,000 generated images
     differ from digitcli's by at most 0.00001.
 
     OUT.html is a page to draw on, which reads the digit as predict does, in any

@@ -58,7 +58,7 @@ def import_weights(
         typer.Option(
             metavar="NAME",
             autocompletion=dataset_names,
-            help="Data set that the network was trained on: its classes, mean and std.",
+            help="Data set that the network was trained on; sets classes, mean and std.",
         ),
     ] = None,
     json: Json = False,

@@ -94,8 +94,8 @@ def predict(
         typer.Option(
             min=1,
             metavar="N",
-            help="Refuse images with more pixels, or that need as much memory; 100 million "
-            "pixels take 400 MB.",
+            help="Refuse images with more than N pixels, or whose decoding takes more than 4N "
+            "bytes of memory.",
         ),
     ] = MAX_PIXELS,
     report: Annotated[
@@ -103,7 +103,7 @@ def predict(
         typer.Option(
             parser=file,
             metavar="FILE",
-            help="Write all answers to a page, for example report.html.",
+            help="Write an HTML page of images and answers, for example report.html.",
         ),
     ] = None,
     jobs: Annotated[
@@ -113,8 +113,8 @@ def predict(
             "-j",
             min=1,
             metavar="N",
-            show_default="the number of cores",
-            help=f"Processes that read small images, if there are {MANY} or more.",
+            show_default="the number of cores, at most 8",
+            help=f"Number of processes that read small images, if there are {MANY} or more.",
         ),
     ] = None,
     quiet: Annotated[

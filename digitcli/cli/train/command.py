@@ -98,15 +98,15 @@ def train(
     ] = None,
     momentum: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", show_default="the recipe's", help="Momentum; Adam's beta1."),
+        typer.Option(metavar="SHARE", show_default="the recipe's", help="Momentum; AdamW's beta1."),
     ] = None,
     validation: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Hold out N training images; score on them and fit the temperature on them, "
-            "instead of the test set.",
+            help="Hold out N training images, to score on them instead of the test set and to fit "
+            "the temperature.",
         ),
     ] = None,
     seed: Annotated[
@@ -133,8 +133,8 @@ def train(
         typer.Option(
             "--resume/--no-resume",
             metavar="",
-            show_default="stop if a run was interrupted",
-            help="Resume an interrupted run, with the same result; or start over.",
+            show_default="an error if a run was interrupted",
+            help="Continue an interrupted run as if it had not stopped, or start over.",
         ),
     ] = None,
     save_every: Annotated[
@@ -176,7 +176,7 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            show_default="the cores that other programs leave",
+            show_default="the cores that other programs leave free",
             help="CPU threads; any number gives the same weights where torch has MKL.",
         ),
     ] = None,
@@ -186,9 +186,9 @@ def train(
 ) -> None:
     """Train the five-layer network 784-512-256-128-64-10 with cross-entropy.
 
-    MNIST is trained as in the lesson: 10 epochs of batches of 64, learning
-    rate 0.01, momentum 0.5. It is downloaded first if it is missing. Other
-    data sets have their own defaults.
+    The default is the lesson's run on MNIST: 10 epochs, batches of 64, learning
+    rate 0.01, momentum 0.5. Missing data sets are downloaded first. The default
+    recipe depends on the data set and on --from.
     """
     from digitcli.console.streams import print_note
     from digitcli.core.distributed.rank import rank_from_environment
