@@ -228,7 +228,7 @@ for _name, _module, _command, _help in (
         "export",
         export,
         export.export,
-        "Export the network: ONNX, PyTorch or NumPy.",
+        "Export the network: ONNX, PyTorch, NumPy, or a page to draw on.",
     ),
     (
         *("import", import_weights, import_weights.import_weights),

@@ -243,7 +243,7 @@ def _read_blocks(path: str) -> "Iterator[bytes]":
                 yield block
     except OSError as error:
         problem = f"cannot read the list {path}: {error_reason(error)}"
-        raise DigitcliError(problem, "name a file with --files-from") from error
+        raise DigitcliError(problem, "check the path") from error
 
 
 def _find_images(

@@ -221,10 +221,9 @@ def _explain_scores(
         Explanation(
             gettext("Softmax"),
             gettext(
-                "divided by their sum {sum}, the exponentials become probabilities; {first} gets "
-                "{p} where a hard max would give it 1 and hide that {second} still has {rest}."
+                "divided by their sum, the exponentials become probabilities; {first} gets {p} "
+                "where a hard max would give it 1 and hide that {second} still has {rest}."
             ).format(
-                sum=total(steps.exponentials.sum()),
                 first=names[first],
                 p=p,
                 second=names[second],

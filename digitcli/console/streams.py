@@ -217,8 +217,8 @@ def print_weights(path: Path, metadata: "Metadata") -> None:
 
 def as_kept(kept: Path) -> str:
     """Returns the end of a line about a checkpoint that is replaced and kept as ``kept``."""
-    instead = " instead of the weights there" if kept.exists() else ""
-    return f", and kept as {visible(str(kept))}{instead}"
+    copy = ", in place of the copy there" if kept.exists() else ""
+    return f", and kept as {visible(str(kept))}{copy}"
 
 
 def training_facts(metadata: "Metadata") -> str:

@@ -193,7 +193,7 @@ def _check_names(names: tuple[str, ...], count: int, what: str) -> None:
     if len(names) != count:
         raise ScoresError(
             f"there are {count} {what} but {len(names)} classes",
-            f"name one class for each of {what}",
+            f"name one class for each of the {what}",
         )
     if len(set(names)) != len(names) or not all(names):
         raise ScoresError("class names must be unique and not empty", "name each class")

@@ -305,7 +305,7 @@ GOOD = Net(784, 8, 10).state_dict()
     ("content", "problem"),
     [
         (b"", "net is empty"),
-        (b"no weights", "net is neither of torch.save nor safetensors nor an npz file"),
+        (b"no weights", "net is no file of torch.save, safetensors or savez"),
         (b"PK\3\4 and nothing else", "net is a damaged zip archive"),
         (b"\x80\x02 and nothing else", "net is a damaged file of torch.save"),
         (torch_bytes(GOOD)[:-30], "net is a damaged zip archive"),
@@ -323,7 +323,7 @@ GOOD = Net(784, 8, 10).state_dict()
         (torch_bytes(GOOD | {"l1.bias": torch.full((8,), torch.nan)}), "net holds nan or infinity"),
         (torch_bytes(Net(784, 5000, 10).state_dict()), "net has a layer of width 5000, not 1 to"),
         (torch_bytes(Net(784, 1000).state_dict()), "net has 1,000 classes, not 2 to 100"),
-        (zipped(code=b"x"), "net is a zip archive of neither torch.save nor savez (code)"),
+        (zipped(code=b"x"), "net is a zip archive that neither torch.save nor savez wrote (code)"),
         (zipped(**{"m/data.pkl": b"", "m/constants.pkl": b""}), "net is a TorchScript program"),
         (zipped(**{"a.npy": npy(HUGE)}), "net is a damaged npz file (an array ends early)"),
         (zipped(**{"a.npy": npy(OBJECTS, b"12345678")}), "an array holds Python objects"),

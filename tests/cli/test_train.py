@@ -283,7 +283,7 @@ def test_a_finished_checkpoint_that_is_replaced_is_kept(run: Run, small_mnist: S
     contents: list[bytes] = []
     for seed in (1, 2, 3):
         note = "same will be replaced after the first epoch, and kept as same.previous.safetensors"
-        instead = " instead of the weights there" if seed == 3 else ""
+        instead = ", in place of the copy there" if seed == 3 else ""
         flags = ("--mirror", small_mnist.folder, "--seed", seed, "--output", "same")
         result = run("train", *FLAGS, *flags)
         assert (f"digitcli: {note}{instead}\n" in result.stderr) is (seed > 1)
@@ -358,7 +358,7 @@ def test_a_checkpoint_of_another_data_set_that_will_be_replaced_is_described(
     again = run("train", *flags).stderr
     assert (
         "digitcli: same will be replaced after the first epoch, and kept as "
-        "same.previous.safetensors instead of the weights there\n"
+        "same.previous.safetensors, in place of the copy there\n"
     ) in again
 
 

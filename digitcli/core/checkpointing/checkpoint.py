@@ -38,7 +38,7 @@ _CHECKPOINT = FileKind(
     version_key="format_version",
     version=FORMAT_VERSION,
     max_size=64 * 2**20,  # the lesson's weights take 2.3 million
-    if_invalid="choose another with --checkpoint, or train a new one with 'digitcli train'",
+    if_invalid="choose another checkpoint, or train a new one with 'digitcli train'",
     if_missing="check the path, or leave it out to use the latest trained weights or the bundled "
     "ones",
     if_foreign="make it a checkpoint with 'digitcli import {path} --output mine.safetensors'",

@@ -122,7 +122,7 @@ def _read_npz(path: Path, archive: zipfile.ZipFile) -> Arrays:
             name = member.filename.removesuffix(".npy")
             if name == member.filename:
                 raise DigitcliError(
-                    f"{path} is a zip archive of neither torch.save nor savez "
+                    f"{path} is a zip archive that neither torch.save nor savez wrote "
                     f"({member.filename:.80})",
                     _EXPECTED,
                 )
@@ -162,7 +162,7 @@ def _read_safetensors(path: Path, content: bytes) -> Arrays:
     length = int.from_bytes(content[:8], "little")
     if not 2 <= length <= min(_MAX_HEADER, len(content) - 8):
         raise DigitcliError(
-            f"{path} is neither of torch.save nor safetensors nor an npz file", _EXPECTED
+            f"{path} is no file of torch.save, safetensors or savez", _EXPECTED
         )
     try:
         header = json.loads(content[8 : 8 + length])
