@@ -139,7 +139,7 @@ class _Processes(Generic[Answer]):
             wait([self._starting])
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            if not self._have_started:
+            if self._cannot_start or not self._have_started:
                 _end_children()
 
     @functools.cached_property
@@ -172,8 +172,8 @@ class _Processes(Generic[Answer]):
             if self._starting is None:
                 self._starting = ThreadPoolExecutor(1).submit(self._start_first)
                 return False
-            if self._have_started:
-                self._starting.result().result()
+            if self._starting.done() and (started := self._starting.result()).done():
+                started.result()
                 return True
         except _NOT_STARTED as error:
             self._give_up(error)
@@ -181,11 +181,11 @@ class _Processes(Generic[Answer]):
 
     @property
     def _have_started(self) -> bool:
-        """True if a process of the first pool has answered, or could not be started."""
+        """True if a process of the first pool has answered."""
         starting = self._starting
-        if starting is None or not starting.done():
+        if starting is None or not starting.done() or starting.exception() is not None:
             return False
-        return starting.exception() is not None or starting.result().done()
+        return starting.result().done()
 
     def _start_first(self) -> Future[None]:
         """Starts the first pool, which blocks for as long as Python takes to start.
@@ -236,7 +236,7 @@ class _Processes(Generic[Answer]):
             pool = self._pool
             with _interrupts_blocked():
                 return _Submitted(block, pool, pool.submit(_read_block, block))
-        except BrokenExecutor as error:  # as an earlier block, which is waited for first, says too
+        except BrokenExecutor as error:  # an earlier block, which is waited for first, has it too
             failed: Future[list[_SentResult[Answer]]] = Future()
             failed.set_exception(error)
             return _Submitted(block, pool, failed)
@@ -296,7 +296,7 @@ class _Submitted(NamedTuple, Generic[Answer]):
 def _end_children() -> None:
     """Ends processes that have not started yet: Python would wait for them at its own end.
 
-    They start never if the thread that hands them work has not been started.
+    Without the thread that hands them work, which may not have started, they would never end.
     """
     import multiprocessing
 

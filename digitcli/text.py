@@ -36,7 +36,7 @@ def below_one(share: float, decimals: int = 4) -> float:
 
 def decimal_share(share: float) -> str:
     """Returns a share in 0..1 with four decimals; only exactly 0 and 1 are shown as these."""
-    return f"{below_one(max(share, 0.0001) if share > 0 else share):.4f}"
+    return fixed(below_one(share), 4)
 
 
 def percent(share: float, decimals: int = 2, unit: str = "%") -> str:
@@ -52,5 +52,6 @@ def percent(share: float, decimals: int = 2, unit: str = "%") -> str:
 
 def fixed(value: float, decimals: int = 3, sign: str = "") -> str:
     """Formats a number with fixed decimals, and one too small for them with an exponent."""
+    value += 0.0  # which makes -0.0 to 0.0
     large = abs(value) >= 10**-decimals or value == 0
     return f"{value:{sign}.{decimals}f}" if large else f"{value:{sign}.1e}"

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,11 +41,13 @@ def few_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Some of everything: digits, nothing, no image, and an image that takes memory."""
+    """Some of everything: digits, two frames, nothing, no image, and an image that takes memory."""
     folder = tmp_path / "images"
     folder.mkdir()
     for i in range(40):
         draw_digit(i % 10).save(folder / f"{i:03}.png")
+    frames = draw_digit(1), draw_digit(2)
+    frames[0].save(folder / "019.png", "GIF", save_all=True, append_images=frames[1:])
     Image.new("L", (28, 28), 255).save(folder / "020.png")
     (folder / "021.png").write_bytes(b"no image")
     large = Image.new("L", (1500, 1500), 255)
@@ -102,6 +105,7 @@ def test_the_answers_are_those_of_one_process_in_order(
         assert len(results) == len(images)
         for (source, answer), (same_source, same) in zip(results, expected, strict=True):
             assert source == same_source
+            assert (source.warning is not None) == (source.name == "019.png")
             assert parts(answer) == parts(same, nearly)
     kinds = [type(answer) for _, answer in results[20:22]]
     assert kinds == [BlankPictureError, NotAPictureError]
@@ -196,15 +200,17 @@ def test_where_no_process_can_be_started_any_more_one_reads_the_rest(
     assert len(notes) == 1
 
 
-def none_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes._Processes, "_start", lambda _: pytest.fail("started"))
+def record_starts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    starts: list[object] = []
+    monkeypatch.setattr(processes._Processes, "_are_ready", starts.append)
+    return starts
 
 
 @pytest.mark.usefixtures("few_suffice")
 def test_few_or_large_images_start_no_process(
     folder: Path, tmp_path: Path, bundled: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    none_may_start(monkeypatch)
+    starts = record_starts(monkeypatch)
     read = Classifier.predict_sources
     for images, jobs in ((sources(folder)[:8], 2), (sources(folder), 1)):
         assert len(list(read_in_processes(bundled, read, [images], MAX_PIXELS, jobs))) == len(
@@ -213,16 +219,46 @@ def test_few_or_large_images_start_no_process(
     draw_digit(3).resize((256, 256)).save(tmp_path / "large.bmp")  # which is not compressed
     photos = [ImageSource("", tmp_path / "large.bmp")] * 20
     assert len(list(read_in_processes(bundled, read, [photos], MAX_PIXELS, 2))) == 20
+    assert starts == []
 
 
 @pytest.mark.usefixtures("few_suffice")
 def test_a_container_of_one_core_starts_no_process(
     folder: Path, bundled: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    none_may_start(monkeypatch)
+    starts: list[object] = []
+    monkeypatch.setattr(processes._Processes, "_start_first", starts.append)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
     read, images = Classifier.predict_sources, sources(folder)
     assert len(list(read_in_processes(bundled, read, [images], MAX_PIXELS))) == 40
+    assert starts == []
+
+
+_NO_THREAD = """\
+import sys
+from concurrent.futures import process
+from digitcli import processes
+from digitcli.__main__ import main
+
+def fail(thread):
+    raise RuntimeError("can't start new thread")
+
+process._ExecutorManagerThread.start = fail
+processes._ALONE = processes.MANY = 8
+sys.argv = ["digitcli", "predict", "-q", "-j", "2", "--checkpoint", "pretrained", *sys.argv[1:]]
+main()
+"""
+"""Predicts where the thread that hands processes their work cannot start."""
+
+
+def test_processes_without_work_are_ended(folder: Path) -> None:
+    (folder / "021.png").unlink()
+    (folder / "020.png").unlink()
+    command = [sys.executable, "-c", _NO_THREAD, folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 38
+    assert "Traceback" not in done.stderr
 
 
 def test_errors_are_the_same_in_another_process() -> None:

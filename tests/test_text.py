@@ -15,8 +15,8 @@ from digitcli.text import decimal_share, fixed, percent
     ("share", "shown", "decimal"),
     [
         (0, "0.00%", "0.0000"),
-        (1e-12, "<0.01%", "0.0001"),
-        (0.00004, "<0.01%", "0.0001"),
+        (1e-12, "<0.01%", "1.0e-12"),
+        (0.00004, "<0.01%", "4.0e-05"),
         (0.0001, "0.01%", "0.0001"),
         (0.5, "50.00%", "0.5000"),
         (0.99999, "99.99%", "0.9999"),
@@ -35,6 +35,7 @@ def test_a_number_too_small_for_its_decimals_has_an_exponent() -> None:
         *("0.000", "4.2e-04", "0.001", "1.500")
     ]
     assert fixed(-0.00042, 2, "+") == "-4.2e-04"
+    assert fixed(-0.0) == "0.000"
 
 
 @pytest.mark.parametrize(

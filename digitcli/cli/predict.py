@@ -5,6 +5,7 @@ in ``console/prediction.py``.
 """
 
 import gc
+import itertools
 import os
 import sys
 from functools import partial
@@ -145,7 +146,7 @@ def predict(
 
         gallery = Gallery(report, min_probability)
     classifier = Classifier.load(checkpoint)
-    gc.freeze()  # it would look again and again through all that was imported
+    gc.freeze()  # keeps the garbage collector from searching all that was imported
 
     folders: dict[str, int] = {}  # number of images found in each
     left_out = LeftOut()
@@ -221,11 +222,15 @@ def _check_show_steps(names: list[str], files_from: str | None, path: Path) -> N
 def _groups(
     names: list[str], files_from: str | None, find: "Callable[[list[str]], Iterator[ImageSource]]"
 ) -> "Iterator[Iterator[ImageSource]]":
-    """Yields the images named on the command line, then those of each block of the list."""
+    """Yields the images named on the command line, then those of each block of the list.
+
+    Standard input is a group of its own: what precedes it is read before it is waited for.
+    """
     from digitcli.data.images.source import read_names
 
     empty = not names
-    yield find(names)
+    for _, group in itertools.groupby(names, key="-".__eq__):  # standard input may come late
+        yield find(list(group))
     for listed in () if files_from is None else read_names(_read_blocks(files_from)):
         empty = empty and not listed
         yield find(listed)

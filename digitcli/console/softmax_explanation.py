@@ -245,8 +245,9 @@ def _difference(steps: SoftmaxSteps, ranking: list[int]) -> tuple[str, str, str]
 
     def holds(high: float, low: float) -> bool:
         found = read(high, low)
-        same_ratio = gap >= _MAX_EXPONENT or _four(math.exp(found)) == _four(math.exp(gap))
-        return same_ratio and _four(found) == _four(gap)
+        if _four(found) != _four(gap):
+            return False
+        return gap >= _MAX_EXPONENT or _four(math.exp(found)) == _four(math.exp(gap))
 
     scores = [float(steps.scaled[i]) for i in ranking[:2]]
     high, low = exact_enough(holds, *((z, _four(z)) for z in scores))

@@ -144,6 +144,12 @@ def test_equations_of_sure_answers_hold_as_printed(run: Run, scores: str, target
             assert left != right or float(p) == 1
 
 
+def test_equations_of_large_close_scores_hold_as_printed(run: Run) -> None:
+    """Rounded to four digits, the difference of these is one whose power overflows."""
+    scores = "--logits=1234560,1234000,0"
+    assert_equations_hold(run("inspect-softmax", scores, "--target", "0", "--explain").stdout)
+
+
 @pytest.mark.usefixtures("checkpoint")
 def test_equations_of_a_picture_hold_as_printed(run: Run) -> None:
     for digit in (3, 4):

@@ -161,9 +161,7 @@ def _read_array(content: bytes) -> np.ndarray:
 def _read_safetensors(path: Path, content: bytes) -> Arrays:
     length = int.from_bytes(content[:8], "little")
     if not 2 <= length <= min(_MAX_HEADER, len(content) - 8):
-        raise DigitcliError(
-            f"{path} is no file of torch.save, safetensors or savez", _EXPECTED
-        )
+        raise DigitcliError(f"{path} is no file of torch.save, safetensors or savez", _EXPECTED)
     try:
         header = json.loads(content[8 : 8 + length])
         metadata = header.pop("__metadata__", None) or {}

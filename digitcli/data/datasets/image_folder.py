@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from io import BufferedReader
 from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -294,7 +295,7 @@ def _digest_and_content(path: Path) -> tuple[bytes, bytes | Path]:
             file.seek(0)
             if size > _MAX_HELD or path.name.lower().endswith(TGA_NAMES):
                 return hashlib.file_digest(file, "sha256").digest(), path
-            content = file.read(size)
+            content = BufferedReader(file).read(size)
             return hashlib.sha256(content).digest(), content
     except (OSError, ValueError):
         return _UNREAD, path

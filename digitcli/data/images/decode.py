@@ -144,19 +144,22 @@ class _LimitedReader(io.BufferedReader):
         self.size = raw.seek(0, os.SEEK_END)
         raw.seek(0)
         super().__init__(raw)
-        self.left: float = math.inf
-        self.reads_left = _MAX_READS
+        self.limit()
+
+    def limit(self, size: float = math.inf, reads: int = _MAX_READS) -> None:
+        """Sets how many bytes may be read from now on, and in how many reads."""
+        self._left, self._reads_left = size, reads
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Reads as any file does; bytes are counted unless all of them are requested."""
-        self.reads_left -= 1
+        self._reads_left -= 1
         rest = max(0, self.size - self.tell())
         if size is None or size < 0:
             data = super().read(rest)
         else:
             data = super().read(min(size, rest))
-            self.left -= len(data)
-        if self.left < 0 or self.reads_left < 0:
+            self._left -= len(data)
+        if self._left < 0 or self._reads_left < 0:
             raise OSError("it has too many parts, or too long ones")
         return data
 
@@ -172,13 +175,14 @@ class _LimitedReader(io.BufferedReader):
 
 
 class _SmallPng(io.BytesIO):
-    """The content of a small PNG: it has few chunks, each read once, so nothing is limited."""
+    """The content of a small PNG, whose chunks are read once, from first to last."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
         self.size = len(content)
-        self.left: float = math.inf
-        self.reads_left = _MAX_READS
+
+    def limit(self, size: float = math.inf, reads: int = 0) -> None:
+        """Does nothing: no more than the content can be read."""
 
     def peek(self, size: int = 0, /) -> bytes:
         """Returns the first bytes."""
@@ -199,8 +203,9 @@ def _open(source: Path | bytes) -> _File:
         size = os.fstat(file.fileno()).st_size
         if size > SMALL_FILE:
             return _LimitedReader(file)
-        with file:  # no byte more: some files of the system have none, and block when read
-            source = file.read(size)
+        with io.BufferedReader(file) as whole:
+            # No byte more: some files of the system have none, and block when they are read.
+            source = whole.read(size)
     if len(source) <= SMALL_FILE and source.startswith(PNG_START):
         return _SmallPng(source)
     return _LimitedReader(io.BytesIO(source))
@@ -214,7 +219,7 @@ def _decoding_errors(file: _File, name: str) -> Iterator[None]:
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        file.left, file.reads_left = math.inf, _MAX_READS
+        file.limit()
         raise unread_error(file, name) from error
     except MemoryError as error:
         raise PictureError("there is not enough memory for it", "scale it down first") from error
@@ -240,14 +245,14 @@ def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[in
         check_icon(file)
     elif head.startswith((b"P1", b"P2", b"P3")):
         check_comments(file)
-    file.left = _MAX_HEADER
+    file.limit(_MAX_HEADER)
     if head.startswith(b"\xff\xd8"):
-        file.left, file.reads_left = _MAX_JPEG_HEADER, _MAX_JPEG_HEADER_READS
+        file.limit(_MAX_JPEG_HEADER, _MAX_JPEG_HEADER_READS)
     is_heic = is_heif(file.peek(64))
     image = open_heif(file) if is_heic else Image.open(file, formats=tuple(FORMATS))
     if image.format == "TIFF":
         _silence_libtiff()
-    file.left, file.reads_left = math.inf, _MAX_READS
+    file.limit()
     pixels = count_pixels(image)
     if not pixels:
         raise PictureError("it has no pixels", _ANOTHER)

@@ -362,9 +362,9 @@ def test_a_leftover_that_is_a_link_goes_alone(
 def test_a_mirror_file_that_is_no_regular_file(
     run: Run, tmp_path: Path, small_mnist: SmallMnist, kind: str
 ) -> None:
-    mirror = tmp_path / "mirror"
-    mirror.mkdir()
+    mirror = shutil.copytree(small_mnist.folder, tmp_path / "mirror")
     path = mirror / small_mnist.files[0].archive
+    path.unlink()
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "device":
@@ -377,10 +377,10 @@ def test_a_mirror_file_that_is_no_regular_file(
 
 
 def test_a_mirror_file_that_is_too_large(run: Run, tmp_path: Path, small_mnist: SmallMnist) -> None:
-    (tmp_path / "mirror").mkdir()
-    with (tmp_path / "mirror" / small_mnist.files[0].archive).open("wb") as file:
+    mirror = shutil.copytree(small_mnist.folder, tmp_path / "mirror")
+    with (mirror / small_mnist.files[0].archive).open("wb") as file:
         file.truncate(10**12)
-    result = run("download", "--mirror", tmp_path / "mirror")
+    result = run("download", "--mirror", mirror)
     assert result.exit_code == 2
     assert "sends 1,000,000,000,000 bytes; no file has more than 67,108,864" in result.stderr
 
