@@ -71,7 +71,11 @@ def import_weights(
     """
     from digitcli.console.checkpoint import show_import
     from digitcli.console.streams import as_kept, print_note
-    from digitcli.core.checkpointing.checkpoint import keep_replaced, kept_as, save_checkpoint
+    from digitcli.core.checkpointing.checkpoint import (
+        check_keepable,
+        keep_replaced,
+        save_checkpoint,
+    )
     from digitcli.core.checkpointing.training_state import state_path
     from digitcli.core.errors import DigitcliError
     from digitcli.core.files.atomic import check_writable, resolve_links, write_errors
@@ -103,10 +107,10 @@ def import_weights(
         check_writable(output)
     with exclusive_lock(state, "digitcli import", wait=0, next_step="give another --output"):
         if output.exists():
-            kept = kept_as(output, checkpoint)
+            kept = check_keepable(output)
             end = "" if kept is None else as_kept(kept)
             print_note(f"{visible(str(output))} will be replaced{end}")
-        keep_replaced(output, checkpoint)
+        keep_replaced(output)
         save_checkpoint(output, checkpoint)
     show_import(network, checkpoint.metadata, output, assumed=list(assumed), as_json=json)
 

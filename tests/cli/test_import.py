@@ -230,8 +230,9 @@ def test_what_is_assumed_can_be_given(run: Run) -> None:
     assert f"digitcli: abc will be replaced, and kept as {kept}\n" in result.stderr
     assert load_checkpoint(kept).metadata.classes == ("0", "1", "2")
     again = run(*flags, "--classes", "A, B,C", "--mean", 0, "--std", 1)
-    assert "digitcli: abc will be replaced\n" in again.stderr  # the same weights are made again
-    assert load_checkpoint(kept).metadata.classes == ("0", "1", "2")
+    instead = f"digitcli: abc will be replaced, and kept as {kept}, in place of the copy there\n"
+    assert instead in again.stderr
+    assert load_checkpoint(kept).metadata.classes == ("A", "B", "C")
     metadata = load_checkpoint(Path("abc")).metadata
     assert (metadata.classes, metadata.mean, metadata.std) == (("A", "B", "C"), 0, 1)
     assert (metadata.dataset, metadata.recipe, metadata.epochs) == ("unknown", None, 0)
@@ -246,6 +247,23 @@ def test_what_is_assumed_can_be_given(run: Run) -> None:
     assert (
         "abc was imported, and its data set is not known; name the data set with" in unknown.stderr
     )
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_nothing_is_replaced_that_cannot_be_kept(run: Run, is_link: bool) -> None:
+    torch.save(Net(784, 10).state_dict(), "net.pth")
+    Path("net").write_text("notes")
+    kept = Path("net.previous.safetensors")
+    reason = f"cannot write {kept}: it is not a regular file"
+    if is_link:
+        kept.symlink_to("net")
+        reason = f"net cannot be kept as {kept}: both are the same file"
+    else:
+        kept.mkdir()
+    result = run("import", "net.pth", "--output", "net")
+    assert result.exit_code == 2
+    assert result.stderr == f"digitcli: error: {reason}; choose another place with --output\n"
+    assert Path("net").read_text() == "notes"
 
 
 def test_the_data_set_can_be_named(run: Run) -> None:

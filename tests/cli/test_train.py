@@ -1,10 +1,12 @@
 """``digitcli train``: its whole output, and what it does to files."""
 
+import errno
 import json
 import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -311,6 +313,48 @@ def test_what_no_run_finished_is_kept_as_well_and_unfinished_weights_are_not(
     Path("same").write_text("notes")
     assert "same will be replaced after the first epoch, and kept as" in run(*flags).stderr
     assert kept.read_text() == "notes"
+
+
+def test_a_checkpoint_is_kept_from_the_same_run_again(run: Run, small_mnist: SmallMnist) -> None:
+    flags = ("--epochs", 1, "--batch-size", 50, "--mirror", small_mnist.folder, "--output", "same")
+    assert run("train", *flags).exit_code == 0
+    old = Path("same").read_bytes()
+    assert ", and kept as same.previous.safetensors\n" in run("train", *flags).stderr
+    assert Path("same.previous.safetensors").read_bytes() == old
+
+
+def test_a_file_that_cannot_be_read_is_not_replaced(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("same").write_text("notes")
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:  # root reads everything
+        if path == Path("same"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        result = run("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "digitcli: error: cannot read same: Permission denied; choose another place with --output\n"
+    )
+    assert Path("same").read_text() == "notes"
+
+
+def test_a_checkpoint_that_cannot_be_kept_is_not_replaced(run: Run, trained: Checkpoint) -> None:
+    save_checkpoint(Path("same"), trained)
+    old, kept = Path("same").read_bytes(), Path("same.previous.safetensors")
+    kept.symlink_to("same")
+    result = run("train", "--dataset", "optdigits", "--epochs", 1, "--output", "same")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"digitcli: error: same cannot be kept as {kept}: both are the same file; choose another "
+        "place with --output\n"
+    )
+    assert Path("same").read_bytes() == old
 
 
 def test_a_resumed_run_keeps_what_it_replaces(

@@ -10,10 +10,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +25,14 @@ from digitcli.core.checkpointing.metadata import (
     check_point_count,
     metadata_problems,
 )
-from digitcli.core.errors import CheckpointError
-from digitcli.core.files.atomic import write_atomically, write_errors
+from digitcli.core.errors import CheckpointError, error_reason
+from digitcli.core.files.atomic import (
+    check_writable,
+    keep_permissions,
+    resolve_links,
+    write_atomically,
+    write_errors,
+)
 from digitcli.core.files.schema import describe, parse_record
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -43,6 +48,8 @@ _CHECKPOINT = FileKind(
     "ones",
     if_foreign="make it a checkpoint with 'digitcli import {path} --output mine.safetensors'",
 )
+
+_ELSEWHERE = "choose another place with --output"
 
 _MAX_ACTIVATION = 1e30
 """Maximum bound on an activation: a hundred million times less than the largest float32."""
@@ -61,42 +68,67 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_container(path, _CHECKPOINT, asdict(checkpoint.metadata), checkpoint.weights)
 
 
-def kept_as(path: Path, new: Checkpoint | None = None) -> Path | None:
+def kept_as(path: Path) -> Path | None:
     """Returns where the file at ``path`` is kept when a checkpoint replaces it.
 
     Returns:
-        ``NAME.previous.safetensors`` beside it; None if nothing would be lost, because there is no
-        file, or weights of an unfinished run, or ``new`` already.
+        ``NAME.previous.safetensors`` beside it; None if there is no file, or if it holds the
+        weights of an unfinished run.
     """
     if not path.is_file():
         return None
-    with contextlib.suppress(CheckpointError):  # what cannot be read was not made by a run
-        old = load_checkpoint(path)
-        recipe = old.metadata.recipe
-        unfinished = recipe is not None and old.metadata.epochs < recipe.epochs
-        if unfinished or (new is not None and _are_equal(old, new)):
+    with contextlib.suppress(CheckpointError):  # a file that is no checkpoint is kept too
+        metadata = load_checkpoint(path).metadata
+        if metadata.recipe is not None and metadata.epochs < metadata.recipe.epochs:
             return None
     return path.with_name(f"{path.name.removesuffix('.safetensors')}.previous.safetensors")
 
 
-def keep_replaced(path: Path, new: Checkpoint) -> None:
-    """Copies the file at ``path`` to ``kept_as`` if a checkpoint that replaces it would lose it.
+def check_keepable(path: Path) -> Path | None:
+    """Checks before long work that ``keep_replaced`` can copy the file at ``path``.
+
+    Returns:
+        As ``kept_as``.
 
     Raises:
-        CheckpointError: The copy cannot be written.
+        CheckpointError: The file cannot be read, or the copy cannot be written or would be the
+            file itself.
     """
-    kept = kept_as(path, new)
+    kept = kept_as(path)
+    if kept is None:
+        return None
+    if resolve_links(kept) == resolve_links(path):
+        problem = f"{path} cannot be kept as {kept}: both are the same file"
+        raise CheckpointError(problem, _ELSEWHERE)
+    _open_replaced(path).close()
+    with write_errors(kept, _ELSEWHERE, CheckpointError):
+        check_writable(kept)
+    return kept
+
+
+def keep_replaced(path: Path) -> None:
+    """Copies the file at ``path``, with its permissions, to ``kept_as``, unless that is None.
+
+    Raises:
+        CheckpointError: The file cannot be read, or the copy cannot be written.
+    """
+    kept = kept_as(path)
     if kept is None:
         return
-    step = "choose another place with --output"
-    with write_errors(kept, step, CheckpointError), path.open("rb") as old:
-        write_atomically(kept, partial(shutil.copyfileobj, old))
+
+    def copy(file: BinaryIO) -> None:
+        keep_permissions(Path(file.name), resolve_links(path))
+        shutil.copyfileobj(old, file)
+
+    with _open_replaced(path) as old, write_errors(kept, _ELSEWHERE, CheckpointError):
+        write_atomically(kept, copy)
 
 
-def _are_equal(one: Checkpoint, other: Checkpoint) -> bool:
-    return one.metadata == other.metadata and all(
-        np.array_equal(weight, other.weights[name]) for name, weight in one.weights.items()
-    )
+def _open_replaced(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error_reason(error)}", _ELSEWHERE) from error
 
 
 def find_and_load(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoint]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing_extensions import override
 
 from digitcli.core.checkpointing.checkpoint import (
+    check_keepable,
     keep_replaced,
-    kept_as,
     load_checkpoint,
     save_checkpoint,
 )
@@ -75,9 +75,7 @@ class CheckpointWriter(Callback):
         """
         with write_errors(self.output, _ELSEWHERE, CheckpointError):
             check_writable(self.output)
-        if (kept := kept_as(self.output)) is not None:
-            with write_errors(kept, _ELSEWHERE, CheckpointError):
-                check_writable(kept)
+        check_keepable(self.output)
         with exclusive_lock(self.state, "digitcli train", wait=0):
             with write_errors(self.output, _ELSEWHERE, CheckpointError):
                 check_writable(self.state)
@@ -155,7 +153,7 @@ class CheckpointWriter(Callback):
             if state is not None:
                 writes.insert(1 if path.exists() else 0, partial(save_state, path, state))
             if output == self.output and not self._has_written:
-                writes.insert(0, partial(keep_replaced, output, result.checkpoint))
+                writes.insert(0, partial(keep_replaced, output))
             for each in writes:
                 each()
 
