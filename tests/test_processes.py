@@ -254,7 +254,7 @@ main()
 def test_processes_without_work_are_ended(folder: Path) -> None:
     (folder / "021.png").unlink()
     (folder / "020.png").unlink()
-    command = [sys.executable, "-c", _NO_THREAD, folder]
+    command = [sys.executable, "-c", _NO_THREAD, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 38
