@@ -228,7 +228,7 @@ for _name, _module, _command, _help in (
         "export",
         export,
         export.export,
-        "Export the network: ONNX, PyTorch, NumPy, or a page to draw on.",
+        "Export the network: ONNX, PyTorch, NumPy or HTML.",
     ),
     (
         *("import", import_weights, import_weights.import_weights),

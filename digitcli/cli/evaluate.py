@@ -113,6 +113,6 @@ def evaluate(
                 checkpoint=path,
             )
     if min_accuracy is not None and result.accuracy < min_accuracy:
-        print_note(f"the accuracy {decimal_share(result.accuracy)} is below {min_accuracy}")
+        print_note(f"the accuracy {decimal_share(result.accuracy)} is below {min_accuracy:.15g}")
         return 1
     return 0

@@ -192,7 +192,7 @@ class AnswerDisplay(ABC, Generic[Answer]):
             share = f"{read} at {share}"
             if reason and isinstance(answer, Prediction):
                 too_low = answer.probability < self._minimum
-                share += f", below {self._minimum}" if too_low else ", beside other shapes"
+                share += f", below {self._minimum:.15g}" if too_low else ", beside other shapes"
         return Text.assemble((text, self._style(answer)), f"  {share}")
 
     def _count(self) -> None:

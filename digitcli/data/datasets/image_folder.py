@@ -288,14 +288,14 @@ def _digest_and_content(path: Path) -> tuple[bytes, bytes | Path]:
     that cannot be read, which raises the error; of one that is known by its name.
     """
     try:
-        with open_regular(path) as file:
+        with BufferedReader(open_regular(path)) as file:
             size = file.seek(0, os.SEEK_END)
             if size > max_file_size(MAX_PIXELS):
                 return _UNREAD, path
             file.seek(0)
             if size > _MAX_HELD or path.name.lower().endswith(TGA_NAMES):
                 return hashlib.file_digest(file, "sha256").digest(), path
-            content = BufferedReader(file).read(size)
+            content = file.read(size)
             return hashlib.sha256(content).digest(), content
     except (OSError, ValueError):
         return _UNREAD, path
