@@ -198,6 +198,8 @@ class Classifier:
     ) -> PlacedDigit:
         left, top, right, bottom = digit.box
         (rows, columns), (width, height) = shape, size
+        # A digit of a slanting line that was made upright may be a pixel wider than the image.
+        right, bottom = min(right, columns), min(bottom, rows)
         box = Box(  # all pixels of the full image that the box touches
             left * width // columns,
             top * height // rows,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import Run, Start
 from drawn_digits import draw_digit
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from paths import BUNDLED
@@ -309,6 +309,14 @@ def test_the_number_of_cuts_of_a_bar_depends_on_its_length(height: int, width: i
     assert len(cuts) == np.ceil(5 * width / height)  # there is space for many more
 
 
+def slanting_specks() -> np.ndarray:
+    """Returns an image whose ink, made upright, was wider than the image by a pixel."""
+    image = np.zeros((28, 32), np.uint8)
+    image[0, 0], image[17, 22], image[21, 21] = 40, 250, 250
+    image[[8, 9, 9, 11, 16, 19], [9, 0, 20, 6, 17, 31]] = 128
+    return image
+
+
 @given(
     hnp.arrays(
         np.uint8,
@@ -317,6 +325,7 @@ def test_the_number_of_cuts_of_a_bar_depends_on_its_length(height: int, width: i
         fill=st.sampled_from([0, 255]),
     )
 )
+@example(slanting_specks())
 @settings(max_examples=150)
 def test_any_image_has_digits_inside_or_is_blank(grey: np.ndarray) -> None:
     try:
