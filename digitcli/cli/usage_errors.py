@@ -22,7 +22,10 @@ def usage_error(error: typer.TyperException) -> str:
     command = context.command_path if context is not None else "digitcli"
     error.message = _value_problem(error.__cause__) or error.message
     problem = " ".join(error.format_message().split()).rstrip(".")
-    return with_next_step(problem, f"see '{command} --help'")
+    next_step = f"see '{command} --help'"
+    if command.endswith(" inspect-softmax") and "extra argument" in problem:
+        next_step = "give scores as in --logits 2,1,0.1"
+    return with_next_step(problem, next_step)
 
 
 def _value_problem(cause: BaseException | None) -> str | None:

@@ -144,6 +144,13 @@ def test_equations_of_sure_answers_hold_as_printed(run: Run, scores: str, target
             assert left != right or float(p) == 1
 
 
+def test_scores_without_an_option_are_told_how_to_be_given(run: Run) -> None:
+    for arguments in (("2", "1", "0.1"), ("--logits", "2", "1", "0.1")):
+        result = run("inspect-softmax", *arguments)
+        assert result.exit_code == 2
+        assert result.stderr.endswith("; give scores as in --logits 2,1,0.1\n")
+
+
 def test_large_scores_get_the_digits_that_their_difference_needs(run: Run) -> None:
     text = run("inspect-softmax", "--logits=1234560,1234000,0", "--explain").stdout
     assert " = e^(1.23456e+06 - 1.234e+06) = e^560 = 1.603e+243.\n" in text
