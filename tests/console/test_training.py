@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paths import HELPERS
@@ -28,18 +29,33 @@ with display:
 """
 
 
-@pytest.mark.parametrize("is_piped", [False, True])
-def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
+def on_terminal(program: str, columns: int, folder: Path | None) -> tuple[Any, list[str]]:
+    """Runs a program on a terminal.
+
+    Args:
+        program: Python.
+        columns: Width of the terminal.
+        folder: Where standard output goes to a file; None for the terminal.
+
+    Returns:
+        The screen, and the lines of the file.
+    """
     terminal = pytest.importorskip("terminal", reason="pseudo-terminals are POSIX")
     path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
-    with (tmp_path / "results").open("w") as results:
+    command = [sys.executable, "-c", program]
+    if folder is None:
+        return terminal.run_on_terminal(command, columns=columns, environment=environment), []
+    with (folder / "results").open("w") as results:
         screen = terminal.run_on_terminal(
-            [sys.executable, "-c", SHOWN],
-            columns=200,
-            output=results if is_piped else None,
-            environment=environment,
+            command, columns=columns, output=results, environment=environment
         )
+    return screen, (folder / "results").read_text().splitlines()
+
+
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_notes_stand_above_the_bar(tmp_path: Path, is_piped: bool) -> None:
+    screen, _ = on_terminal(SHOWN, 200, tmp_path if is_piped else None)
     assert screen.code == 0
     first, second = screen.lines  # and nothing that is left of the bar
     assert first.startswith("digitcli: the steps cannot be captured")
@@ -77,18 +93,7 @@ with display:
 @pytest.mark.parametrize("is_piped", [False, True])
 def test_losses_above_0_are_not_shown_as_0(tmp_path: Path, is_piped: bool) -> None:
     """On a terminal a rule ends an epoch of several rows."""
-    terminal = pytest.importorskip("terminal", reason="pseudo-terminals are POSIX")
-    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
-    with (tmp_path / "results").open("w+") as results:
-        screen = terminal.run_on_terminal(
-            [sys.executable, "-c", ROWS],
-            columns=80,
-            output=results if is_piped else None,
-            environment=environment,
-        )
-        results.seek(0)
-        lines = results.read().splitlines()
+    screen, lines = on_terminal(ROWS, 80, tmp_path if is_piped else None)
     if is_piped:
         assert [re.findall(r"loss (\S+)", line) for line in lines] == [
             *(["0.500"], ["4.2e-04"], ["1.0e-04"], ["0.000"], ["0.500"])
