@@ -120,7 +120,7 @@ class Reading:
         """A warning of shapes that may not be digits, and of what is not read, or None."""
         parts = [self.file_warning, self._doubt()]
         if self.turned:
-            parts.append("it seems to be turned by a quarter")
+            parts.append("the image seems to be turned by a quarter")
         if self.left_out:
             one = self.left_out == 1
             shapes = "a shape is" if one else f"{self.left_out} shapes are"
@@ -137,9 +137,9 @@ class Reading:
         named = f"number{'' if one else 's'} {_join_numbers(doubtful)}"
         if not set(self.digits[0].prediction.probabilities) <= DIGITS:
             are = "answer to {} is" if one else "answers to {} are"
-            return f"of its {len(reasons)} shapes, the {are.format(named)} unsure"
+            return f"of {len(reasons)} shapes, the {are.format(named)} unsure"
         looks = "does not look like a digit" if one else "do not look like digits"
-        return f"of its {len(reasons)} shapes, {named} {looks}"
+        return f"of {len(reasons)} shapes, {named} {looks}"
 
     def sure_text(self, minimum: float) -> str:
         """Returns the text with ``?`` for each digit that does not reach the minimum."""

@@ -269,14 +269,14 @@ class _Processes(Generic[Answer]):
         for source in block:
             submitted = self._submit([source])
             if submitted is None:  # reading it here could end this process
-                problem = "the process that read it has ended, and no other can be started"
+                problem = "the process that read the image has ended, and no other can be started"
                 results.append(_failed(PictureError(problem, "give --jobs 1")))
                 continue
             try:
                 results += submitted.future.result()
             except BrokenExecutor:
                 self._discard(submitted.pool)
-                problem = "the process that read it has ended, possibly out of memory"
+                problem = "the process that read the image has ended, possibly out of memory"
                 results.append(_failed(PictureError(problem, "leave it out, or give --jobs 1")))
         return results
 

@@ -224,10 +224,10 @@ def test_no_images(classifier: Classifier) -> None:
         (np.zeros((1, 9, 3), np.uint8), "the image is blank"),
         (np.zeros((9, 9), complex), "an array of complex128 is not an image"),
         (Image.new("L", (0, 3)), "no pixels"),
-        (Image.open(io.BytesIO(png(DRAWN)[:200])), "it is damaged"),
+        (Image.open(io.BytesIO(png(DRAWN)[:200])), "the image is damaged"),
         (b"", "the file is empty"),
-        (io.BytesIO(b"text"), "it is not an image"),
-        ("missing.png", "missing.png: cannot read it: No such file"),
+        (io.BytesIO(b"text"), "not an image"),
+        ("missing.png", "missing.png: cannot be read: No such file"),
         ("", "the name of an image is empty"),
         (np.zeros((9, 9), np.uint8), "the image is blank"),
     ],
@@ -240,7 +240,7 @@ def test_invalid_images(classifier: Classifier, picture: object, problem: str) -
 
 def test_a_file_that_cannot_be_read(classifier: Classifier) -> None:
     Path("5.png").write_bytes(png(DRAWN))
-    with open("5.png", "ab") as file, pytest.raises(PictureError, match="cannot read it"):  # noqa: PTH123
+    with open("5.png", "ab") as file, pytest.raises(PictureError, match="cannot be read"):  # noqa: PTH123
         classifier.predict(file)
 
 

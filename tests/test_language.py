@@ -22,6 +22,8 @@ REFUSED = {
     r"\bas (\w+ ){1,3}(has|have|had) it\b": "name the rule or the format, or leave it out",
     r"\bare none\b": "'there are no ...', or 'are not ...'",
     r"\bown weights\b": "the 'bundled weights'",
+    # of an error or warning, which may follow a name or stand alone
+    r'(Error\(|return|yield|problem =)\s*f?"its? ': "name the thing, or begin with what it is",
     # after a line that does not open a block, so of a constant or attribute
     r'(?<=[^:\s]\n)\x20*"""(what|how far|how many)\b': "constants are noun phrases with a unit",
 }

@@ -322,7 +322,7 @@ class _Results:
 
         for folder, found in self._folders.items():
             if not found:
-                error = PictureError("there are no images in it", "name another folder")
+                error = PictureError("the folder has no images", "name another folder")
                 self.add(ImageSource(folder, Path(folder), error=error), error)
 
     @property

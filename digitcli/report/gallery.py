@@ -129,7 +129,7 @@ def _answer_values(answer: Prediction | Reading) -> dict[str, Any]:
         "all_right": answer.probability,
         "digits": len(digits),
         "seen": picture_uri(_tiled([digit.picture for digit in digits])),
-        "seen_alt": f"Network inputs of its {len(digits)} digits",
+        "seen_alt": f"Network inputs of the {len(digits)} digits",
         "bars": [bar for each in shown for bar in bars({each.label: each.probability}, each.label)],
     }
 

@@ -254,7 +254,7 @@ def test_nothing_is_replaced_that_cannot_be_kept(run: Run, is_link: bool) -> Non
     torch.save(Net(784, 10).state_dict(), "net.pth")
     Path("net").write_text("notes")
     kept = Path("net.previous.safetensors")
-    reason = f"cannot write {kept}: it is not a regular file"
+    reason = f"cannot write {kept}: not a regular file"
     if is_link:
         kept.symlink_to("net")
         reason = f"net cannot be kept as {kept}: both are the same file"

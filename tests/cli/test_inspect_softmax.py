@@ -329,7 +329,7 @@ def test_a_picture_of_a_data_set_knows_its_target(run: Run, small_mnist: SmallMn
         (["--logits", "1,2", "--target", "cat"], "there is no class 'cat'; choose from 0, 1"),
         (["--logits", "1,2", "--temperature", "0"], "temperature 0.0"),
         (["--index", "0", "--classes", "a,b"], "--classes needs --logits"),
-        (["missing.png"], "missing.png: cannot read it: No such file"),
+        (["missing.png"], "missing.png: cannot be read: No such file"),
         (["--index", "-1"], "--index"),
         (["--logits", "1,2", "--split", "test"], "--dataset and --split choose an image"),
         (["--logits", "1e308,-1e308"], "overflow at temperature 1.0"),

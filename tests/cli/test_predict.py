@@ -119,9 +119,9 @@ def test_one_bad_image_does_not_stop_the_others(run: Run) -> None:
     assert result.exit_code == 1
     assert result.stdout == "1\n2\n"
     assert result.stderr.splitlines() == [
-        "digitcli: error: bad.png: it is not an image; "
+        "digitcli: error: bad.png: not an image; "
         "give a PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, AVIF, ICO, JPEG 2000 or HEIC file",
-        "digitcli: error: missing.png: cannot read it: No such file or directory; "
+        "digitcli: error: missing.png: cannot be read: No such file or directory; "
         "check the path and its permissions",
         "digitcli: error: blank.png: the image is blank; "
         "draw a digit, dark on light or light on dark",
@@ -254,7 +254,7 @@ ADDRESS = "https://example.org/7.png?a=1&b=2"
         ("", "the name of an image is empty; name a file"),
         (
             ADDRESS,
-            f"{ADDRESS}: it is an address, not a file; "
+            f"{ADDRESS}: an address, not a file; "
             f"fetch it first, as in: curl -sL '{ADDRESS}' | digitcli predict -",
         ),
     ],
@@ -278,7 +278,7 @@ def test_pictures_and_lists_on_standard_input(run: Run) -> None:
     listed = run("predict", "-", input=b"2.png\n3.png\n")
     assert listed.exit_code == 2
     assert listed.stderr == (
-        "digitcli: error: -: it is not an image; a list of names needs --files-from -\n"
+        "digitcli: error: -: not an image; a list of names needs --files-from -\n"
     )
 
 

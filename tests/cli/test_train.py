@@ -208,7 +208,7 @@ def test_damaged_data_is_mended_first(run: Run, small_mnist: SmallMnist) -> None
         (["--validation", "600"], "holding out 600 of 600 training images"),
         (["--validation", "590", "--batch-size", "65"], "65 is larger than the 10 training imag"),
         (["--seed", "-1"], "--seed"),
-        (["--output", "."], "cannot write .: it is not a regular file"),
+        (["--output", "."], "cannot write .: not a regular file"),
         (["--output", "old/new"], "cannot write old/new: "),
         (
             ["--output", "a/m.pth"],
@@ -268,7 +268,7 @@ def test_what_is_no_plain_file_is_not_replaced(run: Run) -> None:
     os.mkfifo("pipe")
     result = run("train", "--dataset", "optdigits", "--output", "pipe")
     assert result.exit_code == 2
-    assert "cannot write pipe: it is not a regular file" in result.stderr
+    assert "cannot write pipe: not a regular file" in result.stderr
     assert Path("pipe").is_fifo()
     assert run("train", "--output", "new/").exit_code == 2
     assert not Path("new").exists()

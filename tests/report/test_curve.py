@@ -156,7 +156,7 @@ def test_a_home_that_cannot_be_written(start: Start, tmp_path: Path) -> None:
     [
         ("curve.pdf", "--plot cannot write curve.pdf; name it curve.png or curve.svg"),
         ("curve", "--plot cannot write curve; name it curve.png or curve.svg"),
-        ("taken.png", "cannot write taken.png: it is not a regular file"),
+        ("taken.png", "cannot write taken.png: not a regular file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_told_before_training(

@@ -659,7 +659,10 @@ def test_the_page_speaks_the_language_of_the_browser(browser: "Browser", page_fi
     assert page.locator("#canvas").get_attribute("aria-roledescription") == "绘图区"
     wait_for(page, "spoken", "^3，百分之99")
     *_, png = replay(page, [[(20.0, 250.0), (260.0, 200.0)]])
-    assert Classifier.load("pretrained").predict(png).warning == "it does not look like one digit"
+    assert (
+        Classifier.load("pretrained").predict(png).warning
+        == "the image does not look like one digit"
+    )
     assert page.locator("#warning").inner_text() == "警告：看起来不像一个数字。"
     wait_for(page, "spoken", "警告：看起来不像一个数字。$")
     Path("text.png").write_text("no picture")
@@ -711,7 +714,10 @@ def network_of_sizes(sizes: tuple[int, ...], path: Path) -> Path:
 def test_the_language_is_switched_by_keyboard_and_kept(opened: Opened) -> None:
     page = opened.page
     *_, png = replay(page, [[(20.0, 250.0), (260.0, 200.0)]])
-    assert Classifier.load("pretrained").predict(png).warning == "it does not look like one digit"
+    assert (
+        Classifier.load("pretrained").predict(png).warning
+        == "the image does not look like one digit"
+    )
     before = paper(page)
     page.focus("[name=language]:checked")
     page.keyboard.press("ArrowRight")

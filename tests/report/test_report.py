@@ -291,7 +291,7 @@ def test_predict_shows_each_image_its_input_and_the_answer(run: Run) -> None:
     assert "Warning: there are 2 separate shapes" in cards[2].text
     assert "Failed: the image is blank; draw a digit" in cards[3].text
     assert len(cards[3].all("img")) == 1
-    assert "Failed: cannot read it: No such file or directory" in cards[4].text
+    assert "Failed: cannot be read: No such file or directory" in cards[4].text
     assert not cards[4].all("img")
 
 
@@ -349,7 +349,7 @@ def test_quiet_does_not_mention_the_report(run: Run) -> None:
     [
         ("7.png", "7.png is not the name of an HTML page; name it report.html"),
         ("report", "report is not the name of an HTML page; name it report.html"),
-        ("folder.html", "cannot write folder.html: it is not a regular file; choose another place"),
+        ("folder.html", "cannot write folder.html: not a regular file; choose another place"),
         ("7.png/report.html", "cannot write 7.png/report.html: "),
     ],
 )

@@ -157,7 +157,7 @@ def _parse(path: Path, kind: FileKind, document: str, parse: Callable[[dict[str,
     except ValueError as error:
         raise kind.invalid(f"the metadata of {path} cannot be read ({error})") from error
     if not isinstance(values, dict):
-        problem = f"it is {describe(values)}, not an object"
+        problem = f"{describe(values)}, not an object"
         raise kind.invalid(f"the metadata of {path} cannot be read ({problem})")
     version = values.get(kind.version_key)
     if isinstance(version, int) and version > kind.version:

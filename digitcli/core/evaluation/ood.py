@@ -70,19 +70,19 @@ def ood_warning(
     if not set(classes) <= DIGITS:
         return "the answer is unsure" if doubtful else None
     if stripe:
-        return "it is a stripe from border to border"
+        return "the shape is a stripe from border to border"
     if label == "1" and not _is_upright(image):
-        return "it is a slanting line"
+        return "the shape is a slanting line"
     return _shape_warning(image, probability, doubtful)
 
 
 def _shape_warning(image: npt.NDArray[np.uint8], probability: float, doubtful: bool) -> str | None:
     if float(image.sum()) / 255 > _MAX_INK_SHARE * _BOX_AREA:
-        return "it is too full of ink for a digit"
+        return "the shape is too full of ink for a digit"
     if doubtful:
-        return "it does not look like one digit"
+        return "the image does not look like one digit"
     if probability < _SURE and _is_filled(image):
-        return "it is a filled shape rather than strokes"
+        return "the shape is filled rather than made of strokes"
     return None
 
 

@@ -220,7 +220,7 @@ def check_writable(path: Path) -> None:
     """
     path = resolve_links(path)
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file")
     make_folder(path.parent)
     _sweep(path)
     with _temporary(path):

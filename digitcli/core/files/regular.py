@@ -10,7 +10,7 @@ class NotRegularFileError(OSError):
     """A path leads to a folder, a pipe, a socket or a device."""
 
     def __str__(self) -> str:
-        return "it is not a file"
+        return "not a file"
 
 
 def open_regular(path: Path) -> FileIO:

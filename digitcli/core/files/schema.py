@@ -33,7 +33,7 @@ def parse_json(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=refuse)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("nested too deep") from error
 
 
 def describe(value: Any) -> str:

@@ -107,7 +107,7 @@ def _tensor_problems(tensors: Arrays) -> Iterator[str]:
         if tensor.dtype.kind != "f":
             yield f"{name:.80} holds {tensor.dtype.name}, not floating-point numbers"
     if not tensors:
-        yield "it holds no tensors"
+        yield "the file holds no tensors"
 
 
 def _bias_name(weight: str) -> str | None:

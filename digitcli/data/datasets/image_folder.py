@@ -241,7 +241,7 @@ class ImageFolder:
             return
         self._is_reported = True
         for path in self._layout.broken_links:
-            on_left_out(f"left out {path}: it is a broken link")
+            on_left_out(f"left out {path}: a broken link")
         if self._left_out:
             on_left_out(str(self._left_out))
 

@@ -75,7 +75,7 @@ class _Container:
     def _count_part(self) -> None:
         self._parts_left -= 1
         if self._parts_left < 0:
-            raise PictureError("it has too many parts", "save it again, or use another")
+            raise PictureError("the image has too many parts", "save it again, or use another")
 
     def _boxes(self, data: memoryview, *path: bytes) -> Iterator[memoryview]:
         """Yields the content of the boxes of the types of a path (14496-12, 4.2.2)."""
@@ -157,7 +157,7 @@ class _Container:
             return extents[0]
         self._copies_left -= sum(map(len, extents))
         if self._copies_left < 0:
-            raise PictureError("its parts overlap", "save it again, or use another")
+            raise PictureError("parts of the image overlap", "save it again, or use another")
         return memoryview(b"".join(extents))
 
     def _grids(self, meta: memoryview) -> Iterator[list[int]]:

@@ -114,9 +114,9 @@ class OpenImage:
 
 def _unreadable(source: Path | bytes, error: OSError | ValueError) -> PictureError:
     if isinstance(error, FileNotFoundError) and isinstance(source, Path) and source.is_symlink():
-        return PictureError("it is a broken link", "check where it leads")
+        return PictureError("a broken link", "check where it leads")
     reason = error_reason(error)
-    return PictureError(f"cannot read it: {reason}", "check the path and its permissions")
+    return PictureError(f"cannot be read: {reason}", "check the path and its permissions")
 
 
 def max_file_size(max_pixels: int) -> int:
@@ -160,7 +160,7 @@ class _LimitedReader(io.BufferedReader):
             data = super().read(min(size, rest))
             self._left -= len(data)
         if self._left < 0 or self._reads_left < 0:
-            raise OSError("it has too many parts, or too long ones")
+            raise OSError("too many parts, or too long ones")
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -222,10 +222,12 @@ def _decoding_errors(file: _File, name: str) -> Iterator[None]:
         file.limit()
         raise unread_error(file, name) from error
     except MemoryError as error:
-        raise PictureError("there is not enough memory for it", "scale it down first") from error
+        raise PictureError(
+            "there is not enough memory for the image", "scale it down first"
+        ) from error
     except Exception as error:
         why = str(error) or type(error).__name__
-        raise PictureError(f"it is damaged ({why:.100})", _ANOTHER) from error
+        raise PictureError(f"the image is damaged ({why:.100})", _ANOTHER) from error
 
 
 def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[int, int] | None]:
@@ -239,7 +241,7 @@ def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[in
         raise NotAPictureError("the file is empty", GIVE_ANOTHER)
     if file.size > limit:
         Image.open(io.BytesIO(file.read(4096)), formats=tuple(FORMATS))  # raises if not an image
-        raise _too_large(f"it has {file.size:,} bytes, more than {limit:,}", file.size)
+        raise _too_large(f"the file has {file.size:,} bytes, more than {limit:,}", file.size)
     head = file.peek(4)
     if head.startswith(b"\0\0\1\0"):
         check_icon(file)
@@ -255,14 +257,14 @@ def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[in
     file.limit()
     pixels = count_pixels(image)
     if not pixels:
-        raise PictureError("it has no pixels", _ANOTHER)
+        raise PictureError("the image has no pixels", _ANOTHER)
     if pixels > max_pixels:
-        problem = f"it has {pixels:,} pixels, more than {max_pixels:,}"
+        problem = f"the image has {pixels:,} pixels, more than {max_pixels:,}"
         raise _too_large(problem, max_file_size(pixels))
     full_size = image.size
     cost = file.size + decoding_cost(image, file, max_pixels)
     if cost > limit:
-        same = f"its {pixels:,} pixels cost as much memory or time as {_pixels_for(cost):,} others"
+        same = f"the {pixels:,} pixels cost as much memory or time as {_pixels_for(cost):,} others"
         raise _too_large(f"{same}, more than {max_pixels:,}", cost)
     reduced_pixels = count_pixels(image) // reduction_factor(image.size) ** 2
     cost = max(cost, _PREPARATION_BYTES * reduced_pixels)

@@ -41,12 +41,14 @@ def gray_and_size(image: Image.Image) -> tuple[Gray, tuple[int, int]]:
         PictureError: The image has no pixels, or is not loaded yet and its file is damaged.
     """
     if 0 in image.size:
-        raise PictureError("it has no pixels", "give an image of 1x1 or more")
+        raise PictureError("the image has no pixels", "give an image of 1x1 or more")
     try:
         image.load()
         small, size = upright(image)
     except Exception as error:  # Pillow's decoders raise anything on damaged files
-        raise PictureError(f"it is damaged ({error})", "save it again, or use another") from error
+        raise PictureError(
+            f"the image is damaged ({error})", "save it again, or use another"
+        ) from error
     return to_gray(small), size
 
 
@@ -60,7 +62,7 @@ def to_gray(image: Image.Image) -> Gray:
         values = np.asarray(image, dtype=np.float32)
         lowest, highest = float(values.min()), float(values.max())
         if not np.isfinite((lowest, highest)).all():
-            raise PictureError("it holds values that are not numbers", "save it as PNG")
+            raise PictureError("the image holds values that are not numbers", "save it as PNG")
         if image.mode == "F" or lowest < 0 or highest > 65535:
             wide = values.astype(np.float64)  # the range may exceed float32
             return ((wide - lowest) / max(highest - lowest, 1e-30)).astype(np.float32)

@@ -101,7 +101,9 @@ def heif_cost(file: BinaryIO) -> int:
 
 
 def _unclear() -> PictureError:
-    return PictureError("its size cannot be determined", "save it again, or use another")
+    return PictureError(
+        "the size of the image cannot be determined", "save it again, or use another"
+    )
 
 
 @dataclass

@@ -99,11 +99,11 @@ def unread_error(file: BinaryIO, name: str) -> PictureError:
     file.seek(-min(len(head), len(_TGA_END)), 2)
     if file.read() == _TGA_END or (name.lower().endswith(TGA_NAMES) and _TGA_HEAD.match(head)):
         return _unread("a TGA image")
-    return NotAPictureError("it is not an image", GIVE_ANOTHER)
+    return NotAPictureError("not an image", GIVE_ANOTHER)
 
 
 def _unread(kind: str) -> PictureError:
-    return PictureError(f"it is {kind}, which is not supported", "save it as PNG or JPEG")
+    return PictureError(f"{kind}, which is not supported", "save it as PNG or JPEG")
 
 
 def _tiff_error(file: BinaryIO) -> PictureError:
@@ -113,7 +113,7 @@ def _tiff_error(file: BinaryIO) -> PictureError:
         samples = _SAMPLE_FORMATS.get(tags.get(_SAMPLE_FORMAT, 1), "integers")
         coding = f"compression {tags.get(_COMPRESSION, 1)}"
         return _unread(f"a TIFF of {tags[_BITS]}-bit {samples} with {coding}")
-    return PictureError("it is a damaged TIFF", "save it again, or use another")
+    return PictureError("a damaged TIFF", "save it again, or use another")
 
 
 def unread_images(image: ImageFile, file: BinaryIO) -> str | None:
@@ -137,7 +137,7 @@ def unread_images(image: ImageFile, file: BinaryIO) -> str | None:
         return None
     total = f"{count:,}" if count < _MAX_IMAGES else f"{_MAX_IMAGES:,} or more"
     which = "main one" if image.format == "HEIF" else "first"
-    return f"only the {which} of its {total} {_UNITS.get(str(image.format), 'frames')} is read"
+    return f"only the {which} of {total} {_UNITS.get(str(image.format), 'frames')} is read"
 
 
 def _pages(file: BinaryIO) -> Iterator[dict[int, int]]:

@@ -114,7 +114,7 @@ def _jpeg_cost(image: "ImageFile", file: BinaryIO, max_pixels: int) -> int:
     file.seek(0)
     passes = _count_passes(file.read())
     if passes * full > _MAX_PASSES * max_pixels:
-        problem = f"it has {passes:,} scans or more"
+        problem = f"the image has {passes:,} scans or more"
         raise PictureError(problem, "save it again, or use another")
     image.draft("RGB", (MAX_SIDE, MAX_SIDE))
     cost = BYTES_PER_PIXEL * count_pixels(image)
@@ -154,7 +154,7 @@ def check_icon(file: BinaryIO) -> None:
             width, height = struct.unpack("<2i", header)
             sizes.append((abs(width), abs(height) // 2))
     if max(len(data), *(math.prod(size) for size in sizes), 0) > _MAX_ICON:
-        raise PictureError("it is too large for an icon", "save it as PNG")
+        raise PictureError("the image is too large for an icon", "save it as PNG")
 
 
 def check_comments(file: BinaryIO) -> None:
@@ -165,7 +165,7 @@ def check_comments(file: BinaryIO) -> None:
     marks = sum(block.count(b"#") for block in iter(partial(file.read, 2**20), b""))
     file.seek(0)
     if marks > _MAX_COMMENTS:
-        raise PictureError(f"it has {marks:,} comments", "save it again, or use another")
+        raise PictureError(f"the image has {marks:,} comments", "save it again, or use another")
 
 
 def count_pixels(image: "Image") -> int:

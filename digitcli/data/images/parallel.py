@@ -160,7 +160,7 @@ class _MemoryBudget:
         if cost < 2**20:
             return contextlib.nullcontext()
         if self.is_elsewhere:
-            raise CostlyImageError("it takes much memory")
+            raise CostlyImageError("the image takes much memory")
         return self._reserved(min(cost, self._size))
 
     @contextlib.contextmanager

@@ -47,7 +47,7 @@ def named_source(name: str) -> ImageSource:
         error = PictureError("the name of an image is empty", "name a file")
     elif _ADDRESS.match(name):
         command = f"curl -sL {shlex.quote(name)} | digitcli predict -"
-        error = PictureError("it is an address, not a file", f"fetch it first, as in: {command}")
+        error = PictureError("an address, not a file", f"fetch it first, as in: {command}")
     return ImageSource(name, b"" if error else Path(name), error=error)
 
 
@@ -187,7 +187,9 @@ def _content(file: Readable) -> bytes:
     try:
         content = file.read()
     except OSError as error:
-        raise PictureError(f"cannot read it: {error_reason(error)}", "open it again") from error
+        raise PictureError(
+            f"cannot be read: {error_reason(error)}", "open the file again"
+        ) from error
     if not isinstance(content, bytes):
         raise TypeError("a file that is an image must be open in binary mode: open(name, 'rb')")
     return content

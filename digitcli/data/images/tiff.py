@@ -51,4 +51,6 @@ def _check_size_tags(image: "TiffImageFile", file: BinaryIO) -> None:
     found = [tag for tag, *_ in struct.iter_unpack(order + entry, directory) if tag in _SIZE_TAGS]
     values = [image.tag_v2.get(tag) for tag in found if tag != _BITS]
     if len(set(found)) < len(found) or not all(isinstance(value, int) for value in values):
-        raise PictureError("its size cannot be determined", "save it again, or use another")
+        raise PictureError(
+            "the size of the image cannot be determined", "save it again, or use another"
+        )

@@ -109,7 +109,8 @@ def segment(separated: Separated, way: Way) -> Segments:
     boxes, mass = components.boxes, components.mass
     if usable.sum() > _MAX_COMPONENTS:
         raise PictureError(
-            f"it has more than {_MAX_COMPONENTS:,} separate shapes", "split it into several images"
+            f"the image has more than {_MAX_COMPONENTS:,} separate shapes",
+            "split it into several images",
         )
     height = weighted_median(sizes(boxes)[:, 1], mass * usable)
     kept = np.flatnonzero(usable)

@@ -257,7 +257,7 @@ def test_metadata_that_expands_stays_within_the_memory_limit(checkpoint: Path, p
     put(checkpoint, json.dumps(header, ensure_ascii=False), data)
     done = measured("predict", save_digit(Path("7.png"), 7))
     assert done.code == 2
-    assert "cannot be read (it is a list, not an object)" in done.errors
+    assert "cannot be read (a list, not an object)" in done.errors
     assert done.megabytes < 350
 
 

@@ -42,8 +42,8 @@ def test_the_warnings() -> None:
 
 def test_doubts_of_the_preparation_are_warned_of() -> None:
     digit = DIGITS[3]
-    assert ood_warning(digit, 0, 0.99, doubtful=True) == "it does not look like one digit"
-    assert ood_warning(digit, 0, 0.99, stripe=True) == "it is a stripe from border to border"
+    assert ood_warning(digit, 0, 0.99, doubtful=True) == "the image does not look like one digit"
+    assert ood_warning(digit, 0, 0.99, stripe=True) == "the shape is a stripe from border to border"
 
 
 @pytest.mark.parametrize(("tilt", "warned"), [(0, False), (40, False), (60, True), (-35, True)])
@@ -52,7 +52,7 @@ def test_a_bar_that_leans_too_far_is_no_one(tilt: float, warned: bool) -> None:
     ImageDraw.Draw(page).line((14, 4, 14, 23), fill=255, width=3)
     bar = np.asarray(page.rotate(-tilt, Image.Resampling.BILINEAR))
     assert bar_tilt(bar) == pytest.approx(tilt, abs=2)
-    assert (ood_warning(bar, 0, 0.99, label="1") == "it is a slanting line") is warned
+    assert (ood_warning(bar, 0, 0.99, label="1") == "the shape is a slanting line") is warned
     assert ood_warning(bar, 0, 0.99, label="7") is None
     assert bar_tilt(DIGITS[3]) is None
 
@@ -70,7 +70,7 @@ def test_for_other_classes_only_doubts_about_the_answer_count() -> None:
 def test_a_filled_shape_has_a_warning_unless_the_answer_is_sure() -> None:
     y, x = np.mgrid[:28, :28] - 13.5
     ellipse = (255 * ((x / 5) ** 2 + (y / 10) ** 2 < 1)).astype(np.uint8)  # looks like a 1
-    assert ood_warning(ellipse, 0, 0.9) == "it is a filled shape rather than strokes"
+    assert ood_warning(ellipse, 0, 0.9) == "the shape is filled rather than made of strokes"
     assert ood_warning(ellipse, 0, 0.995) is None
     stroke = (255 * ((np.abs(x) < 3) & (np.abs(y) < 10))).astype(np.uint8)
     assert ood_warning(stroke, 0, 0.9) is None
@@ -123,7 +123,7 @@ def test_an_error_keeps_its_class_when_the_picture_is_named() -> None:
     assert isinstance(blank, BlankPictureError)
     assert blank.exit_code == 1
     assert str(blank).startswith("a.png: the image is blank")
-    other = NotAPictureError("it is not an image", "give one").with_name("b")
+    other = NotAPictureError("not an image", "give one").with_name("b")
     assert isinstance(other, NotAPictureError)
     assert other.exit_code == PictureError("").exit_code == 2
 

@@ -117,7 +117,7 @@ ZEROS = np.zeros(32, np.float32)
             tensors(*((f"x{chr(97 + n)}", 784, 784) for n in range(19)), ("out", 784, 10)),
             "ambiguous .*and 14 more",
         ),
-        ({}, "it holds no tensors"),
+        ({}, "the file holds no tensors"),
     ],
 )
 def test_other_networks_are_refused_by_what_was_found(found: Arrays, problem: str) -> None:

@@ -228,9 +228,9 @@ def test_links_to_nothing_are_reported(run: Run, tmp_path: Path) -> None:
     result = run("train", "--dataset", "folder:mine", *FLAGS)
     assert result.exit_code == 0, result.stderr
     for name in ("7", "3/far.png"):
-        assert f"digitcli: left out mine/{name}: it is a broken link\n" in result.stderr
+        assert f"digitcli: left out mine/{name}: a broken link\n" in result.stderr
     predicted = run("predict", "mine")
     assert predicted.exit_code == 1
     for name in ("7", "3/far.png"):
-        line = f"digitcli: error: mine/{name}: it is a broken link; check where it leads\n"
+        line = f"digitcli: error: mine/{name}: a broken link; check where it leads\n"
         assert line in predicted.stderr

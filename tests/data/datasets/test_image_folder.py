@@ -94,7 +94,7 @@ def test_the_same_image_in_two_classes_counts_once(tmp_path: Path) -> None:
 def test_files_without_read_permission_are_reported(tmp_path: Path) -> None:
     root = fill(tmp_path, {"a": 3, "b": 5})
     (root / "a" / "0.png").chmod(0)
-    assert read_both(root)[1] == [f"left out {root}/a/0.png: cannot read it: Permission denied"]
+    assert read_both(root)[1] == [f"left out {root}/a/0.png: cannot be read: Permission denied"]
 
 
 def test_files_that_cannot_be_used_are_left_out_and_reported_in_a_line_each(
@@ -109,8 +109,8 @@ def test_files_that_cannot_be_used_are_left_out_and_reported_in_a_line_each(
     assert result.exit_code == 0, result.stderr
     lines = sorted(line for line in result.stderr.splitlines() if "left out" in line)
     assert len(lines) == 3
-    assert lines[0].startswith(f"digitcli: left out {root}/a/cut.png: it is damaged")
-    assert lines[1] == f"digitcli: left out {root}/a/notes.txt: it is not an image"
+    assert lines[0].startswith(f"digitcli: left out {root}/a/cut.png: the image is damaged")
+    assert lines[1] == f"digitcli: left out {root}/a/notes.txt: not an image"
     assert lines[2] == f"digitcli: left out {root}/b\\n/blank.png: the image is blank"
 
 
@@ -279,7 +279,7 @@ def test_files_are_hashed_once_and_not_if_too_large_for_an_image(
     _, messages = read_both(root)
     files = [file.read_bytes() for file in root.glob("*/*.png")]
     assert sorted(content for content in hashed if content in files) == sorted(files)
-    assert messages == [f"left out {huge}: it is not an image"]
+    assert messages == [f"left out {huge}: not an image"]
 
 
 def test_nothing_is_downloaded_for_a_folder(run: Run, tmp_path: Path) -> None:

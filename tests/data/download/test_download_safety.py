@@ -373,7 +373,7 @@ def test_a_mirror_file_that_is_no_regular_file(
         path.mkdir()
     result = run("download", "--mirror", mirror)
     assert result.exit_code == 2
-    assert "it is not a file" in result.stderr
+    assert "not a file" in result.stderr
 
 
 def test_a_mirror_file_that_is_too_large(run: Run, tmp_path: Path, small_mnist: SmallMnist) -> None:

@@ -43,9 +43,9 @@ def emptied() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (replaced_by_folder, "it is not a file"),
-        (replaced_by_pipe, "it is not a file"),
-        (replaced_by_device, "it is not a file"),
+        (replaced_by_folder, "not a file"),
+        (replaced_by_pipe, "not a file"),
+        (replaced_by_device, "not a file"),
         (PICTURE.unlink, "No such file or directory"),
         (emptied, "the file is empty"),
     ],
@@ -84,7 +84,7 @@ def test_a_picture_that_is_cut_off_after_its_header(format_: str, left: float) -
         try:
             image.decode()
         except PictureError as error:
-            assert str(error).startswith("it is damaged")
+            assert str(error).startswith("the image is damaged")
         else:
             assert image.size == (256, 256)
 

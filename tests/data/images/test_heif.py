@@ -77,7 +77,7 @@ def test_several_images_and_transparency(heif: Any) -> None:
     file.save(buffer)
     with OpenImage(buffer.getvalue(), MAX_PIXELS) as image:
         image.decode()
-        assert image.warning == "only the main one of its 2 images is read"
+        assert image.warning == "only the main one of 2 images is read"
     clear = Image.new("RGBA", (300, 300), (255, 255, 255, 0))
     clear.paste(SEVEN.crop((60, 60, 240, 240)), (60, 60))
     with OpenImage(heic(heif, clear), MAX_PIXELS) as image:
@@ -101,7 +101,7 @@ def test_the_cost_counts_the_image_and_its_tiles(
 
 def test_a_large_heic_is_refused_and_takes_no_memory(heif: Any, tmp_path: Path) -> None:
     content = with_sizes(heic(heif, white(1024)), (1024, 1024), (8000, 4000))
-    with pytest.raises(PictureError, match="its 32,000,000 pixels cost as much memory"):
+    with pytest.raises(PictureError, match="the 32,000,000 pixels cost as much memory"):
         OpenImage(content, MAX_PIXELS)
     small, large = tmp_path / "small.heic", tmp_path / "large.heic"
     small.write_bytes(heic(heif, white(64)))
@@ -119,7 +119,7 @@ def test_metadata_that_takes_memory_is_refused(heif: Any) -> None:
     with OpenImage(heic(heif, SEVEN, xmp=b"a" * 2**20), MAX_PIXELS) as image:
         image.decode()
     for xmp in (b"a" * 9 * 2**20, b"a" * 40 * 2**20):
-        with pytest.raises(PictureError, match="its size cannot be determined"):
+        with pytest.raises(PictureError, match="the size of the image cannot be determined"):
             OpenImage(heic(heif, SEVEN, xmp=xmp), MAX_PIXELS)
 
 
@@ -136,7 +136,7 @@ def test_a_coded_image_larger_than_it_declares_is_not_decoded(heif: Any, tmp_pat
     (tmp_path / "lie.heic").write_bytes(lie)
     done = measured("predict", tmp_path / "lie.heic", "--checkpoint", "pretrained")
     assert done.code == 2
-    assert "it is damaged" in done.errors
+    assert "the image is damaged" in done.errors
     small = tmp_path / "small.heic"
     small.write_bytes(heic(heif, white(64)))
     honest = measured("predict", small, "--checkpoint", "pretrained")
@@ -151,7 +151,7 @@ def test_a_grid_larger_than_it_declares_is_refused(heif: Any) -> None:
     with pytest.raises(PictureError, match="cost as much memory"):
         OpenImage(with_sizes(huge, (1024, 1024), (64, 64)), MAX_PIXELS)
     tiles = with_sizes(content, (512, 512), (4000, 4000))  # 64 million pixels for one million
-    with pytest.raises(PictureError, match="its size cannot be determined"):
+    with pytest.raises(PictureError, match="the size of the image cannot be determined"):
         OpenImage(tiles, MAX_PIXELS)
 
 
@@ -173,7 +173,7 @@ def test_every_cut_and_damaged_structure_is_an_error_in_a_line(heif: Any) -> Non
         with pytest.raises(PictureError):
             OpenImage(content[:end], MAX_PIXELS)
     twice = content[: start - 4] + content[start - 4 : start + size - 4] * 2
-    with pytest.raises(PictureError, match="its size cannot be determined"):
+    with pytest.raises(PictureError, match="the size of the image cannot be determined"):
         OpenImage(twice + content[start + size - 4 :], MAX_PIXELS)
 
 

@@ -63,7 +63,7 @@ def problem(data: bytes, max_pixels: int = 100_000_000) -> str:
 
 def test_a_decompression_bomb_is_reported_with_its_pixels_and_the_limit() -> None:
     assert problem(png(20_000, 10_000, rows=1)) == (
-        "it has 200,000,000 pixels, more than 100,000,000; scale it down, or give 'digitcli "
+        "the image has 200,000,000 pixels, more than 100,000,000; scale it down, or give 'digitcli "
         "predict' --max-pixels 200000000"
     )
     assert problem(png(2**31 - 1, 2**31 - 1, rows=0)).endswith(
@@ -75,7 +75,7 @@ def test_the_user_sets_the_limit(run: Run) -> None:
     Path("7.png").write_bytes(encoded(draw_digit(7, size=300), "PNG"))
     refused = run("predict", "7.png", "--max-pixels", "89999")
     assert refused.exit_code == 2
-    assert "it has 90,000 pixels, more than 89,999" in refused.stderr
+    assert "the image has 90,000 pixels, more than 89,999" in refused.stderr
     assert run("predict", "7.png", "-q", "--max-pixels", "90000").stdout == "7\n"
     assert run("predict", "7.png", "--max-pixels", "0").exit_code == 2
     steps = run("predict", "7.png", "--max-pixels", "5", "--show-steps", "steps.png")
@@ -92,7 +92,7 @@ def test_costly_formats_may_have_fewer_pixels(format_: str, share: float) -> Non
     else:
         data = encoded(Image.new("RGB", (2000, 1500)), format_)
     message = problem(data, 3_000_000)
-    assert "its 3,000,000 pixels cost as much memory or time as" in message
+    assert "the 3,000,000 pixels cost as much memory or time as" in message
     wanted = int(message.split()[-1])
     assert wanted == pytest.approx(3_000_000 * share, rel=0.1)
     with OpenImage(data, wanted) as picture:
@@ -120,7 +120,7 @@ def test_truncated_images_do_not_stay_in_memory(tmp_path: Path) -> None:
         (tmp_path / f"{number}.png").write_bytes(png(4000, 3000, rows=3000)[:-4000])
     done = measured("predict", tmp_path)
     assert done.code == 2
-    assert done.errors.count("it is damaged (image file is truncated") == 12
+    assert done.errors.count("the image is damaged (image file is truncated") == 12
     assert done.megabytes < 250
 
 
@@ -128,7 +128,7 @@ def test_a_jpeg_of_a_thousand_passes_is_refused() -> None:
     whole = encoded(Image.new("L", (4000, 4000), 200), "JPEG", progressive=True)
     last = whole[whole.rfind(b"\xff\xda") : -2]
     assert read_gray(whole).shape == (1000, 1000)
-    assert "it has 1,006 scans or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
+    assert "the image has 1,006 scans or more" in problem(whole[:-2] + last * 1000 + whole[-2:])
 
 
 def test_scans_in_a_preview_or_after_the_end_are_not_counted() -> None:
@@ -148,15 +148,15 @@ def test_profiles_and_texts_that_decompress_to_much() -> None:
     at = len(SIGNATURE) + 25
     for name in (b"iCCP", b"zTXt"):
         bomb = chunk(name, b"k\0\0" + zlib.compress(bytes(30_000_000)))
-        assert "it is damaged" in problem(whole[:at] + bomb + whole[at:])
+        assert "the image is damaged" in problem(whole[:at] + bomb + whole[at:])
     assert "too many parts" in problem(whole[:at] + chunk(b"quUX", b"") * 300_000 + whole[at:])
 
 
 def test_large_icons_are_refused() -> None:
     inner = png(3000, 3000, rows=1)
     entry = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(inner), 22)
-    assert "it is too large for an icon" in problem(entry + inner)
-    assert "it is too large for an icon" in problem(entry + bytes(3_000_000))
+    assert "the image is too large for an icon" in problem(entry + inner)
+    assert "the image is too large for an icon" in problem(entry + bytes(3_000_000))
 
 
 @pytest.mark.parametrize("frame", [(60_000, 60_000), (10_001, 10_000)])
@@ -226,17 +226,17 @@ def test_pipes_and_devices_are_not_opened(tmp_path: Path) -> None:
     done = measured("predict", *names, "/dev/zero", "/dev/full", "/proc/self/mem", "-q")
     assert (done.code, done.output) == (1, "1\n")
     assert [line.rsplit(": ", 1)[1].split(";")[0] for line in done.errors.splitlines()] == [
-        "it is not a file",
-        "it is not a file",
+        "not a file",
+        "not a file",
         "Too many levels of symbolic links",
-        "it is not a file",
-        "it is not a file",
+        "not a file",
+        "not a file",
         "the file is empty",
     ]
     done = measured("predict", tmp_path, "-q")
     assert (done.code, done.output) == (1, "1\n")
     assert done.errors.count("\n") == 1
-    assert "loop.png: cannot read it: Too many levels of symbolic links" in done.errors
+    assert "loop.png: cannot be read: Too many levels of symbolic links" in done.errors
 
 
 @pytest.mark.parametrize("limit", [10**12, 10**20])  # more than memory, more than 64 bits
@@ -295,8 +295,8 @@ def test_broken_files_named_as_images_are_reported_in_a_folder(run: Run) -> None
     assert (result.exit_code, result.stdout) == (1, "1\n")
     assert [line.split(": ")[2:] for line in result.stderr.splitlines()] == [
         ["scans/2.png", f"the file is empty; {GIVE_ANOTHER}"],
-        ["scans/3.JPG", f"it is not an image; {GIVE_ANOTHER}"],
-        ["scans/4.heic", f"it is not an image; {GIVE_ANOTHER}"],
+        ["scans/3.JPG", f"not an image; {GIVE_ANOTHER}"],
+        ["scans/4.heic", f"not an image; {GIVE_ANOTHER}"],
     ]
 
 
@@ -310,8 +310,8 @@ def test_every_image_has_a_line_of_json(run: Run) -> None:
     assert [(record["path"], record["digit"], record.get("error")) for record in records] == [
         ("2.png", None, "the file is empty"),
         ("1.png", 1, None),
-        ("gone.png", None, "cannot read it: No such file or directory"),
-        ("empty", None, "there are no images in it"),
+        ("gone.png", None, "cannot be read: No such file or directory"),
+        ("empty", None, "the folder has no images"),
     ]
     assert result.stderr.count("digitcli: error: ") == 3
 
@@ -379,8 +379,8 @@ def tiled(*tile: tuple[int, str, int], samples: int = 1, compression: int = 5) -
 @pytest.mark.parametrize("side", [32_000, 46_000])
 def test_a_tile_larger_than_its_image_costs_what_is_decoded(side: int) -> None:
     tags = (322, "I", side), (323, "I", side)
-    assert "its 784 pixels cost as much memory or time as" in problem(tiled(*tags))
-    assert "it is damaged" in problem(tiled(*tags), side * side)  # as the user allows
+    assert "the 784 pixels cost as much memory or time as" in problem(tiled(*tags))
+    assert "the image is damaged" in problem(tiled(*tags), side * side)  # as the user allows
     color = problem(tiled(*tags, samples=3, compression=7))
     assert int(color.split()[-1]) > 6 * side * side / 4  # converted in a second buffer
 
@@ -390,7 +390,7 @@ def test_a_tile_larger_than_its_image_costs_what_is_decoded(side: int) -> None:
 )
 def test_a_tile_whose_size_pillow_cannot_read(more: list[tuple[int, str, int]]) -> None:
     whole = tiled((322, "q", 32_000), (323, "q", 32_000), *more)
-    assert problem(whole).startswith("its size cannot be determined; ")
+    assert problem(whole).startswith("the size of the image cannot be determined; ")
 
 
 def test_a_strip_of_more_rows_than_the_image_is_cut_off() -> None:
@@ -422,7 +422,7 @@ def test_a_jpeg2000_of_precincts_of_one_pixel(side: int, layers: int) -> None:
 def test_a_bitmap_in_an_icon_that_claims_to_be_large(depth: int) -> None:
     size = struct.pack("<IiiHHIIiiII", 40, 30_000, 60_000, 1, depth, 0, 0, 0, 0, 256, 0)
     entry = struct.pack("<HHHBBBBHHII", 0, 1, 1, 28, 28, 0, 0, 1, depth, 2**31, 22)
-    assert "it is too large for an icon" in problem(entry + size + bytes(2000))
+    assert "the image is too large for an icon" in problem(entry + size + bytes(2000))
     icon = encoded(draw_digit(7, size=96), "ICO", bitmap_format="bmp")
     assert read_gray(icon).shape == (64, 64)
 
@@ -431,7 +431,7 @@ def test_a_bitmap_in_an_icon_that_claims_to_be_large(depth: int) -> None:
 def test_an_image_in_text_with_many_comments(kind: str) -> None:
     numbers = " 1" * 3 * 784
     head = f"{kind}\n#a\n28 28\n" + "255\n" * (kind != "P1")
-    assert "it has 100,001 comments" in problem((head + "#a\n" * 100_000 + numbers).encode())
+    assert "the image has 100,001 comments" in problem((head + "#a\n" * 100_000 + numbers).encode())
     assert read_gray((head + "#a\n" * 900 + numbers).encode()).shape == (28, 28)
 
 

@@ -51,18 +51,18 @@ SMALL = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (pages("TIFF"), "only the first of its 3 pages is read"),
-        (pages("TIFF", big_tiff=True), "only the first of its 3 pages is read"),
-        (pages("GIF"), "only the first of its 3 frames is read"),
-        (pages("WEBP", lossless=True), "only the first of its 3 frames is read"),
-        (pages("PNG"), "only the first of its 3 frames is read"),
-        (pages("AVIF"), "only the first of its 3 frames is read"),
+        (pages("TIFF"), "only the first of 3 pages is read"),
+        (pages("TIFF", big_tiff=True), "only the first of 3 pages is read"),
+        (pages("GIF"), "only the first of 3 frames is read"),
+        (pages("WEBP", lossless=True), "only the first of 3 frames is read"),
+        (pages("PNG"), "only the first of 3 frames is read"),
+        (pages("AVIF"), "only the first of 3 frames is read"),
         (pages("MPO"), None),  # a JPEG with its previews
         *((pages(each, DIGITS[:1]), None) for each in ("TIFF", "GIF", "WEBP", "PNG", "AVIF")),
         (tiff("<", SMALL, {**SMALL, 254: 1}), None),  # a smaller copy of the first page
-        (tiff(">", SMALL, {**SMALL, 254: 0}), "only the first of its 2 pages is read"),
-        (tiff("<", *[SMALL] * 1100), "only the first of its 1,000 or more pages is read"),
-        (pages("GIF")[:-40], "only the first of its 3 frames is read"),
+        (tiff(">", SMALL, {**SMALL, 254: 0}), "only the first of 2 pages is read"),
+        (tiff("<", *[SMALL] * 1100), "only the first of 1,000 or more pages is read"),
+        (pages("GIF")[:-40], "only the first of 3 frames is read"),
     ],
 )
 def test_only_one_image_of_a_file_is_read(content: bytes, expected: str | None) -> None:
@@ -81,7 +81,7 @@ def test_the_warning_is_in_every_record(run: Run) -> None:
     Path("scans").mkdir()
     Path("scans/pages.tif").write_bytes(pages("TIFF"))
     DIGITS[0].save("scans/single.tif")
-    expected = "only the first of its 3 pages is read"
+    expected = "only the first of 3 pages is read"
     for flags in ((), ("--multi",)):
         result = run("predict", "scans", *flags, "--json")
         first, second = map(json.loads, result.stdout.splitlines())
@@ -97,7 +97,7 @@ def test_the_warning_comes_before_that_of_the_answer(run: Run) -> None:
     blot.paste(0, (20, 20, 44, 44))
     Path("two.gif").write_bytes(pages("GIF", [blot, DIGITS[0]]))
     warning = json.loads(run("predict", "two.gif", "--json").stdout)["warning"]
-    assert warning.startswith("only the first of its 2 frames is read; ")
+    assert warning.startswith("only the first of 2 frames is read; ")
 
 
 def test_a_blank_first_page_names_the_others(run: Run) -> None:
@@ -106,7 +106,7 @@ def test_a_blank_first_page_names_the_others(run: Run) -> None:
         (record,) = map(
             json.loads, run("predict", "scan.tif", *flags, "--json").stdout.splitlines()
         )
-        assert record["error"] == "the image is blank; only the first of its 2 pages is read"
+        assert record["error"] == "the image is blank; only the first of 2 pages is read"
         assert record["warning"] is None
 
 
@@ -115,7 +115,7 @@ def test_training_reports_files_of_several_images(run: Run) -> None:
     Path("mine/3/pages.tif").write_bytes(pages("TIFF"))
     result = run("train", "--dataset", "folder:mine", "--epochs", 1, "--batch-size", 2)
     assert result.exit_code == 0, result.stderr
-    line = "digitcli: mine/3/pages.tif: only the first of its 3 pages is read\n"
+    line = "digitcli: mine/3/pages.tif: only the first of 3 pages is read\n"
     assert line in result.stderr
 
 
@@ -149,7 +149,7 @@ def saved(format_: str) -> bytes:
 def test_kinds_that_are_not_read_are_named(content: bytes, kind: str) -> None:
     with pytest.raises(PictureError) as caught:
         OpenImage(content, MAX_PIXELS)
-    assert caught.value.problem == f"it is {kind}, which is not supported"
+    assert caught.value.problem == f"{kind}, which is not supported"
     assert not isinstance(caught.value, NotAPictureError)
 
 
@@ -158,7 +158,7 @@ def test_a_tga_without_a_signature_is_known_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(NotAPictureError):
         OpenImage(old, MAX_PIXELS)
     (tmp_path / "scan.TGA").write_bytes(old)
-    with pytest.raises(PictureError, match="it is a TGA image, which is not supported"):
+    with pytest.raises(PictureError, match="a TGA image, which is not supported"):
         OpenImage(tmp_path / "scan.TGA", MAX_PIXELS)
     (tmp_path / "notes.tga").write_text("no image at all")
     with pytest.raises(NotAPictureError):
@@ -167,7 +167,7 @@ def test_a_tga_without_a_signature_is_known_by_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"II*\0", b"MM\0*\0\0\0\x99", b"II*\0\x08\0\0\0\0\0"])
 def test_a_tiff_without_tags_is_damaged(content: bytes) -> None:
-    with pytest.raises(PictureError, match="it is a damaged TIFF"):
+    with pytest.raises(PictureError, match="a damaged TIFF"):
         OpenImage(content, MAX_PIXELS)
 
 
@@ -180,6 +180,5 @@ def test_in_a_folder_they_fail_and_other_files_are_ignored(run: Run) -> None:
     result = run("predict", "scans", "-q")
     assert (result.exit_code, result.stdout) == (1, "3\n")
     assert result.stderr == (
-        "digitcli: error: scans/form.pdf: it is a PDF, which is not supported; "
-        "save it as PNG or JPEG\n"
+        "digitcli: error: scans/form.pdf: a PDF, which is not supported; save it as PNG or JPEG\n"
     )

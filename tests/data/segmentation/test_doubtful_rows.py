@@ -146,7 +146,7 @@ def test_a_row_turned_by_a_quarter_is_warned_of() -> None:
         (reading(), None),
         (reading(1), "a shape is not read that could be a digit"),
         (reading(2), "2 shapes are not read that could be digits"),
-        (reading(turned=True), "it seems to be turned by a quarter"),
+        (reading(turned=True), "the image seems to be turned by a quarter"),
     ],
 )
 def test_what_is_not_read_is_warned_of(answer: Reading, warning: str | None) -> None:

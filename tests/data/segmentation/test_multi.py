@@ -345,7 +345,7 @@ def test_many_images_in_order_with_errors_in_their_places(classifier: Classifier
     answers = list(classifier.read_many(names))
     assert [a.text for a in answers if isinstance(a, Reading)] == ["12", "345", "6789"]
     assert isinstance(answers[1], PictureError)
-    assert str(answers[1]).startswith("missing.png: cannot read it")
+    assert str(answers[1]).startswith("missing.png: cannot be read")
     assert isinstance(answers[2], BlankPictureError)
     with pytest.raises(BlankPictureError):
         classifier.read("blank.png")
@@ -428,7 +428,7 @@ def test_non_digits_are_warned_of(run: Run) -> None:
     ImageDraw.Draw(page).rectangle((62, 40, 104, 100), 0)
     result = run("predict", "--multi", saved(page))
     assert result.exit_code == 0
-    assert "strip.png: of its 3 shapes, number 2 does not look like a digit\n" in result.stderr
+    assert "strip.png: of 3 shapes, number 2 does not look like a digit\n" in result.stderr
 
 
 def reading_of(doubtful: Sequence[int], count: int, classes: str = "0123456789") -> Reading:
@@ -451,19 +451,19 @@ def reading_of(doubtful: Sequence[int], count: int, classes: str = "0123456789")
 )
 def test_doubtful_digits_are_listed_briefly(doubtful: Sequence[int], reported: str | None) -> None:
     warning = reading_of(doubtful, 10).warning
-    assert warning == (reported and f"of its 10 shapes, {reported}")
+    assert warning == (reported and f"of 10 shapes, {reported}")
 
 
 def test_a_warning_is_short_and_names_the_kind_of_doubt() -> None:
     assert reading_of([1], 1).warning == "it is odd"
     every_other = "1, 3, 5, 7, 9, 11, 13, 15, 17, 19 and 40 more"
     assert reading_of(range(1, 100, 2), 100).warning == (
-        f"of its 100 shapes, numbers {every_other} do not look like digits"
+        f"of 100 shapes, numbers {every_other} do not look like digits"
     )
     letters = reading_of([2], 4, "ABC").warning, reading_of([2, 3, 4], 4, "ABC").warning
     assert letters == (
-        "of its 4 shapes, the answer to number 2 is unsure",
-        "of its 4 shapes, the answers to numbers 2 to 4 are unsure",
+        "of 4 shapes, the answer to number 2 is unsure",
+        "of 4 shapes, the answers to numbers 2 to 4 are unsure",
     )
 
 
@@ -495,7 +495,7 @@ def test_a_failure_is_a_line_of_json(run: Run) -> None:
     assert [line["text"] for line in lines] == ["50", None, "81"]
     assert lines[1] | {"checkpoint": None} == dict.fromkeys(lines[0]) | {
         "path": "b.png",
-        "error": "it is not an image",
+        "error": "not an image",
     }
     small = run("predict", "--multi", "a.png", "--max-pixels", "99")
     assert (small.exit_code, small.stdout) == (2, "")
@@ -508,7 +508,7 @@ def test_too_many_shapes_are_an_error(run: Run) -> None:
     assert len(oversegment(within)) == 31 * 32  # without the dust
     result = run("predict", "--multi", "--json", saved(page_of_squares(32)))
     assert result.exit_code == 2
-    reported = "it has more than 1,000 separate shapes"
+    reported = "the image has more than 1,000 separate shapes"
     record = json.loads(result.stdout)
     assert (record["path"], record["text"], record["error"]) == ("strip.png", None, reported)
     assert f"error: strip.png: {reported}; split it into several images" in result.stderr
@@ -622,7 +622,7 @@ def test_a_file_that_changes_after_the_answer(run: Run, monkeypatch: pytest.Monk
     assert gone.exit_code == 2
     assert gone.stdout.startswith("strip.png\t64\t")
     assert gone.stderr.splitlines()[1:] == [
-        "digitcli: error: strip.png: cannot read it: No such file or directory; "
+        "digitcli: error: strip.png: cannot be read: No such file or directory; "
         "check the path and its permissions"
     ]
     assert not Path("b.png").exists()

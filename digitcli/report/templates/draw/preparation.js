@@ -344,13 +344,13 @@ function warningOf({ image, others, doubtful, stripe }, probability, label, isDi
     return message("there are {count} separate shapes, and one of them is read", { count: others + 1 });
   }
   if (!isDigits) return unsure ? message("the answer is unsure") : null;
-  if (stripe) return message("it is a stripe from border to border");
+  if (stripe) return message("the shape is a stripe from border to border");
   const tilt = label === "1" ? barTilt(image) : null;
-  if (tilt !== null && (tilt < -25 || tilt > 48)) return message("it is a slanting line");
-  if (inkIn(image) > 0.62 * BOX * BOX) return message("it is too full of ink for a digit");
-  if (unsure) return message("it does not look like one digit");
+  if (tilt !== null && (tilt < -25 || tilt > 48)) return message("the shape is a slanting line");
+  if (inkIn(image) > 0.62 * BOX * BOX) return message("the shape is too full of ink for a digit");
+  if (unsure) return message("the image does not look like one digit");
   const isBlot = probability < CLEAR && isFilled(image);
-  return isBlot ? message("it is a filled shape rather than strokes") : null;
+  return isBlot ? message("the shape is filled rather than made of strokes") : null;
 }
 
 const inkIn = (image) => image.data.reduce((sum, byte) => sum + byte, 0) / 255;
