@@ -324,6 +324,10 @@ GOOD = Net(784, 8, 10).state_dict()
     [
         (b"", "net is empty"),
         (b"no weights", "net is no file of torch.save, safetensors or savez"),
+        (b"\x08\x07\x12\x07pytorch" + bytes(99), "net is an ONNX model; give a file of torch.save"),
+        (b"<!DOCTYPE html>\n<html></html>", "net is an HTML page; give a file of torch.save"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "net is an HDF5 file; give a file of torch.save"),
+        (b"\x1c\0\0\0TFL3" + bytes(99), "net is a TensorFlow Lite model; give a file of"),
         (b"PK\3\4 and nothing else", "net is a damaged zip archive"),
         (b"\x80\x02 and nothing else", "net is a damaged file of torch.save"),
         (torch_bytes(GOOD)[:-30], "net is a damaged zip archive"),
@@ -395,13 +399,27 @@ def test_wrong_use(run: Run, flags: list[str], problem: str) -> None:
 def test_digitclis_own_files_are_refused(run: Run, checkpoint: Path) -> None:
     result = run("import", checkpoint, "--output", "new")
     assert "is a checkpoint of digitcli already" in result.stderr
-    run("export", "own.npz")
-    result = run("import", "own.npz", "--output", "new")
-    assert (
-        "own.npz is an export of digitcli, with the normalization in its weights" in result.stderr
-    )
-    assert result.exit_code == 2
+    for name in ("own.npz", "own.pt2", "own.onnx", "own.html"):
+        assert run("export", name).exit_code == 0
+        result = run("import", name, "--output", "new")
+        assert result.stderr == (
+            f"digitcli: error: {name} is an export of digitcli, with the normalization in its "
+            "weights; use the checkpoint that it was made from\n"
+        )
+        assert result.exit_code == 2
     assert not Path("new").exists()
+
+
+def test_a_program_of_torch_is_named_with_a_command_that_saves_its_weights(run: Run) -> None:
+    program = torch.export.export(Net(784, 8, 10), (torch.zeros(2, 784),))
+    torch.export.save(program, "net.pt2")
+    result = run("import", "net.pt2", "--output", "new")
+    assert result.stderr == (
+        "digitcli: error: net.pt2 is a program of torch.export; save its weights with "
+        "torch.save(torch.export.load('net.pt2').state_dict, 'weights.pth')\n"
+    )
+    torch.save(torch.export.load("net.pt2").state_dict, "weights.pth")  # as it says
+    assert run("import", "weights.pth", "--output", "new").exit_code == 0
 
 
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "training.pt"])

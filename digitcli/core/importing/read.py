@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from io import BufferedReader
 from pathlib import Path
@@ -30,6 +31,21 @@ _ZIP, _PICKLE, _ARRAY = b"PK\x03\x04", b"\x80", b"\x93NUMPY"
 
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 _EXPECTED = "give a file of torch.save, safetensors or NumPy's savez"
+_SAVE = "save its weights with torch.save({}, 'weights.pth')"
+
+_OTHER_KINDS = {
+    rb"\x08[\x01-\x7f][\x12\x1a\x22\x2a\x32\x3a\x42]": "an ONNX model",
+    rb"(?i:\s*<(!doctype html|html)[\s>])": "an HTML page",
+    rb"\x89HDF\r\n": "an HDF5 file",
+    rb"....TFL3": "a TensorFlow Lite model",
+}
+"""Names of kinds of files that are not read, by a pattern of their first bytes."""
+
+_OWN_FILE = re.compile(
+    rb'\x08.\x12\x08digitcli|.{0,999}<meta name="generator" content="digitcli .* id="weights">',
+    re.DOTALL,
+)
+"""Pattern of an ONNX model or a page that digitcli exported."""
 
 
 def read_tensors(path: Path) -> tuple[str, bytes, Arrays]:
@@ -52,13 +68,9 @@ def _parse(path: Path, content: bytes) -> tuple[str, Arrays]:
     if content.startswith(_ZIP):
         with _open_zip(path, content) as archive:
             names = {Path(name).name for name in archive.namelist()}
+            _check_program(path, names)
             if "data.pkl" not in names:
                 return "npz", _read_npz(path, archive)
-        if "constants.pkl" in names:
-            raise DigitcliError(
-                f"{path} is a TorchScript program, which holds code",
-                "save its weights with torch.save(model.state_dict(), 'weights.pth')",
-            )
         return "torch", _read_torch(path, content)
     if content.startswith(_PICKLE):
         return "torch", _read_torch(path, content)
@@ -108,6 +120,35 @@ def _open_zip(path: Path, content: bytes) -> zipfile.ZipFile:
     return archive
 
 
+def _check_program(path: Path, names: set[str]) -> None:
+    """Raises an error if the files in an archive are those of a program of torch."""
+    if "data.pkl" in names and "constants.pkl" in names:
+        problem = f"{path} is a TorchScript program, which holds code"
+        raise DigitcliError(problem, _SAVE.format("model.state_dict()"))
+    if {"archive_format", "serialized_exported_program.json"} & names:
+        if {"digitcli", "preprocessing"} <= names:
+            raise _own_export(path)
+        load = f"torch.export.load({str(path)!r}).state_dict"
+        raise DigitcliError(f"{path} is a program of torch.export", _SAVE.format(load))
+
+
+def _own_export(path: Path) -> DigitcliError:
+    return DigitcliError(
+        f"{path} is an export of digitcli, with the normalization in its weights",
+        "use the checkpoint that it was made from",
+    )
+
+
+def _unknown(path: Path, content: bytes) -> DigitcliError:
+    """Returns the error of a file in none of the formats, with what it is if that is known."""
+    if _OWN_FILE.match(content):
+        return _own_export(path)
+    for pattern, kind in _OTHER_KINDS.items():
+        if re.match(pattern, content, re.DOTALL):
+            return DigitcliError(f"{path} is {kind}", _EXPECTED)
+    return DigitcliError(f"{path} is no file of torch.save, safetensors or savez", _EXPECTED)
+
+
 def _read_torch(path: Path, content: bytes) -> Arrays:
     import_torch("importing a file of torch.save")
     from digitcli.core.importing.torch_file import read_state_dict
@@ -130,10 +171,7 @@ def _read_npz(path: Path, archive: zipfile.ZipFile) -> Arrays:
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
         raise _damaged(path, "npz file", error) from error
     if {"classes", "notes"} <= arrays.keys():
-        raise DigitcliError(
-            f"{path} is an export of digitcli, with the normalization in its weights",
-            "use the checkpoint that it was made from",
-        )
+        raise _own_export(path)
     return arrays
 
 
@@ -161,7 +199,7 @@ def _read_array(content: bytes) -> np.ndarray:
 def _read_safetensors(path: Path, content: bytes) -> Arrays:
     length = int.from_bytes(content[:8], "little")
     if not 2 <= length <= min(_MAX_HEADER, len(content) - 8):
-        raise DigitcliError(f"{path} is no file of torch.save, safetensors or savez", _EXPECTED)
+        raise _unknown(path, content)
     try:
         header = json.loads(content[8 : 8 + length])
         metadata = header.pop("__metadata__", None) or {}
