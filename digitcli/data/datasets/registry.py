@@ -21,7 +21,7 @@ from digitcli.data.datasets.image_folder import ImageFolder, folder_path
 from digitcli.data.datasets.optdigits import load_optdigits
 from digitcli.data.datasets.readers import read_split
 from digitcli.data.datasets.split import ALL, Split
-from digitcli.data.download.downloader import download
+from digitcli.data.download.downloader import NotServedError, download
 from digitcli.data.download.fetch import DownloadProgress
 from digitcli.data.download.manifest import DIGITS, MNIST_NORMALIZATION, PUBLISHED
 from digitcli.data.preprocessing.mnist_form import Prepare, prepare
@@ -88,7 +88,7 @@ def _with_all(read: _Read) -> _Read:
 def _read_published(name: str, split: str, location: DatasetLocation) -> Split:
     loaded = read_split(location.data_dir, split, name)
     if loaded is None:  # missing or damaged
-        download(name, location.data_dir, location.mirrors, progress=location.progress)
+        _download(name, location)
         loaded = read_split(location.data_dir, split, name)
     if loaded is None:
         raise DatasetError(
@@ -96,6 +96,16 @@ def _read_published(name: str, split: str, location: DatasetLocation) -> Split:
             "choose another folder with --data-dir",
         )
     return loaded
+
+
+def _download(name: str, location: DatasetLocation) -> None:
+    """Downloads a data set; an error also names the folder, which the user may have mistyped."""
+    state = "incomplete" if PUBLISHED[name].folder(location.data_dir).exists() else "missing"
+    try:
+        download(name, location.data_dir, location.mirrors, progress=location.progress)
+    except NotServedError as error:
+        problem = f"{name} is {state} in {location.data_dir} (--data-dir), and {error.problem}"
+        raise NotServedError(problem, error.next_step) from error
 
 
 DATASETS = {

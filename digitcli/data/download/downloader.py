@@ -11,6 +11,7 @@ from pathlib import Path
 
 from digitcli.core.errors import DatasetError, DigitcliError
 from digitcli.core.files.atomic import (
+    empty_folders_removed,
     keep_permissions,
     make_folder,
     replace_durably,
@@ -26,6 +27,10 @@ from digitcli.data.download.transport import MirrorError
 LOCK_TIMEOUT = 1800.0  # seconds to wait for another process that downloads to the same folder
 _NEXT_STEP = "choose another folder with --data-dir"
 _PARTIAL = ".partial-"
+
+
+class NotServedError(DatasetError):
+    """No mirror served a file of a data set."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,9 @@ def download(
         progress: Called during the download.
 
     Raises:
-        DatasetError: No mirror served a file, or the folder cannot be written. Files present
-            before are unchanged.
+        NotServedError: No mirror served a file. Files present before are unchanged, and no new
+            folder is left empty.
+        DatasetError: The folder cannot be written; files as before.
         DigitcliError: Another process downloads to the folder for longer than ``LOCK_TIMEOUT``.
     """
     published = PUBLISHED[dataset]
@@ -82,6 +88,7 @@ def download(
     sources = deque(mirrors)
     reports = []
     with (
+        empty_folders_removed(folder),
         _exclusive(dataset, data_dir, progress, LOCK_TIMEOUT),
         write_errors(folder, _NEXT_STEP, DatasetError),
         tempfile.TemporaryDirectory(
@@ -171,7 +178,7 @@ def _fetch(
 
 def _not_served(
     dataset: str, file: DataFile, mirrors: Iterable[str], problems: Iterable[str]
-) -> DatasetError:
+) -> NotServedError:
     """Returns the error of a file that no mirror served, with the way around the network."""
     archives = [each.archive for each in PUBLISHED[dataset].files]
     is_web, found = False, []
@@ -193,7 +200,7 @@ def _not_served(
         )
     if others or is_web or first in problems:
         first = f"no mirror served {file.archive} ({'; '.join(found)})"
-    return DatasetError(first, step)
+    return NotServedError(first, step)
 
 
 def _folder_problem(folder: Path, archives: list[str]) -> str | None:

@@ -152,7 +152,7 @@ def test_an_error_without_a_good_mirror_is_one_line(
         "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz from another computer into a folder "
         "and run 'digitcli download --mirror FOLDER'"
     )
-    assert list(raw(tmp_path).iterdir()) == []
+    assert not raw(tmp_path).exists()
 
 
 @pytest.mark.parametrize("prefix", ["", "file://"])
@@ -196,6 +196,31 @@ def test_each_of_several_mirrors_that_fail_is_named(run: Run, tmp_path: Path) ->
     assert problem in last
     assert f"; there is no folder {tmp_path}/usb); check the network, or copy " in last
     assert last.endswith("run 'digitcli download --dataset kmnist --mirror FOLDER'")
+
+
+def test_an_error_names_the_folder_that_lacks_the_data_set(
+    run: Run, small_mnist: SmallMnist, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mistyped" / "data"
+    flags = ["--data-dir", folder, "--mirror", f"http://127.0.0.1:{closed_port()}"]
+
+    def error(command: str, *more: str) -> str:
+        result = run(command, *more, *flags)
+        assert (result.exit_code, result.stdout) == (2, "")
+        (line,) = result.stderr.splitlines()
+        return line
+
+    missing = f"digitcli: error: mnist is missing in {folder} (--data-dir), and no mirror served "
+    for command in (["eval"], ["train"], ["inspect-softmax", "--index", "0"]):
+        assert error(*command).startswith(missing)
+        assert not folder.parent.exists()  # no folder was left empty
+    assert error("download").startswith("digitcli: error: no mirror served ")
+    assert not folder.parent.exists()
+    place = raw(tmp_path / "mistyped")
+    place.mkdir(parents=True)
+    shutil.copy(small_mnist.folder / small_mnist.files[0].archive, place)
+    assert f"mnist is incomplete in {folder} (--data-dir), and no mirror served " in error("eval")
+    assert len(list(place.iterdir())) == 2  # the archive and its content
 
 
 def test_a_refused_connection_is_reported(run: Run) -> None:
