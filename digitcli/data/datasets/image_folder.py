@@ -19,7 +19,7 @@ from digitcli.core.files.regular import open_regular
 from digitcli.data.datasets.folder_layout import check_utf8, find_layout, listed
 from digitcli.data.datasets.split import ALL, Split, TrainingPart
 from digitcli.data.images.decode import max_file_size
-from digitcli.data.images.discover import LeftOut, find_files
+from digitcli.data.images.discover import LeftOut, find_files, is_ignored
 from digitcli.data.images.kinds import TGA_NAMES
 from digitcli.data.images.limits import MAX_PIXELS
 from digitcli.data.images.parallel import prepare_all
@@ -38,6 +38,11 @@ _MAX_HELD = 8 * 2**20
 
 _UNREAD = b"\xff" * 32
 """Digest of an unreadable file, by which it is a training image."""
+
+_MAX_LISTED = 20
+"""Maximum number of files of a kind that are reported one by one; of more, the first half are."""
+
+_LIST_ALL = "'digitcli predict FOLDER' lists them all"
 
 _BY_PRECEDENCE = ("test", "validation", "train")
 """Splits in the order in which copies of an image are looked for: the first has it."""
@@ -107,8 +112,10 @@ class ImageFolder:
     def read(self, split: str, on_left_out: Callable[[str], None]) -> Split:
         """Returns one of ``splits``, or all: images by class and name, prepared as by ``predict``.
 
-        ``on_left_out`` is called with each file that is left out and the reason: first the copies
-        of other files, then the files that cannot be used. What the system added is one message.
+        ``on_left_out`` is called with each file that is left out and the reason: the copies of
+        other files, then the images that cannot be used, then the files that are not images. Of
+        many of a kind it is called with the first, and with the number of the others. What the
+        system added is one message.
 
         Raises:
             DatasetError: A class has no image to train on, or there is none to score on.
@@ -214,17 +221,23 @@ class ImageFolder:
 
     def _report_files(self, split: str, on_left_out: Callable[[str], None]) -> None:
         """Reports the copies among the files of a split, then those that cannot be used."""
-        files = [file for file in self._found(split) if split in (ALL, file.split)]
-        for file in files:
+        copies, warnings, unusable, others = [], [], [], []
+        for file in self._found(split):
+            if split not in (ALL, file.split):
+                continue
             if file.original is not None:
-                on_left_out(f"left out {file.path}: the same image as {file.original}")
-        for file in files:
-            if file.original is None:
-                digit, warning = self._prepared[file.path]
-                if warning is not None:
-                    on_left_out(f"{file.path}: {warning}")
-                if isinstance(digit, PictureError):
-                    on_left_out(f"left out {file.path}: {digit.problem}")
+                copies.append(f"left out {file.path}: the same image as {file.original}")
+                continue
+            digit, warning = self._prepared[file.path]
+            if warning is not None:
+                warnings.append(f"{file.path}: {warning}")
+            if isinstance(digit, PictureError):
+                kind = others if is_ignored(file.path.name, digit) else unusable
+                kind.append(f"left out {file.path}: {digit.problem}")
+        _report(copies, "left out {:,} more copies of images", on_left_out)
+        _report(warnings, "only one image is read of {:,} more files", on_left_out)
+        _report(unusable, f"left out {{:,}} more images; {_LIST_ALL}", on_left_out)
+        _report(others, "left out {:,} more files: not an image", on_left_out)
 
     def _count_files(self) -> int:
         """Returns the number of files in all splits, some of which may not have been read."""
@@ -240,8 +253,8 @@ class ImageFolder:
         if self._is_reported:
             return
         self._is_reported = True
-        for path in self._layout.broken_links:
-            on_left_out(f"left out {path}: a broken link")
+        links = [f"left out {path}: a broken link" for path in self._layout.broken_links]
+        _report(links, "left out {:,} more broken links", on_left_out)
         if self._left_out:
             on_left_out(str(self._left_out))
 
@@ -279,6 +292,15 @@ class ImageFolder:
                 problem = f"no class in {folder} has a second image, for the test set"
             raise DatasetError(problem, "add images")
         return labels
+
+
+def _report(lines: list[str], rest: str, report: Callable[[str], None]) -> None:
+    """Reports lines; of many, the first, and how many the ``rest`` are."""
+    shown = lines if len(lines) <= _MAX_LISTED else lines[: _MAX_LISTED // 2]
+    for line in shown:
+        report(line)
+    if len(shown) < len(lines):
+        report(rest.format(len(lines) - len(shown)))
 
 
 def _digest_and_content(path: Path) -> tuple[bytes, bytes | Path]:

@@ -114,6 +114,41 @@ def test_files_that_cannot_be_used_are_left_out_and_reported_in_a_line_each(
     assert lines[2] == f"digitcli: left out {root}/b\\n/blank.png: the image is blank"
 
 
+def test_of_many_files_that_are_left_out_the_first_are_reported(run: Run, tmp_path: Path) -> None:
+    root = fill(tmp_path / "mine", {"a": 3, "b": 5}, 3)
+    cut = (root / "a" / "0.png").read_bytes()[:-80]
+    for number in range(110):
+        (root / "b" / f"{number:03}.txt").write_text(f"{number}")
+    for number in range(20):  # all of these are reported
+        (root / "b" / f"cut{number:02}.png").write_bytes(cut[: len(cut) - number])
+    messages = list[str]()
+    ImageFolder(root).read("all", messages.append)
+    damaged, texts = messages[:20], messages[20:]
+    for number, line in enumerate(damaged):
+        assert line.startswith(f"left out {root}/b/cut{number:02}.png: the image is damaged (")
+    assert texts == [
+        *(f"left out {root}/b/{number:03}.txt: not an image" for number in range(10)),
+        "left out 100 more files: not an image",
+    ]
+
+    (root / "b" / "cut20.png").write_bytes(cut[:-20])
+    for number in range(21):
+        shutil.copy(root / "a" / "1.png", root / "a" / f"same{number}.png")
+        (root / f"link{number:02}").symlink_to("/gone")
+    messages.clear()
+    ImageFolder(root).read("all", messages.append)
+    rest = [line for line in messages if " more " in line]
+    assert len(messages) == 4 * 11
+    assert rest == [
+        "left out 11 more copies of images",
+        "left out 11 more images; 'digitcli predict FOLDER' lists them all",
+        "left out 100 more files: not an image",
+        "left out 11 more broken links",
+    ]
+    listed = run("predict", root / "a", root / "b").stderr
+    assert listed.count("the image is damaged") == 21  # as the line says
+
+
 def test_class_names_are_saved_in_the_checkpoint_and_escaped_on_output(
     run: Run, tmp_path: Path
 ) -> None:
