@@ -169,6 +169,8 @@ def predict(
 
     if left_out and not quiet:
         print_note(str(left_out))
+    if results.hint is not None and files_from is not None and not quiet:
+        print_note(results.hint)
     if gallery is not None and report is not None:
         with written("report", report, quiet=quiet):
             gallery.write(classifier.path)
@@ -277,11 +279,23 @@ def _find_images(
             yield named_source(name)
 
 
+def _hint(name: str) -> str | None:
+    """Returns how to get the names of images out of a list that has this line, if it is no name."""
+    if os.path.lexists(name):
+        return None
+    if "\t" in name:
+        return "the list is a table; 'cut -f1' keeps the names in its first column"
+    if name.startswith('{"'):
+        return "the list is JSON; 'jq -r .path' extracts the names"
+    return None
+
+
 class _Results:
     """Shows each result, adds it to the report, and counts for the exit code.
 
     Attributes:
         latest: The last image and its result.
+        hint: How to get names out of a list whose lines are not names, or None.
     """
 
     def __init__(
@@ -295,6 +309,7 @@ class _Results:
         self._folders, self._minimum = folders, minimum
         self._answered = self._failed = self._blank = self._unsure = 0
         self.latest: tuple[ImageSource, Answer] | None = None
+        self.hint: str | None = None
 
     def add(self, source: "ImageSource", answer: "Answer") -> None:
         """Takes the next result; a file in a folder that is not an image is ignored."""
@@ -307,6 +322,7 @@ class _Results:
             answer = NotAPictureError(answer.problem, "a list of names needs --files-from -")
         if isinstance(answer, PictureError):
             self._failed += 1
+            self.hint = self.hint or _hint(source.name)
             self._blank += isinstance(answer, BlankPictureError)
             self._display.show_failure(source.name, answer)
         else:

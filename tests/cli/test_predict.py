@@ -282,6 +282,29 @@ def test_pictures_and_lists_on_standard_input(run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("form", "hint"),
+    [
+        ([], "the list is a table; 'cut -f1' keeps the names in its first column"),
+        (["--json"], "the list is JSON; 'jq -r .path' extracts the names"),
+    ],
+)
+def test_a_list_of_results_gets_a_hint_once(run: Run, form: list[str], hint: str) -> None:
+    names = [str(save_digit(Path(f"{digit}.png"), digit)) for digit in (2, 7)]
+    Path("list").write_text(run("predict", *names, *form).stdout)
+    result = run("predict", "--files-from", "list")
+    assert (result.exit_code, result.stdout) == (2, "")
+    *errors, last = result.stderr.splitlines()
+    assert len(errors) == 2
+    assert last == f"digitcli: {hint}"
+    if not form:  # a file may be named so
+        for line in Path("list").read_text().splitlines():
+            draw_digit(2).save(line, "PNG")
+        assert "the list is" not in run("predict", "--files-from", "list").stderr
+    Path("list").write_text("missing.png\n")
+    assert "the list is" not in run("predict", "--files-from", "list").stderr
+
+
 @pytest.mark.parametrize("form", [[], ["--json"], ["--quiet"]])
 def test_many_images_are_summed_up(run: Run, form: list[str]) -> None:
     save_digit(Path("2.png"), 2)
