@@ -68,6 +68,13 @@ class Prediction:
         return self.label if self.reaches(minimum) else UNSURE
 
 
+def warning_of_command(answer: Prediction) -> str | None:
+    """Returns the warning of an answer, with the option of ``predict`` that reads all shapes."""
+    if answer.warning is None or not answer.others:
+        return answer.warning
+    return f"{answer.warning}; predict --multi reads them all"
+
+
 @dataclass(frozen=True)
 class PlacedDigit:
     """One of the digits in an image: the answer, its position, and its row of text, from 0."""

@@ -26,7 +26,7 @@ from digitcli.console.streams import (
     print_whole,
 )
 from digitcli.core.errors import PictureError
-from digitcli.predictions import PlacedDigit, Prediction, Reading
+from digitcli.predictions import PlacedDigit, Prediction, Reading, warning_of_command
 from digitcli.text import decimal_share, percent, visible
 
 if TYPE_CHECKING:
@@ -217,12 +217,11 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         return keys if self._top is None else (*keys, "top")
 
     def _warning(self, answer: Prediction) -> str | None:
-        warning = answer.warning
-        return f"{warning}; --multi reads them all" if warning and answer.others else warning
+        return warning_of_command(answer)
 
     def _json(self, answer: Prediction) -> dict[str, Any]:
         value = self._digit_json(answer)
-        value["warning"] = answer.warning
+        value["warning"] = self._warning(answer)
         if self._top is not None:
             value["top"] = [
                 {"digit": _label_as_json(label), "probability": probability}

@@ -288,7 +288,8 @@ def test_predict_shows_each_image_its_input_and_the_answer(run: Run) -> None:
     assert np.array_equal(cards[0].all("img")[0].picture(), np.asarray(draw_digit(7)))
     assert cards[1].all("img")[0].picture().shape == (SIDE, SIDE)
     assert np.array_equal(cards[5].all("img")[0].picture(), np.asarray(draw_digit(2)))
-    assert "Warning: there are 2 separate shapes" in cards[2].text
+    shapes = "there are 2 separate shapes, and one of them is read; predict --multi reads them all"
+    assert f"Warning: {shapes}." in cards[2].text
     assert "Failed: the image is blank; draw a digit" in cards[3].text
     assert len(cards[3].all("img")) == 1
     assert "Failed: cannot be read: No such file or directory" in cards[4].text

@@ -86,10 +86,12 @@ def test_the_warning_in_json_and_on_standard_error(run: Run) -> None:
     result = run("predict", "3.png", "two\n.png", "--json")
     one, two = map(json.loads, result.stdout.splitlines())
     assert one["warning"] is None
-    assert two["warning"] == "there are 2 separate shapes, and one of them is read"
+    assert two["warning"] == (
+        "there are 2 separate shapes, and one of them is read; predict --multi reads them all"
+    )
     assert two["digit"] in (3, 5)
     notes = result.stderr.splitlines()
-    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}; --multi reads them all"]
+    assert notes[1:] == [f"digitcli: two\\n.png: {two['warning']}"]
     assert result.exit_code == 0  # a warning is not an error
     assert run("predict", "two\n.png", "--quiet").stderr.splitlines() == notes[1:]
     assert "separate" not in run("predict", "two\n.png").stdout
@@ -139,5 +141,5 @@ def test_several_shapes_never_reach_a_minimum_probability(run: Run) -> None:
 def test_inspect_softmax_prints_the_warning_of_predict(run: Run) -> None:
     side_by_side("2.png", 1, 2)
     told = run("inspect-softmax", "2.png").stderr
-    assert "2.png: there are 2 separate shapes" in told
+    assert "2.png: there are 2 separate shapes, and one of them is read; predict --multi" in told
     assert "--split" not in told  # not an option of inspect-softmax
