@@ -221,7 +221,8 @@ class ImageFolder:
 
     def _report_files(self, split: str, on_left_out: Callable[[str], None]) -> None:
         """Reports the copies among the files of a split, then those that cannot be used."""
-        copies, warnings, unusable, others = [], [], [], []
+        copies, warnings = list[str](), list[str]()
+        unusable, others = list[str](), list[str]()
         for file in self._found(split):
             if split not in (ALL, file.split):
                 continue
