@@ -305,12 +305,7 @@ def _end_children() -> None:
 
 
 def _is_small(source: ImageSource) -> bool:
-    if not isinstance(source.content, Path):
-        return False
-    try:
-        return source.content.stat().st_size <= SMALL_FILE
-    except (OSError, ValueError):
-        return False
+    return isinstance(source.content, Path) and source.stored_size <= SMALL_FILE
 
 
 @contextlib.contextmanager

@@ -71,11 +71,8 @@ def import_weights(
     """
     from digitcli.console.checkpoint import show_import
     from digitcli.console.streams import as_kept, print_note
-    from digitcli.core.checkpointing.checkpoint import (
-        check_keepable,
-        keep_replaced,
-        save_checkpoint,
-    )
+    from digitcli.core.checkpointing.checkpoint import save_checkpoint
+    from digitcli.core.checkpointing.replaced import find_replaced
     from digitcli.core.checkpointing.training_state import state_path
     from digitcli.core.errors import DigitcliError
     from digitcli.core.files.atomic import check_writable, resolve_links, write_errors
@@ -106,11 +103,11 @@ def import_weights(
     with write_errors(output, "choose another place with --output"):
         check_writable(output)
     with exclusive_lock(state, "digitcli import", wait=0, next_step="give another --output"):
-        if output.exists():
-            kept = check_keepable(output)
-            end = "" if kept is None else as_kept(kept)
+        if (replaced := find_replaced(output)) is not None:
+            replaced.check()
+            end = "" if replaced.kept is None else as_kept(replaced.kept)
             print_note(f"{visible(str(output))} will be replaced{end}")
-        keep_replaced(output)
+            replaced.keep()
         save_checkpoint(output, checkpoint)
     show_import(network, checkpoint.metadata, output, assumed=list(assumed), as_json=json)
 

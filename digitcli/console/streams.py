@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _DRAWING = "▀█▏│─"
 """Characters that bars, images and tables consist of."""
 
-_COMMAND = re.compile("'digitcli [^']*'")
+_COMMAND = re.compile(r"""'digitcli(?: (?:[^' ]+|'[^']*'(?:"'"'[^']*')*))*'""")
+"""A command in quotes, whose words may be quoted by ``shlex``."""
+
 _SPACES = re.compile(" +")
 _JOINT = "\ue000"
 """Placeholder for spaces at which no line is broken; ``visible`` text never contains it."""
@@ -281,15 +283,22 @@ def at_words(line: str, stream: TextIO) -> str:
     A word that does not fit, such as a path, is left to the terminal. A command in quotes is never
     broken: the line break would be part of the copied text.
     """
-    try:
-        width = os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):  # not a terminal, or a stream in memory
-        return line
+    width = _terminal_width(stream)
     if not width or (len(line) <= width and line.isascii()):
         return line
     joined = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINT), line)
     breaks = [0, *line_breaks(joined, width, _SPACES), len(line)]
     return "\n".join(line[start:end].rstrip(" ") for start, end in pairwise(breaks))
+
+
+def _terminal_width(stream: TextIO) -> int:
+    """Returns the columns of the terminal that a stream is, else 0; ``COLUMNS`` as for rich."""
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # not a terminal, or a stream in memory
+        return 0
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() else width
 
 
 def line_breaks(line: str, width: int, places: re.Pattern[str]) -> list[int]:

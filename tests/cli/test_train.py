@@ -17,6 +17,8 @@ from digitcli.core.checkpointing import locate
 from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
 from digitcli.core.errors import DigitcliError
+from digitcli.core.files.atomic import remove_durably
+from digitcli.core.training.callbacks import checkpoint_writer
 from digitcli.core.training.callbacks.checkpoint_writer import CheckpointWriter
 from digitcli.data.datasets import registry
 from digitcli.data.datasets.readers import read_split
@@ -374,6 +376,35 @@ def test_a_resumed_run_keeps_what_it_replaces(
     assert Path("same").read_bytes() == old
     assert run(*flags, "--resume").exit_code == 0
     assert Path("same.previous.safetensors").read_bytes() == old
+
+
+def test_a_run_killed_at_its_end_and_resumed_does_not_replace_the_copy(
+    run: Run, small_mnist: SmallMnist, trained: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(Path("same"), trained)
+    old = Path("same").read_bytes()
+
+    def kill(path: Path) -> None:
+        if path.exists():  # the finished weights are written, and the state is still there
+            raise DigitcliError("killed here")
+        remove_durably(path)
+
+    flags = ("train", *FLAGS, "--mirror", small_mnist.folder, "--output", "same")
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_writer, "remove_durably", kill)
+        assert run(*flags, "--seed", 1).exit_code == 2
+    assert load_checkpoint(Path("same")).metadata.epochs == 2
+    assert run(*flags, "--resume").exit_code == 0
+    assert Path("same.previous.safetensors").read_bytes() == old
+
+
+def test_the_name_of_a_kept_checkpoint_is_refused(run: Run) -> None:
+    result = run("train", "--output", "a.previous.safetensors")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "digitcli: error: a.previous.safetensors is the name of replaced weights; name the weights "
+        "a.safetensors\n"
+    )
 
 
 def test_the_files_of_a_run_are_named(run: Run, small_mnist: SmallMnist) -> None:

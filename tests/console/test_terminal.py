@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import IO
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from commands import Run
 from drawn_digits import SmallMnist, draw_digit
 from PIL import Image
@@ -528,6 +530,24 @@ def test_a_command_is_not_broken_in_two(look: Look) -> None:
     for columns in range(60, 120, 7):  # one of these widths ends at each of its spaces
         lines = look("inspect-softmax", columns=columns).lines
         assert sum("'digitcli inspect-softmax --logits 2,1,0.1'" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "a net.safetensors", "it's 1.safetensors"])
+def test_a_command_with_quoted_words_is_not_broken_in_two(look: Look, name: str) -> None:
+    safetensors.numpy.save_file({"a": np.zeros(1, np.float32)}, name)
+    command = f"'digitcli import {shlex.quote(name)} --output mine.safetensors'"
+    for columns in range(60, 150, 7):
+        lines = look("eval", "--checkpoint", name, columns=columns).lines
+        assert len(lines) > 1 or columns > 110
+        assert sum(command in line for line in lines) == 1 or columns < len(command)
+
+
+def test_columns_sets_the_width_of_every_line(look: Look) -> None:
+    lines = look("inspect-softmax", columns=120, COLUMNS="60").lines
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 60
+    facts = look("info", columns=120, COLUMNS="60").lines
+    assert max(map(len, facts)) <= 60
 
 
 def test_many_pictures_are_a_line_each(look: Look) -> None:

@@ -363,7 +363,7 @@ def _callbacks(
     from digitcli.cli.train.messages import StartNotes
 
     batch_size = run.settings.recipe.batch_size
-    notes = StartNotes(batch_size, accuracy, outputs.writer.output, outputs.log, outputs.curve)
+    notes = StartNotes(batch_size, accuracy, outputs.writer.replaced, outputs.log, outputs.curve)
     # log and plot come before the writer: no saved run may be ahead of them, as nothing would ever
     # complete them; started last, the log of another run is cut after that run's state is removed
     every = (outputs.log, outputs.curve, outputs.writer, display, notes)

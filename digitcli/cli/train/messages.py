@@ -2,16 +2,17 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from digitcli.console.streams import as_kept, print_note, training_facts
-from digitcli.core.checkpointing.checkpoint import kept_as, load_checkpoint
+from digitcli.core.checkpointing.checkpoint import load_checkpoint
 from digitcli.core.checkpointing.locate import LATEST, PRETRAINED, find_bundled
 from digitcli.core.checkpointing.metadata import Metadata, recorded_dataset
+from digitcli.core.checkpointing.replaced import Replaced
 from digitcli.core.checkpointing.training_state import Settings, TrainingState
 from digitcli.core.errors import CheckpointError, DivergedError, StoppedError
 from digitcli.core.evaluation.calibration import MIN_FIT_IMAGES
@@ -85,7 +86,7 @@ class StartNotes(Callback):
     Args:
         batch_size: Batch size of the recipe as it was chosen.
         accuracy: Accuracy of the initial weights in 0..1, if they can answer.
-        output: File of the checkpoint.
+        replaced: The file that the run will replace, or None.
         log: Logs the metrics, if given.
         curve: Plots the run, if given.
     """
@@ -94,12 +95,12 @@ class StartNotes(Callback):
         self,
         batch_size: int,
         accuracy: float | None,
-        output: Path,
+        replaced: Replaced | None,
         log: "MetricLogger | None",
         curve: "LearningCurve | None",
     ) -> None:
         self._batch_size, self._accuracy = batch_size, accuracy
-        self._output, self._log, self._curve = output, log, curve
+        self._replaced, self._log, self._curve = replaced, log, curve
 
     @override
     def on_start(
@@ -118,26 +119,25 @@ class StartNotes(Callback):
                 f"batch size reduced from {self._batch_size} to {size}: only "
                 f"{len(data.train_labels)} training images"
             )
-        if resumed is None and self._output.exists():
-            _print_replaced(self._output, settings)
+        if resumed is None and self._replaced is not None:
+            _print_replaced(self._replaced, settings)
         if resumed is None and self._log is not None and self._log.exists():
             print_note(f"{visible(str(self._log.lines))} and {self._log.table.name} are replaced")
         if resumed is None and self._curve is not None and self._curve.path.exists():
             print_note(f"{visible(str(self._curve.path))} is replaced")
 
 
-def _print_replaced(output: Path, settings: Settings) -> None:
+def _print_replaced(replaced: Replaced, settings: Settings) -> None:
     """Prints that a run replaces a checkpoint, and where that is kept.
 
     If it is of another data set, the line describes it.
     """
-    what, how = visible(str(output)), ""
-    with suppress(CheckpointError):
-        metadata = load_checkpoint(output).metadata
-        if metadata.dataset != recorded_dataset(settings.dataset):
-            what += f" ({training_facts(metadata)})"
-            how = "; to keep it, stop with Ctrl-C and give another --output"
-    if (kept := kept_as(output)) is not None:
+    what, how = visible(str(replaced.path)), ""
+    metadata = replaced.metadata
+    if metadata is not None and metadata.dataset != recorded_dataset(settings.dataset):
+        what += f" ({training_facts(metadata)})"
+        how = "; to keep it, stop with Ctrl-C and give another --output"
+    if (kept := replaced.kept) is not None:
         how = as_kept(kept)
     print_note(f"{what} will be replaced after the first epoch{how}")
 

@@ -4,15 +4,13 @@ The tensors are named ``l1.weight``, ``l1.bias`` and so on, so that the file loa
 lesson's own ``Net`` unchanged.
 """
 
-import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +23,7 @@ from digitcli.core.checkpointing.metadata import (
     check_point_count,
     metadata_problems,
 )
-from digitcli.core.errors import CheckpointError, error_reason
-from digitcli.core.files.atomic import (
-    check_writable,
-    keep_permissions,
-    resolve_links,
-    write_atomically,
-    write_errors,
-)
+from digitcli.core.errors import CheckpointError
 from digitcli.core.files.schema import describe, parse_record
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -49,8 +40,6 @@ _CHECKPOINT = FileKind(
     if_foreign="make it a checkpoint with 'digitcli import {path} --output mine.safetensors'",
 )
 
-_ELSEWHERE = "choose another place with --output"
-
 _MAX_ACTIVATION = 1e30
 """Maximum bound on an activation: a hundred million times less than the largest float32."""
 
@@ -66,69 +55,6 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint atomically; raises a ``CheckpointError`` if that fails."""
     write_container(path, _CHECKPOINT, asdict(checkpoint.metadata), checkpoint.weights)
-
-
-def kept_as(path: Path) -> Path | None:
-    """Returns where the file at ``path`` is kept when a checkpoint replaces it.
-
-    Returns:
-        ``NAME.previous.safetensors`` beside it; None if there is no file, or if it holds the
-        weights of an unfinished run.
-    """
-    if not path.is_file():
-        return None
-    with contextlib.suppress(CheckpointError):  # a file that is no checkpoint is kept too
-        metadata = load_checkpoint(path).metadata
-        if metadata.recipe is not None and metadata.epochs < metadata.recipe.epochs:
-            return None
-    return path.with_name(f"{path.name.removesuffix('.safetensors')}.previous.safetensors")
-
-
-def check_keepable(path: Path) -> Path | None:
-    """Checks before long work that ``keep_replaced`` can copy the file at ``path``.
-
-    Returns:
-        As ``kept_as``.
-
-    Raises:
-        CheckpointError: The file cannot be read, or the copy cannot be written or would be the
-            file itself.
-    """
-    kept = kept_as(path)
-    if kept is None:
-        return None
-    if resolve_links(kept) == resolve_links(path):
-        problem = f"{path} cannot be kept as {kept}: both are the same file"
-        raise CheckpointError(problem, _ELSEWHERE)
-    _open_replaced(path).close()
-    with write_errors(kept, _ELSEWHERE, CheckpointError):
-        check_writable(kept)
-    return kept
-
-
-def keep_replaced(path: Path) -> None:
-    """Copies the file at ``path``, with its permissions, to ``kept_as``, unless that is None.
-
-    Raises:
-        CheckpointError: The file cannot be read, or the copy cannot be written.
-    """
-    kept = kept_as(path)
-    if kept is None:
-        return
-
-    def copy(file: BinaryIO) -> None:
-        keep_permissions(Path(file.name), resolve_links(path))
-        shutil.copyfileobj(old, file)
-
-    with _open_replaced(path) as old, write_errors(kept, _ELSEWHERE, CheckpointError):
-        write_atomically(kept, copy)
-
-
-def _open_replaced(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error_reason(error)}", _ELSEWHERE) from error
 
 
 def find_and_load(named: str | os.PathLike[str] | None) -> tuple[Path, Checkpoint]:

@@ -26,6 +26,7 @@ from digitcli.core.checkpointing.metadata import (
     recorded_dataset,
     width_problems,
 )
+from digitcli.core.checkpointing.replaced import KEPT_ENDING
 from digitcli.core.errors import CheckpointError, DigitcliError
 from digitcli.core.files.atomic import resolve_links
 from digitcli.core.files.home import expand_home
@@ -70,14 +71,16 @@ def state_path(output: Path) -> Path:
     processes that write a run lock the state.
 
     Raises:
-        CheckpointError: ``output`` is the name of a training state, or ends as files of another
-            format do. A version number, as in "run-0.5", is no ending.
+        CheckpointError: ``output`` is the name of a training state or of a kept checkpoint, which
+            other runs replace, or ends as files of another format do. A version number, as in
+            "run-0.5", is no ending.
     """
-    if output.name.endswith(_ENDING):
-        raise CheckpointError(
-            f"{output} is the name of a training state",
-            f"name the weights {output.name.removesuffix(_ENDING) or 'latest'}.safetensors",
-        )
+    for reserved, holds in ((_ENDING, "a training state"), (KEPT_ENDING, "replaced weights")):
+        if output.name.endswith(reserved):
+            raise CheckpointError(
+                f"{output} is the name of {holds}",
+                f"name the weights {output.name.removesuffix(reserved) or 'latest'}.safetensors",
+            )
     ending = output.suffix
     if ending.lower() != ".safetensors" and any(map(str.isalpha, ending)):
         raise CheckpointError(

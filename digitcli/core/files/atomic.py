@@ -88,23 +88,25 @@ def empty_folders_removed(*folders: Path) -> Iterator[None]:
                 each.rmdir()
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(
+    path: Path, write: Callable[[BinaryIO], object], permissions_of: Path | None = None
+) -> None:
     """Writes a temporary file in the same folder and renames it over ``path``.
 
     File and folder are flushed to disk, so that the rename survives a power cut. Missing folders
-    are made. Where ``path`` is a link, the file it leads to is replaced. The permissions of a file
-    that is replaced are kept.
+    are made. Where ``path`` is a link, the file it leads to is replaced.
 
     Args:
         path: The file.
         write: Called once with the temporary file, open for writing.
+        permissions_of: The file whose permissions the new one gets; None for the one replaced.
 
     Raises:
         OSError: The folder cannot be made or written, or the disk is full. ``path`` is untouched.
     """
     path = resolve_links(path)
     make_folder(path.parent)
-    with _temporary(path) as file:
+    with _temporary(path, resolve_links(permissions_of or path)) as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
@@ -114,14 +116,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 @contextmanager
-def _temporary(path: Path) -> Iterator[BinaryIO]:
+def _temporary(path: Path, permissions_of: Path) -> Iterator[BinaryIO]:
     """Makes a file in the same folder, and removes it at the end of the block if it is still there.
 
     Nobody can guess its name, and what is there under that name is not opened, nor a link followed.
-    It has the permissions of ``path``, and before these no others. It is locked, which tells
-    ``_sweep`` that its process is alive.
+    It has the permissions of ``permissions_of``, if that exists, and before these no others. It is
+    locked, which tells ``_sweep`` that its process is alive.
     """
-    opener = partial(os.open, mode=0o600 if path.exists() else 0o666)
+    opener = partial(os.open, mode=0o600 if permissions_of.exists() else 0o666)
     while True:
         temporary = _temporary_path(path, secrets.token_hex(8))
         file = open(temporary, "xb", opener=opener)  # noqa: SIM115  closed below
@@ -130,7 +132,7 @@ def _temporary(path: Path) -> Iterator[BinaryIO]:
             break
         file.close()  # swept by another process before it was locked
     try:
-        keep_permissions(temporary, path)
+        keep_permissions(temporary, permissions_of)
         with file:
             yield file
     finally:
@@ -176,7 +178,7 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def keep_permissions(temporary: Path, path: Path) -> None:
-    """Gives a file the permissions of the regular file that it will replace, if there is one."""
+    """Gives a file the permissions of another one, if that is there and a regular file."""
     with contextlib.suppress(OSError):  # some file systems have no permissions
         status = path.lstat()
         if stat.S_ISREG(status.st_mode):
@@ -223,5 +225,5 @@ def check_writable(path: Path) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file")
     make_folder(path.parent)
     _sweep(path)
-    with _temporary(path):
+    with _temporary(path, path):
         pass

@@ -104,7 +104,7 @@ def _start(
     source: ImageSource, read: Callable[[ImageSource], T], pool: ThreadPoolExecutor, room: Semaphore
 ) -> Future[T] | _Done[T]:
     """Reads a small image at once, and a large one in the pool, where few may hold content."""
-    if _size(source) <= SMALL_FILE:
+    if source.stored_size <= SMALL_FILE:
         return _Done(read(source))
     if isinstance(source.content, Path):
         return pool.submit(read, source)
@@ -112,20 +112,6 @@ def _start(
     future = pool.submit(read, source)
     future.add_done_callback(lambda _: room.release())
     return future
-
-
-def _size(source: ImageSource) -> int:
-    """Returns the bytes of a file, or the pixels of a grayscale image."""
-    if source.error is not None:
-        return 0
-    if isinstance(source.content, bytes):
-        return len(source.content)
-    if not isinstance(source.content, Path):
-        return source.content.size
-    try:
-        return source.content.stat().st_size
-    except (OSError, ValueError):
-        return 0  # reading the file will raise the error
 
 
 def _read(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) -> Outcome[T]:

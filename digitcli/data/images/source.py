@@ -1,5 +1,6 @@
 """Images to read, as the command line names them and as a program passes them in."""
 
+import functools
 import os
 import re
 import shlex
@@ -27,6 +28,18 @@ class ImageSource:
     size: tuple[int, int] = (0, 0)  # width and height of the upright image, once it is decoded
     warning: str | None = None  # that other images in the file are not read, once it is decoded
     error: PictureError | None = None  # if it is known that the image cannot be read
+
+    @functools.cached_property
+    def stored_size(self) -> int:
+        """Bytes of the file or content, or pixels of the grayscale image; 0 if there are none."""
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        if not isinstance(self.content, Path):
+            return self.content.size
+        try:
+            return self.content.stat().st_size
+        except (OSError, ValueError):
+            return 0  # reading the file will raise the error
 
     def decoded(self, size: tuple[int, int], warning: str | None) -> Self:
         """Returns the source of an image that was decoded, without content that is in memory."""

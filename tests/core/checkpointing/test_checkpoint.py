@@ -1,12 +1,9 @@
 """Checkpoints: what is saved is loaded unchanged, and invalid files are refused by name."""
 
 import json
-import os
-import shutil
-import stat
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +11,7 @@ import safetensors
 import safetensors.numpy
 import torch
 
-from digitcli.core.checkpointing.checkpoint import (
-    Checkpoint,
-    keep_replaced,
-    load_checkpoint,
-    save_checkpoint,
-)
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.errors import CheckpointError
 from digitcli.core.recipes import LESSON
 
@@ -56,28 +48,6 @@ def test_the_same_checkpoint_gives_the_same_bytes(trained: Checkpoint, tmp_path:
     for name in ("a", "b"):
         save_checkpoint(tmp_path / name, trained)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
-@pytest.mark.parametrize("is_kept_before", [False, True])
-def test_a_copy_of_what_is_replaced_has_its_mode_before_its_content(
-    trained: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept_before: bool
-) -> None:
-    path, kept = tmp_path / "a.safetensors", tmp_path / "a.previous.safetensors"
-    save_checkpoint(path, trained)
-    path.chmod(0o600)
-    if is_kept_before:
-        kept.touch(0o644)
-    modes, copy = [], shutil.copyfileobj
-
-    def record(old: BinaryIO, new: BinaryIO) -> None:
-        modes.append(stat.S_IMODE(os.fstat(new.fileno()).st_mode))
-        copy(old, new)
-
-    monkeypatch.setattr(shutil, "copyfileobj", record)
-    keep_replaced(path)
-    assert [*modes, stat.S_IMODE(kept.stat().st_mode)] == [0o600, 0o600]
-    assert kept.read_bytes() == path.read_bytes()
 
 
 def test_weights_load_into_the_lessons_own_network(checkpoint: Path, trained: Checkpoint) -> None:

@@ -10,13 +10,10 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from digitcli.core.checkpointing.checkpoint import (
-    check_keepable,
-    keep_replaced,
-    load_checkpoint,
-    save_checkpoint,
-)
+from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
+from digitcli.core.checkpointing.metadata import Metadata
+from digitcli.core.checkpointing.replaced import Replaced, find_replaced
 from digitcli.core.checkpointing.training_state import (
     Settings,
     TrainingState,
@@ -47,7 +44,7 @@ class CheckpointWriter(Callback):
     """Writes the checkpoint and the training state of a run.
 
     The state of another run is removed before anything is written: no run may resume from it.
-    A finished checkpoint that the run replaces is kept, see ``kept_as``.
+    A finished checkpoint that the run replaces is copied first, see ``Replaced``.
     After an epoch the checkpoint is written first: killed before the state is written, the run
     resumes from its older state and writes the same checkpoint again. The first state has no older
     one, so it is written before its checkpoint.
@@ -55,6 +52,7 @@ class CheckpointWriter(Callback):
     Attributes:
         output: File of the checkpoint.
         state: File of the training state, beside it.
+        replaced: The file that the run will replace, or None; set by ``locked``.
 
     Raises:
         CheckpointError: The output is the name of a training state, or has another format's ending.
@@ -63,7 +61,8 @@ class CheckpointWriter(Callback):
     def __init__(self, output: Path) -> None:
         self.output = output
         self.state = state_path(output)
-        self._has_written = False
+        self.replaced: Replaced | None = None
+        self._is_resumed = self._has_written = False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -75,8 +74,10 @@ class CheckpointWriter(Callback):
         """
         with write_errors(self.output, _ELSEWHERE, CheckpointError):
             check_writable(self.output)
-        check_keepable(self.output)
         with exclusive_lock(self.state, "digitcli train", wait=0):
+            self.replaced = find_replaced(self.output)
+            if self.replaced is not None:
+                self.replaced.check()
             with write_errors(self.output, _ELSEWHERE, CheckpointError):
                 check_writable(self.state)
             yield
@@ -141,6 +142,7 @@ class CheckpointWriter(Callback):
         Raises:
             CheckpointError: That fails.
         """
+        self._is_resumed = resumed is not None
         if resumed is None:
             with write_errors(self.state, _ELSEWHERE, CheckpointError):
                 remove_durably(self.state)
@@ -153,7 +155,7 @@ class CheckpointWriter(Callback):
             if state is not None:
                 writes.insert(1 if path.exists() else 0, partial(save_state, path, state))
             if output == self.output and not self._has_written:
-                writes.insert(0, partial(keep_replaced, output))
+                writes.insert(0, partial(self._keep_replaced, result.checkpoint.metadata))
             for each in writes:
                 each()
 
@@ -167,6 +169,21 @@ class CheckpointWriter(Callback):
                     f"cannot remove {self.state}: {error_reason(error)}",
                     f"delete it, the run is complete: {self.output}",
                 ) from error
+
+    def _keep_replaced(self, new: Metadata) -> None:
+        """Copies what a user or another run left at the output, which may have changed since.
+
+        Not what this run wrote there before it was killed and resumed: the copy that was made then
+        would be lost.
+        """
+        replaced = find_replaced(self.output)
+        if replaced is None:
+            return
+        if self._is_resumed and (old := replaced.metadata) is not None:
+            keys = ("command", "data_checksums", "epochs")
+            if all(getattr(old, key) == getattr(new, key) for key in keys):
+                return
+        replaced.keep()
 
     @override
     def on_state(self, state: TrainingState) -> None:
