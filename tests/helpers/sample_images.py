@@ -1,5 +1,7 @@
 """The sample images of the pages: digits written with a gray pen on paper."""
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
@@ -60,5 +62,18 @@ def _draw(drawing: ImageDraw.ImageDraw, points: npt.NDArray[np.float64], width: 
         drawing.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), 255)
 
 
-COMMITTED = {"seven": seven, "postcode": postcode}
-"""The images in ``tests/images/``, by name."""
+def _small(digit: int, seed: int) -> Image.Image:
+    """Returns a digit on a sheet of 48x60 pixels."""
+    return _written([(digit, seed)], (48, 60), height=36, pen=3)
+
+
+COMMITTED = {
+    "seven": seven,
+    "postcode": postcode,
+    **{
+        f"handwriting/{digit}/{number}": partial(_small, digit, seed)
+        for digit in range(10)
+        for number, seed in enumerate(range(10, 16), start=1)
+    },
+}
+"""The images in ``tests/images/``, by name: samples, and a folder of six for each digit."""

@@ -31,7 +31,7 @@ class ImageSource:
 
     @functools.cached_property
     def stored_size(self) -> int:
-        """Bytes of the file or content, or pixels of the grayscale image; 0 if there are none."""
+        """Bytes of the file or content, or pixels of the grayscale image; 0 if unreadable."""
         if isinstance(self.content, bytes):
             return len(self.content)
         if not isinstance(self.content, Path):
