@@ -25,7 +25,7 @@ def download(
     data_dir: DataDir,
     json: Json = False,
 ) -> None:
-    """Download a data set, verify it by the published MD5 sums, and repair damaged files."""
+    """Download a data set, verify it against the published MD5 sums, and repair damaged files."""
     from digitcli.console.download import DownloadDisplay, show_download
     from digitcli.data.datasets.registry import find_dataset
     from digitcli.data.download import downloader

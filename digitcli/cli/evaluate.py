@@ -52,10 +52,11 @@ def evaluate(
 ) -> int:
     """Measure a checkpoint: loss, accuracy, scores of each class, confusions, calibration.
 
-    Calibration is how well probabilities match accuracy: the expected calibration error
+    Calibration shows how well probabilities match accuracy: the expected calibration error
     (15 bins), the accuracy of each bin, and the coverage of predict --min-probability.
-    The default data set is the one that the checkpoint was trained on. Of a folder that it was not
-    trained on, all images are scored, of any other data set the test split.
+    The default data set is the one that the checkpoint was trained on. For a folder
+    that it was not trained on, the default split is all images; for any other data set, the test
+    images.
     """
     from digitcli.classifier import Classifier
     from digitcli.core.checkpointing.checkpoint import find_and_load

@@ -1,4 +1,4 @@
-"""``digitcli import``: make a checkpoint of weights that another program saved."""
+"""``digitcli import``: make a checkpoint from weights that another program saved."""
 
 import shlex
 from pathlib import Path
@@ -63,7 +63,7 @@ def import_weights(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Convert weights that another program saved into a checkpoint for the other commands.
+    """Make a checkpoint for the other commands from weights that another program saved.
 
     The network must be a chain of Linear layers with ReLU between them, from 784 pixels to
     the scores of 2 to 100 classes. Its layers are found by names and shapes. No code in the

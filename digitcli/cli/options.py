@@ -137,7 +137,7 @@ DATASET_OPTION = typer.Option(
     metavar="NAME",
     autocompletion=dataset_names,
     help="mnist, fashion-mnist, kmnist, qmnist, usps; optdigits, which comes with scikit-learn and "
-    "needs no network; or folder:PATH, a folder of images for each class.",
+    "needs no network; or folder:PATH, where PATH has a folder of images for each class.",
 )
 
 SPLIT_OPTION = typer.Option(

@@ -115,7 +115,7 @@ def predict(
             min=1,
             metavar="N",
             show_default="the number of cores, at most 8",
-            help=f"Number of processes that read small images, if there are {MANY} or more.",
+            help=f"Number of processes that read small images, if there are {MANY:,} or more.",
         ),
     ] = None,
     quiet: Annotated[

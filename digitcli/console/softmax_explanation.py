@@ -91,9 +91,9 @@ def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanatio
         Explanation(
             gettext("Normalization"),
             gettext(
-                "each pixel, 0 to 255, is scaled to 0..1, less the mean {mean} of all pixels that "
-                "the network learned from, and divided by their standard deviation {std}, so that "
-                "inputs are around 0."
+                "each pixel, 0 to 255, is scaled to 0..1; then the mean {mean} of all pixels of "
+                "the training images is subtracted, and the difference is divided by their "
+                "standard deviation {std}, so that inputs are around 0."
             ).format(mean=mean, std=std),
             gettext("{normalization} for the pixel in row {row}, column {column}.").format(
                 normalization=f"({pixel.value}/255 - {mean}) / {std} = "
@@ -105,10 +105,10 @@ def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanatio
         Explanation(
             gettext("Layers"),
             gettext(
-                "the rows of the image are laid end to end, 28x28 to {inputs} numbers, and each "
-                "layer multiplies them by its weights, adds its biases, and sets negative results "
-                "to 0 (ReLU) but for the last one, whose {outputs} results are the scores; units "
-                "above 0 are active."
+                "the rows of the image are laid end to end, so that 28x28 pixels become a vector "
+                "of {inputs} numbers; each layer multiplies its input by its weights, adds its "
+                "biases, and sets negative results to 0 (ReLU), except the last layer, whose "
+                "{outputs} results are the scores. Units above 0 are active."
             ).format(inputs=first.inputs, outputs=last.outputs),
             widths.format(
                 inputs=first.inputs,
@@ -121,9 +121,9 @@ def _explain_network(network: NetworkSteps, gettext: Gettext) -> list[Explanatio
 
 def _explain_one_hot(steps: SoftmaxSteps, names: list[str], gettext: Gettext) -> Explanation:
     text = gettext(
-        "numbered 0, 1, 2, the third class would be 2 away from the first but only 1 from the "
-        "second, an order that classes do not have; as one-hot vectors any two of the {count} "
-        "classes here are equally far apart and at right angles."
+        "if classes were numbered 0, 1, 2, the third would be 2 away from the first but only 1 "
+        "from the second, an order that classes do not have; as one-hot vectors, any two of the "
+        "{count} classes here are equally far apart and at right angles."
     ).format(count=len(names))
     distance = gettext("√((1 - 0)² + (0 - 1)²) = √2 = {root}.").format(root=f"{math.sqrt(2):.3f}")
     if (loss := steps.loss) is None:
@@ -293,8 +293,8 @@ def _explain_missing_loss(steps: SoftmaxSteps, names: list[str], gettext: Gettex
     return Explanation(
         gettext("Loss"),
         gettext(
-            "it measures how far the probabilities are from the right answer; name that with "
-            "--target to see the loss and its gradient."
+            "it measures how far the probabilities are from the right answer; name the right "
+            "class with --target to see the loss and its gradient."
         ),
         gettext("-log {p} = {loss} if {name} is right.").format(
             p=_with_loss(float(p), float(-np.log(p)), 3),
@@ -448,7 +448,7 @@ def _explain_step(
         gettext(
             "gradient descent with learning rate {lr} subtracts {lr} times the gradient from each "
             "score, so the score of {name} rises and the loss goes from {before} to {after}; "
-            "training does the same to weights, which the scores follow."
+            "training does the same to the weights, and the scores change with them."
         ).format(
             lr=lr,
             name=names[target],

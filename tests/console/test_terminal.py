@@ -141,7 +141,7 @@ def test_a_picture_in_chinese(look: Look, columns: int) -> None:
     assert " 层   输入   输出   激活" in screen.lines
     assert "温度                      2（来自选项）" in screen.lines
     margin = next(line for line in screen.lines if line.startswith("第一名领先"))
-    assert re.search("得分 [0-9.]+，z/T [0-9.]+，p [0-9.]+$", margin)
+    assert re.search("得分 [0-9.]+，z/T [0-9.]+，概率 [0-9.]+$", margin)
     assert not any(re.match("[，。；：）”、]", line) for line in screen.lines)
     assert all(cell_len(line) <= columns for line in screen.lines)
     topics = [line.split("：")[0] for line in screen.lines if re.match("[^，。“]{2,11}：", line)]

@@ -311,7 +311,7 @@ def test_of_many_images_the_most_urgent_are_shown(
     page = read_page(REPORT)
     assert [card.one("h3").text.rpartition(" ")[2] for card in cards_of(page)] == expected
     assert page.one("h1").text == "How 11 images were read"
-    assert "Shown are the 4 that most need to be looked at" in page.one("main").text
+    assert "The page shows the 4 images that most need to be checked" in page.one("main").text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
