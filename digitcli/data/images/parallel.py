@@ -128,9 +128,21 @@ def _read(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) ->
             source = replace(source, size=image.size, warning=image.warning)
             return source, prepare(gray)
     except PictureError as error:
-        # The traceback would keep the image in memory until the error is shown.
-        error.__traceback__ = error.__cause__ = error.__context__ = None
+        _forget_frames(error)
         return source, error
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Removes the tracebacks of an error and of its causes: their frames keep the image in memory.
+
+    From Python 3.13 on, a frame of ``contextlib`` is among them that refers to the cause: a cycle,
+    which would be freed long after the error was shown.
+    """
+    errors = [error]
+    while errors:
+        each = errors.pop()
+        errors += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
+        each.__traceback__ = each.__cause__ = each.__context__ = None
 
 
 class _MemoryBudget:
