@@ -1,5 +1,6 @@
 """The sample images of the pages: digits written with a gray pen on paper."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -67,7 +68,7 @@ def _small(digit: int, seed: int) -> Image.Image:
     return _written([(digit, seed)], (48, 60), height=36, pen=3)
 
 
-COMMITTED = {
+COMMITTED: dict[str, Callable[[], Image.Image]] = {
     "seven": seven,
     "postcode": postcode,
     **{

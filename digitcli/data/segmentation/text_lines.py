@@ -98,6 +98,8 @@ def _diagonal_gap(one: Boxes, other: Boxes, height: float) -> float:
         return np.inf
     both = np.concatenate([left, right])
     x, y = both[:, ::2].mean(axis=1), both[:, 1::2].mean(axis=1)
+    if not np.ptp(x):  # in an upright line, to which no slope can be fitted
+        return np.inf
     slope, start = np.polyfit(x, y, 1)
     if abs(slope) > _MAX_SLOPE or np.abs(slope * x + start - y).max() > _OFF_LINE * height:
         return np.inf

@@ -317,6 +317,13 @@ def slanting_specks() -> np.ndarray:
     return image
 
 
+def upright_specks() -> np.ndarray:
+    """Returns an image whose rows are one below the other, with no line of a slope through them."""
+    image = np.full((19, 1), 255, np.uint8)
+    image[[1, 3, 9, 11, 13]] = 128
+    return image
+
+
 @given(
     hnp.arrays(
         np.uint8,
@@ -326,6 +333,7 @@ def slanting_specks() -> np.ndarray:
     )
 )
 @example(slanting_specks())
+@example(upright_specks())
 @settings(max_examples=150)
 def test_any_image_has_digits_inside_or_is_blank(grey: np.ndarray) -> None:
     try:
@@ -633,7 +641,8 @@ def on_terminal(program: list[str], *arguments: str) -> list[str]:
     pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
     from terminal import run_on_terminal
 
-    screen = run_on_terminal([*program, *arguments], columns=200, environment=dict(os.environ))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    screen = run_on_terminal([*program, *arguments], columns=200, environment=environment)
     assert screen.code == 0, screen.lines
     return screen.lines[1:]
 
