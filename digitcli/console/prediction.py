@@ -221,7 +221,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
 
     def _json(self, answer: Prediction) -> dict[str, Any]:
         value = self._digit_json(answer)
-        value["warning"] = self._warning(answer)
+        value["warning"] = answer.warning
         if self._top is not None:
             value["top"] = [
                 {"digit": _label_as_json(label), "probability": probability}

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -254,7 +255,8 @@ def test_a_diverging_run_keeps_the_old_checkpoint(run: Run, small_mnist: SmallMn
 def test_no_mirror_and_no_data(run: Run) -> None:
     result = run("train", "--mirror", "/nowhere")
     assert result.exit_code == 2
-    assert "error: there is no folder /nowhere; " in result.stderr.splitlines()[-1]
+    start, end = "error: mnist is missing in ", " (--data-dir), and there is no folder /nowhere; "
+    assert re.search(f"{start}.*{re.escape(end)}", result.stderr.splitlines()[-1])
 
 
 def test_a_link_is_followed_and_not_replaced(run: Run, small_mnist: SmallMnist) -> None:
