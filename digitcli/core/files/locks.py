@@ -5,11 +5,16 @@ import datetime
 import errno
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digitcli.core.errors import DigitcliError, error_reason
 from digitcli.core.files.atomic import hidden_sibling, make_folder, resolve_links
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -52,15 +57,14 @@ def exclusive_lock(
     lock_file = path / ".lock" if path.is_dir() else hidden_sibling(path, ".lock")
     lock = filelock.FileLock(lock_file, on_acquired=lambda fd: _write_note(fd, doing))
     try:
-        make_folder(lock_file.parent)
         try:
-            lock.acquire(timeout=0)
+            _acquire(lock, 0)
         except filelock.Timeout:
             if wait <= 0:
                 raise
             if on_wait is not None:
                 on_wait(_holder(lock_file))
-            lock.acquire(timeout=wait, poll_interval=0.1)
+            _acquire(lock, wait)
     except filelock.Timeout:  # a subclass of OSError
         raise DigitcliError(
             f"{path} is being written by {_holder(lock_file)}",
@@ -82,6 +86,21 @@ def exclusive_lock(
         with contextlib.suppress(OSError):
             lock_file.unlink()
         lock.release()
+
+
+def _acquire(lock: "FileLock", wait: float) -> None:
+    """Locks a file within ``wait`` seconds, and makes its folder.
+
+    The process that holds the lock may remove the folder when it ends, if it leaves nothing there.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        make_folder(Path(lock.lock_file).parent)
+        try:
+            lock.acquire(timeout=max(0, deadline - time.monotonic()), poll_interval=0.1)
+        except FileNotFoundError:
+            continue
+        return
 
 
 def _write_note(fd: int, doing: str) -> None:

@@ -166,7 +166,7 @@ def test_a_mirror_that_fills_the_memory(
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error: ") == 1
     assert "no mirror served train-images-idx3-ubyte.gz" in done.stderr
-    assert list(raw(tmp_path).iterdir()) == []
+    assert not raw(tmp_path).exists()
 
 
 # Time limits
@@ -207,7 +207,7 @@ def test_ctrl_c_while_a_mirror_says_nothing(
         _, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
     assert stderr == "digitcli: error: interrupted\n"
-    assert list(raw(tmp_path).iterdir()) == []
+    assert not raw(tmp_path).exists()
 
 
 # Concurrent and killed processes
@@ -231,6 +231,21 @@ def test_two_at_once_fetch_once(
             assert two.wait(300) == 0
             assert all(line.startswith("digitcli: using ") for line in notes)
     assert len(server.requests) == 4
+    assert is_whole(tmp_path, small_mnist)
+
+
+def test_a_waiting_download_goes_on_when_the_first_has_failed(
+    begin: Begin, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
+) -> None:
+    """The first removes the folder, which it leaves empty."""
+    with begin("download", "--mirror", server.address("silent")) as one:
+        until(lambda: server.requests)
+        with begin("download", "--mirror", server.address("good")) as two:
+            assert two.stderr is not None
+            assert "waiting for process" in two.stderr.readline()
+            one.send_signal(signal.SIGINT)
+            assert one.wait(300) == 130
+            assert two.wait(300) == 0, two.stderr.read()
     assert is_whole(tmp_path, small_mnist)
 
 
