@@ -65,6 +65,18 @@ def test_an_answer(classifier: Classifier) -> None:
     assert "picture" not in repr(answer)
 
 
+def test_an_error_of_an_image_leaves_the_callers_exception_as_it_is(classifier: Classifier) -> None:
+    try:
+        json.loads("no JSON")
+    except ValueError as handled:
+        handled.__cause__ = KeyError("of before")
+        with pytest.raises(PictureError, match="not an image"):
+            classifier.predict(b"junk")
+        assert [type(each) for each in classifier.predict_many([b"junk"])] == [NotAPictureError]
+        assert handled.__traceback__ is not None
+        assert repr(handled.__cause__) == "KeyError('of before')"
+
+
 def test_the_answers_are_those_of_the_command(run: Run, classifier: Classifier) -> None:
     page = Image.new("L", (128, 64), 255)
     for place in (0, 64):

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -120,6 +121,7 @@ def _read(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) ->
         source = replace(source, content=b"")
     if source.error is not None:
         return source, source.error
+    handled = sys.exception()
     try:
         if not isinstance(content, Path | bytes):
             return source, prepare(content)
@@ -128,20 +130,22 @@ def _read(prepare: Callable[[Gray], T], max_pixels: int, source: ImageSource) ->
             source = replace(source, size=image.size, warning=image.warning)
             return source, prepare(gray)
     except PictureError as error:
-        _forget_frames(error)
+        _forget_frames(error, handled)
         return source, error
 
 
-def _forget_frames(error: BaseException) -> None:
+def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
     """Removes the tracebacks of an error and of its causes: their frames keep the image in memory.
 
     From Python 3.13 on, a frame of ``contextlib`` is among them that refers to the cause: a cycle,
-    which would be freed long after the error was shown.
+    which would be freed long after the error was shown. ``handled`` is the exception that the
+    caller was handling before, which keeps its traceback.
     """
     errors = [error]
     while errors:
         each = errors.pop()
-        errors += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
+        causes = each.__cause__, each.__context__
+        errors += [cause for cause in causes if cause is not None and cause is not handled]
         each.__traceback__ = each.__cause__ = each.__context__ = None
 
 
