@@ -400,12 +400,42 @@ def test_a_run_killed_at_its_end_and_resumed_does_not_replace_the_copy(
     assert Path("same.previous.safetensors").read_bytes() == old
 
 
-def test_the_name_of_a_kept_checkpoint_is_refused(run: Run) -> None:
-    result = run("train", "--output", "a.previous.safetensors")
+def test_other_weights_of_the_same_command_are_kept_by_a_resumed_run(
+    run: Run, small_mnist: SmallMnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another machine may have trained them."""
+    flags = ("train", "--epochs", 1, "--batch-size", 50, "--log-every", 5, "--output", "same")
+    source = ("--mirror", small_mnist.folder)
+    assert run(*flags, *source).exit_code == 0
+    made = load_checkpoint(Path("same"))
+    bias = made.weights["l5.bias"] + np.float32(0.01)
+    save_checkpoint(Path("same"), replace(made, weights={**made.weights, "l5.bias": bias}))
+    old = Path("same").read_bytes()
+
+    def stop(*_: object) -> None:
+        raise DigitcliError("stopped here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointWriter, "on_epoch", stop)
+        assert run(*flags, *source, "--save-every", 5).exit_code == 2
+    assert run(*flags, *source, "--resume").exit_code == 0
+    assert Path("same.previous.safetensors").read_bytes() == old
+
+
+def test_a_kept_checkpoint_can_be_trained_on_where_it_was(run: Run, trained: Checkpoint) -> None:
+    save_checkpoint(Path("same.previous.safetensors"), trained)
+    flags = ("--dataset", "optdigits", "--epochs", 1, "--output", "same.safetensors")
+    result = run("train", *flags, "--from", "same.previous.safetensors")
+    assert result.exit_code == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", ["a.previous.safetensors", "in/A.Previous.SafeTensors"])
+def test_the_name_of_a_kept_checkpoint_is_refused(run: Run, name: str) -> None:
+    result = run("train", "--output", name)
     assert result.exit_code == 2
     assert result.stderr == (
-        "digitcli: error: a.previous.safetensors is the name of replaced weights; name the weights "
-        "a.safetensors\n"
+        f"digitcli: error: {name} is the name of replaced weights; name the weights "
+        f"{name[: -len('.previous.safetensors')]}.safetensors\n"
     )
 
 

@@ -22,12 +22,12 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
     """Reads the weights that ``--from`` names.
 
     Raises:
-        CheckpointError: They cannot be read, or are at ``output`` or where that is kept: with its
-            initial weights replaced, a run could not be repeated.
+        CheckpointError: They cannot be read, or the run would replace them, with its checkpoint
+            or with the copy of an older one: it could not be repeated.
         DigitcliError: torch cannot be imported.
     """
     from digitcli.core.checkpointing.locate import find_checkpoint
-    from digitcli.core.checkpointing.replaced import kept_path
+    from digitcli.core.checkpointing.replaced import find_replaced
     from digitcli.core.errors import CheckpointError
     from digitcli.core.files.atomic import resolve_links
     from digitcli.core.imports import import_torch
@@ -37,7 +37,9 @@ def find_initial_weights(name: str, output: Path) -> "InitialWeights":
 
     path = find_checkpoint(name)
     initial = load_initial_weights(path, name)
-    if resolve_links(path) in map(resolve_links, (output, kept_path(output))):
+    replaced = find_replaced(output)
+    written = (output, replaced.kept) if replaced is not None and replaced.kept else (output,)
+    if resolve_links(path) in map(resolve_links, written):
         raise CheckpointError(
             f"the run would start from {name} and replace it", "name another file with --output"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from digitcli.core.checkpointing.checkpoint import load_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint
 from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.errors import CheckpointError, error_reason
 from digitcli.core.files.atomic import check_writable, resolve_links, write_atomically, write_errors
@@ -15,25 +15,25 @@ KEPT_ENDING = ".previous.safetensors"
 _ELSEWHERE = "choose another place with --output"
 
 
-def kept_path(output: Path) -> Path:
-    """Returns where the file at ``output`` is kept: ``NAME.previous.safetensors`` beside it."""
-    return output.with_name(output.name.removesuffix(".safetensors") + KEPT_ENDING)
-
-
 @dataclass(frozen=True)
 class Replaced:
     """A file that a checkpoint will replace."""
 
     path: Path
-    metadata: Metadata | None  # None if the file is not a valid checkpoint
+    checkpoint: Checkpoint | None  # None if the file is not a valid one
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """The metadata of a valid checkpoint, else None."""
+        return None if self.checkpoint is None else self.checkpoint.metadata
 
     @property
     def kept(self) -> Path | None:
-        """Where the file is copied to; None for the weights of an unfinished run."""
+        """``NAME.previous.safetensors`` beside the file; None for weights of an unfinished run."""
         known = self.metadata
         if known is not None and known.recipe is not None and known.epochs < known.recipe.epochs:
             return None
-        return kept_path(self.path)
+        return self.path.with_name(self.path.name.removesuffix(".safetensors") + KEPT_ENDING)
 
     def check(self) -> None:
         """Checks before long work that ``keep`` can copy the file.
@@ -70,7 +70,7 @@ def find_replaced(output: Path) -> Replaced | None:
     if not output.is_file():
         return None
     try:
-        return Replaced(output, load_checkpoint(output).metadata)
+        return Replaced(output, load_checkpoint(output))
     except CheckpointError:
         return Replaced(output, None)
 

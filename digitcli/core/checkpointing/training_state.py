@@ -76,10 +76,10 @@ def state_path(output: Path) -> Path:
             "run-0.5", is no ending.
     """
     for reserved, holds in ((_ENDING, "a training state"), (KEPT_ENDING, "replaced weights")):
-        if output.name.endswith(reserved):
+        if output.name.lower().endswith(reserved):
+            name = f"{output.name[: -len(reserved)] or 'latest'}.safetensors"
             raise CheckpointError(
-                f"{output} is the name of {holds}",
-                f"name the weights {output.name.removesuffix(reserved) or 'latest'}.safetensors",
+                f"{output} is the name of {holds}", f"name the weights {output.with_name(name)}"
             )
     ending = output.suffix
     if ending.lower() != ".safetensors" and any(map(str.isalpha, ending)):

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from typing_extensions import override
 
-from digitcli.core.checkpointing.checkpoint import load_checkpoint, save_checkpoint
+from digitcli.core.checkpointing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from digitcli.core.checkpointing.locate import LATEST
-from digitcli.core.checkpointing.metadata import Metadata
 from digitcli.core.checkpointing.replaced import Replaced, find_replaced
 from digitcli.core.checkpointing.training_state import (
     Settings,
@@ -44,7 +44,7 @@ class CheckpointWriter(Callback):
     """Writes the checkpoint and the training state of a run.
 
     The state of another run is removed before anything is written: no run may resume from it.
-    A finished checkpoint that the run replaces is copied first, see ``Replaced``.
+    A finished checkpoint of another run is copied before it is replaced, see ``Replaced``.
     After an epoch the checkpoint is written first: killed before the state is written, the run
     resumes from its older state and writes the same checkpoint again. The first state has no older
     one, so it is written before its checkpoint.
@@ -62,7 +62,8 @@ class CheckpointWriter(Callback):
         self.output = output
         self.state = state_path(output)
         self.replaced: Replaced | None = None
-        self._is_resumed = self._has_written = False
+        self._resumed: TrainingState | None = None
+        self._has_written = False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -142,7 +143,7 @@ class CheckpointWriter(Callback):
         Raises:
             CheckpointError: That fails.
         """
-        self._is_resumed = resumed is not None
+        self._resumed = resumed
         if resumed is None:
             with write_errors(self.state, _ELSEWHERE, CheckpointError):
                 remove_durably(self.state)
@@ -155,7 +156,7 @@ class CheckpointWriter(Callback):
             if state is not None:
                 writes.insert(1 if path.exists() else 0, partial(save_state, path, state))
             if output == self.output and not self._has_written:
-                writes.insert(0, partial(self._keep_replaced, result.checkpoint.metadata))
+                writes.insert(0, partial(self._keep_replaced, result.checkpoint))
             for each in writes:
                 each()
 
@@ -170,20 +171,24 @@ class CheckpointWriter(Callback):
                     f"delete it, the run is complete: {self.output}",
                 ) from error
 
-    def _keep_replaced(self, new: Metadata) -> None:
-        """Copies what a user or another run left at the output, which may have changed since.
-
-        Not what this run wrote there before it was killed and resumed: the copy that was made then
-        would be lost.
-        """
+    def _keep_replaced(self, new: Checkpoint) -> None:
+        """Copies what another run or the user left at the output, which may have changed since."""
         replaced = find_replaced(self.output)
-        if replaced is None:
-            return
-        if self._is_resumed and (old := replaced.metadata) is not None:
-            keys = ("command", "data_checksums", "epochs")
-            if all(getattr(old, key) == getattr(new, key) for key in keys):
-                return
-        replaced.keep()
+        if replaced is not None and not self._has_written_before(replaced, new):
+            replaced.keep()
+
+    def _has_written_before(self, replaced: Replaced, new: Checkpoint) -> bool:
+        """Returns True if this run wrote a file, before it was killed and resumed.
+
+        It has made its copy then, which another one would replace. If it was killed in its first
+        epoch, only equal weights tell its file from that of an earlier run of the same command.
+        """
+        old = replaced.checkpoint
+        if old is None or self._resumed is None:
+            return False
+        keys = ("command", "data_checksums", "epochs")
+        same_run = all(getattr(old.metadata, key) == getattr(new.metadata, key) for key in keys)
+        return same_run and (self._resumed.epoch > 1 or _has_equal_weights(old, new))
 
     @override
     def on_state(self, state: TrainingState) -> None:
@@ -218,6 +223,10 @@ class CheckpointWriter(Callback):
             command = shlex.join(["digitcli", "train", "--resume", "--output", str(output)])
             return f"the run was saved elsewhere, continue with '{command}'"
         return "no other place could be written either, free some space"
+
+
+def _has_equal_weights(one: Checkpoint, other: Checkpoint) -> bool:
+    return all(np.array_equal(other.weights[name], one.weights[name]) for name in one.weights)
 
 
 def _state_folder() -> Path:
