@@ -68,7 +68,7 @@ class Prediction:
         return self.label if self.reaches(minimum) else UNSURE
 
 
-def warning_of_command(answer: Prediction) -> str | None:
+def warning_with_option(answer: Prediction) -> str | None:
     """Returns the warning of an answer, with the option of ``predict`` that reads all shapes."""
     if answer.warning is None or not answer.others:
         return answer.warning

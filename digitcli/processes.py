@@ -305,7 +305,7 @@ def _end_children() -> None:
 
 
 def _is_small(source: ImageSource) -> bool:
-    return isinstance(source.content, Path) and source.stored_size <= SMALL_FILE
+    return isinstance(source.content, Path) and 0 < source.stored_size <= SMALL_FILE
 
 
 @contextlib.contextmanager

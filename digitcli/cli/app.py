@@ -158,6 +158,9 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    columns = os.environ.get("COLUMNS", "")
+    if not columns.isdecimal() or not int(columns):
+        os.environ.pop("COLUMNS", None)  # with 0, rich prints nothing
 
 
 def _flush(code: int | None) -> int | None:

@@ -204,7 +204,7 @@ def _read(classifier: "Classifier", image: str) -> "np.ndarray":
     from digitcli.data.images.decode import read_stream
     from digitcli.data.images.limits import MAX_PIXELS
     from digitcli.data.images.source import ImageSource, named_source
-    from digitcli.predictions import warning_of_command
+    from digitcli.predictions import warning_with_option
     from digitcli.text import visible
 
     source = named_source(image)
@@ -213,7 +213,7 @@ def _read(classifier: "Classifier", image: str) -> "np.ndarray":
     ((_, answer),) = classifier.predict_sources([[source]])
     if isinstance(answer, PictureError):
         raise answer.with_name(image)
-    if (warning := warning_of_command(answer)) is not None:
+    if (warning := warning_with_option(answer)) is not None:
         print_note(f"{visible(image)}: {warning}")
     return answer.picture
 

@@ -158,7 +158,7 @@ def predict(
     with display_class(
         classifier, as_json=json, quiet=quiet, minimum=min_probability, top=top
     ) as display:
-        results = _Results(display, gallery, folders, min_probability)
+        results = _Results(display, gallery, folders, min_probability, frozenset(names))
         groups = _groups(names, files_from, find)
         answers = read_in_processes(
             classifier, method, groups, max_pixels, jobs, note=_ignore if quiet else print_note
@@ -169,7 +169,7 @@ def predict(
 
     if left_out and not quiet:
         print_note(str(left_out))
-    if results.hint is not None and files_from is not None and not quiet:
+    if results.hint is not None and not quiet:
         print_note(results.hint)
     if gallery is not None and report is not None:
         with written("report", report, quiet=quiet):
@@ -285,7 +285,7 @@ def _hint(name: str) -> str | None:
         return None
     if "\t" in name:
         return "the list is a table; 'cut -f1' keeps the names in its first column"
-    if name.startswith('{"'):
+    if name.startswith('{"path"'):
         return "the list is JSON; 'jq -r .path' extracts the names"
     return None
 
@@ -304,9 +304,11 @@ class _Results:
         gallery: "Gallery | None",
         folders: dict[str, int],
         minimum: float,
+        arguments: frozenset[str],
     ) -> None:
         self._display, self._gallery = display, gallery
         self._folders, self._minimum = folders, minimum
+        self._arguments = arguments
         self._answered = self._failed = self._blank = self._unsure = 0
         self.latest: tuple[ImageSource, Answer] | None = None
         self.hint: str | None = None
@@ -322,7 +324,8 @@ class _Results:
             answer = NotAPictureError(answer.problem, "a list of names needs --files-from -")
         if isinstance(answer, PictureError):
             self._failed += 1
-            self.hint = self.hint or _hint(source.name)
+            if source.name not in self._arguments:
+                self.hint = self.hint or _hint(source.name)
             self._blank += isinstance(answer, BlankPictureError)
             self._display.show_failure(source.name, answer)
         else:

@@ -26,7 +26,7 @@ from digitcli.console.streams import (
     print_whole,
 )
 from digitcli.core.errors import PictureError
-from digitcli.predictions import PlacedDigit, Prediction, Reading, warning_of_command
+from digitcli.predictions import PlacedDigit, Prediction, Reading, warning_with_option
 from digitcli.text import decimal_share, percent, visible
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class PredictionDisplay(AnswerDisplay[Prediction]):
         return keys if self._top is None else (*keys, "top")
 
     def _warning(self, answer: Prediction) -> str | None:
-        return warning_of_command(answer)
+        return warning_with_option(answer)
 
     def _json(self, answer: Prediction) -> dict[str, Any]:
         value = self._digit_json(answer)

@@ -15,7 +15,7 @@ from digitcli.data.arrays import Image28
 from digitcli.data.images.decode import OpenImage
 from digitcli.data.images.grayscale import to_gray
 from digitcli.data.images.limits import MAX_PIXELS
-from digitcli.predictions import Prediction, Reading, warning_of_command
+from digitcli.predictions import Prediction, Reading, warning_with_option
 from digitcli.report.page import bars, check_page, data_uri, picture_uri, write_page
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _answer_values(answer: Prediction | Reading) -> dict[str, Any]:
     if isinstance(answer, Prediction):
         return {
             "answer": answer.label,
-            "warning": warning_of_command(answer),
+            "warning": warning_with_option(answer),
             "all_right": None,
             "seen": picture_uri(answer.picture),
             "seen_alt": "Network input, 28 by 28 pixels",

@@ -20,7 +20,7 @@ def case(row: str, label: str | None, answer: Answer) -> Case:
 
 
 RIGHT = Answer("7", 0.95)
-WARNED = Answer("7", 0.95, warning="the image does not look like one digit")
+WARNED = Answer("7", 0.95, warning="the shape does not look like one digit")
 UNSURE = Answer("1", 0.8)
 SURE = Answer("1", 0.95)
 REFUSED = Answer(error="the image is blank")

@@ -325,7 +325,10 @@ GOOD = Net(784, 8, 10).state_dict()
         (b"", "net is empty"),
         (b"no weights", "net is no file of torch.save, safetensors or savez"),
         (b"\x08\x07\x12\x07pytorch" + bytes(99), "net is an ONNX model; give a file of torch.save"),
+        (b"\x08\x04\x12\x10\x0a" + bytes(99), "net is no file of torch.save"),  # Core ML
+        (b"\x08\x01\x12\xd0\x0f" + bytes(99), "net is no file of torch.save"),  # TensorFlow
         (b"<!DOCTYPE html>\n<html></html>", "net is an HTML page; give a file of torch.save"),
+        (b"\xef\xbb\xbf<html>\n</html>", "net is an HTML page; give a file of torch.save"),
         (b"\x89HDF\r\n\x1a\n" + bytes(99), "net is an HDF5 file; give a file of torch.save"),
         (b"\x1c\0\0\0TFL3" + bytes(99), "net is a TensorFlow Lite model; give a file of"),
         (b"PK\3\4 and nothing else", "net is a damaged zip archive"),

@@ -303,6 +303,7 @@ def test_a_list_of_results_gets_a_hint_once(run: Run, form: list[str], hint: str
         assert "the list is" not in run("predict", "--files-from", "list").stderr
     Path("list").write_text("missing.png\n")
     assert "the list is" not in run("predict", "--files-from", "list").stderr
+    assert "the list is" not in run("predict", "--files-from", "list", "no\ttable").stderr
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--quiet"]])

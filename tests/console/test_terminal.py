@@ -542,6 +542,12 @@ def test_a_command_with_quoted_words_is_not_broken_in_two(look: Look, name: str)
         assert sum(command in line for line in lines) == 1 or columns < len(command)
 
 
+@pytest.mark.parametrize("columns", ["0", "²", "wide"])
+def test_columns_that_are_no_width_are_ignored(look: Look, columns: str) -> None:
+    screen = look("predict", "missing.png", COLUMNS=columns)
+    assert " ".join(screen.lines).startswith("digitcli: error: missing.png: cannot be read")
+
+
 def test_columns_sets_the_width_of_every_line(look: Look) -> None:
     lines = look("inspect-softmax", columns=120, COLUMNS="60").lines
     assert len(lines) > 1

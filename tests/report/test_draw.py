@@ -661,7 +661,7 @@ def test_the_page_speaks_the_language_of_the_browser(browser: "Browser", page_fi
     *_, png = replay(page, [[(20.0, 250.0), (260.0, 200.0)]])
     assert (
         Classifier.load("pretrained").predict(png).warning
-        == "the image does not look like one digit"
+        == "the shape does not look like one digit"
     )
     assert page.locator("#warning").inner_text() == "警告：看起来不像一个数字。"
     wait_for(page, "spoken", "警告：看起来不像一个数字。$")
@@ -716,7 +716,7 @@ def test_the_language_is_switched_by_keyboard_and_kept(opened: Opened) -> None:
     *_, png = replay(page, [[(20.0, 250.0), (260.0, 200.0)]])
     assert (
         Classifier.load("pretrained").predict(png).warning
-        == "the image does not look like one digit"
+        == "the shape does not look like one digit"
     )
     before = paper(page)
     page.focus("[name=language]:checked")

@@ -80,7 +80,7 @@ def _shape_warning(image: npt.NDArray[np.uint8], probability: float, doubtful: b
     if float(image.sum()) / 255 > _MAX_INK_SHARE * _BOX_AREA:
         return "the shape is too full of ink for a digit"
     if doubtful:
-        return "the image does not look like one digit"
+        return "the shape does not look like one digit"
     if probability < _SURE and _is_filled(image):
         return "the shape is filled rather than made of strokes"
     return None

@@ -34,18 +34,17 @@ _EXPECTED = "give a file of torch.save, safetensors or NumPy's savez"
 _SAVE = "save its weights with torch.save({}, 'weights.pth')"
 
 _OTHER_KINDS = {
-    rb"\x08[\x01-\x7f][\x12\x1a\x22\x2a\x32\x3a\x42]": "an ONNX model",
-    rb"(?i:\s*<(!doctype html|html)[\s>])": "an HTML page",
+    # its version is 3 or more; with a lower one, or no name of a producer, it may be of Core ML
+    rb"\x08[\x03-\x7f](\x12.[A-Za-z]|[\x1a\x22\x2a\x32\x3a\x42])": "an ONNX model",
+    rb"(?i:(\xef\xbb\xbf)?\s*<(!doctype html|html)[\s>])": "an HTML page",
     rb"\x89HDF\r\n": "an HDF5 file",
     rb"....TFL3": "a TensorFlow Lite model",
 }
 """Names of kinds of files that are not read, by a pattern of their first bytes."""
 
-_OWN_FILE = re.compile(
-    rb'\x08.\x12\x08digitcli|.{0,999}<meta name="generator" content="digitcli .* id="weights">',
-    re.DOTALL,
-)
-"""Pattern of an ONNX model or a page that digitcli exported."""
+_OWN_MODEL = re.compile(rb"\x08.\x12\x08digitcli", re.DOTALL)
+_OWN_PAGE = (b'<meta name="generator" content="digitcli ', b' id="weights">')
+"""First bytes of an ONNX model that digitcli exported, and parts of a page."""
 
 
 def read_tensors(path: Path) -> tuple[str, bytes, Arrays]:
@@ -125,11 +124,14 @@ def _check_program(path: Path, names: set[str]) -> None:
     if "data.pkl" in names and "constants.pkl" in names:
         problem = f"{path} is a TorchScript program, which holds code"
         raise DigitcliError(problem, _SAVE.format("model.state_dict()"))
-    if {"archive_format", "serialized_exported_program.json"} & names:
-        if {"digitcli", "preprocessing"} <= names:
-            raise _own_export(path)
+    if {"digitcli", "preprocessing", "archive_format"} <= names:
+        raise _own_export(path)
+    if {"model.json", "serialized_exported_program.json"} & names:
         load = f"torch.export.load({str(path)!r}).state_dict"
         raise DigitcliError(f"{path} is a program of torch.export", _SAVE.format(load))
+    if "archive_format" in names:
+        problem = f"{path} is a compiled program of torch"
+        raise DigitcliError(problem, _SAVE.format("model.state_dict()"))
 
 
 def _own_export(path: Path) -> DigitcliError:
@@ -141,7 +143,7 @@ def _own_export(path: Path) -> DigitcliError:
 
 def _unknown(path: Path, content: bytes) -> DigitcliError:
     """Returns the error of a file in none of the formats, with what it is if that is known."""
-    if _OWN_FILE.match(content):
+    if _OWN_MODEL.match(content) or all(part in content for part in _OWN_PAGE):
         return _own_export(path)
     for pattern, kind in _OTHER_KINDS.items():
         if re.match(pattern, content, re.DOTALL):

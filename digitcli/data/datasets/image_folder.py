@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import BufferedReader
@@ -40,9 +41,7 @@ _UNREAD = b"\xff" * 32
 """Digest of an unreadable file, by which it is a training image."""
 
 _MAX_LISTED = 20
-"""Maximum number of files of a kind that are reported one by one; of more, the first half are."""
-
-_LIST_ALL = "'digitcli predict FOLDER' lists them all"
+"""Maximum number of files of a kind, in a split, that are all reported; of more, 10 are."""
 
 _BY_PRECEDENCE = ("test", "validation", "train")
 """Splits in the order in which copies of an image are looked for: the first has it."""
@@ -220,7 +219,7 @@ class ImageFolder:
         return [each for each in images if (each[0] in test_files) == (split == "test")]
 
     def _report_files(self, split: str, on_left_out: Callable[[str], None]) -> None:
-        """Reports the copies among the files of a split, then those that cannot be used."""
+        """Reports the files of a split that are left out, by kind, and images that are not read."""
         copies, warnings = list[str](), list[str]()
         unusable, others = list[str](), list[str]()
         for file in self._found(split):
@@ -237,7 +236,9 @@ class ImageFolder:
                 kind.append(f"left out {file.path}: {digit.problem}")
         _report(copies, "left out {:,} more copies of images", on_left_out)
         _report(warnings, "only one image is read of {:,} more files", on_left_out)
-        _report(unusable, f"left out {{:,}} more images; {_LIST_ALL}", on_left_out)
+        command = shlex.join(["digitcli", "predict", str(self.path)])
+        rest = f"left out {{:,}} more files that cannot be used; '{command}' lists all"
+        _report(unusable, rest, on_left_out)
         _report(others, "left out {:,} more files: not an image", on_left_out)
 
     def _count_files(self) -> int:
@@ -296,7 +297,7 @@ class ImageFolder:
 
 
 def _report(lines: list[str], rest: str, report: Callable[[str], None]) -> None:
-    """Reports lines; of many, the first, and how many the ``rest`` are."""
+    """Reports lines; of many, the first, then ``rest`` with the number of the others in it."""
     shown = lines if len(lines) <= _MAX_LISTED else lines[: _MAX_LISTED // 2]
     for line in shown:
         report(line)

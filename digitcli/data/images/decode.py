@@ -264,8 +264,8 @@ def _read_header(file: _File, max_pixels: int) -> tuple[ImageFile, int, tuple[in
     full_size = image.size
     cost = file.size + decoding_cost(image, file, max_pixels)
     if cost > limit:
-        same = f"the {pixels:,} pixels cost as much memory or time as {_pixels_for(cost):,} others"
-        raise _too_large(f"{same}, more than {max_pixels:,}", cost)
+        same = f"as much memory or time as {_pixels_for(cost):,} others, more than {max_pixels:,}"
+        raise _too_large(f"the {pixels:,} pixels of the image cost {same}", cost)
     reduced_pixels = count_pixels(image) // reduction_factor(image.size) ** 2
     cost = max(cost, _PREPARATION_BYTES * reduced_pixels)
     return image, cost, full_size if image.size != full_size else None

@@ -113,7 +113,7 @@ def _tiff_error(file: BinaryIO) -> PictureError:
         samples = _SAMPLE_FORMATS.get(tags.get(_SAMPLE_FORMAT, 1), "integers")
         coding = f"compression {tags.get(_COMPRESSION, 1)}"
         return _unread(f"a TIFF of {tags[_BITS]}-bit {samples} with {coding}")
-    return PictureError("a damaged TIFF", "save it again, or use another")
+    return PictureError("the file is a damaged TIFF", "save it again, or use another")
 
 
 def unread_images(image: ImageFile, file: BinaryIO) -> str | None:

@@ -42,7 +42,7 @@ def test_the_warnings() -> None:
 
 def test_doubts_of_the_preparation_are_warned_of() -> None:
     digit = DIGITS[3]
-    assert ood_warning(digit, 0, 0.99, doubtful=True) == "the image does not look like one digit"
+    assert ood_warning(digit, 0, 0.99, doubtful=True) == "the shape does not look like one digit"
     assert ood_warning(digit, 0, 0.99, stripe=True) == "the shape is a stripe from border to border"
 
 

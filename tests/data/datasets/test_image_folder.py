@@ -141,7 +141,7 @@ def test_of_many_files_that_are_left_out_the_first_are_reported(run: Run, tmp_pa
     assert len(messages) == 4 * 11
     assert rest == [
         "left out 11 more copies of images",
-        "left out 11 more images; 'digitcli predict FOLDER' lists them all",
+        f"left out 11 more files that cannot be used; 'digitcli predict {root}' lists all",
         "left out 100 more files: not an image",
         "left out 11 more broken links",
     ]

@@ -92,7 +92,7 @@ def test_costly_formats_may_have_fewer_pixels(format_: str, share: float) -> Non
     else:
         data = encoded(Image.new("RGB", (2000, 1500)), format_)
     message = problem(data, 3_000_000)
-    assert "the 3,000,000 pixels cost as much memory or time as" in message
+    assert "the 3,000,000 pixels of the image cost as much memory or time as" in message
     wanted = int(message.split()[-1])
     assert wanted == pytest.approx(3_000_000 * share, rel=0.1)
     with OpenImage(data, wanted) as picture:
@@ -379,7 +379,7 @@ def tiled(*tile: tuple[int, str, int], samples: int = 1, compression: int = 5) -
 @pytest.mark.parametrize("side", [32_000, 46_000])
 def test_a_tile_larger_than_its_image_costs_what_is_decoded(side: int) -> None:
     tags = (322, "I", side), (323, "I", side)
-    assert "the 784 pixels cost as much memory or time as" in problem(tiled(*tags))
+    assert "the 784 pixels of the image cost as much memory or time as" in problem(tiled(*tags))
     assert "the image is damaged" in problem(tiled(*tags), side * side)  # as the user allows
     color = problem(tiled(*tags, samples=3, compression=7))
     assert int(color.split()[-1]) > 6 * side * side / 4  # converted in a second buffer

@@ -348,7 +348,7 @@ function warningOf({ image, others, doubtful, stripe }, probability, label, isDi
   const tilt = label === "1" ? barTilt(image) : null;
   if (tilt !== null && (tilt < -25 || tilt > 48)) return message("the shape is a slanting line");
   if (inkIn(image) > 0.62 * BOX * BOX) return message("the shape is too full of ink for a digit");
-  if (unsure) return message("the image does not look like one digit");
+  if (unsure) return message("the shape does not look like one digit");
   const isBlot = probability < CLEAR && isFilled(image);
   return isBlot ? message("the shape is filled rather than made of strokes") : null;
 }
