@@ -95,24 +95,31 @@ def evaluate(
             f"{most}{trained_on:,} of these {len(data):,} images are training images of these "
             f"weights; --split {chosen.held_out} leaves them out"
         )
-    show_evaluation(
-        result, dataset=chosen.name, split=split, files=data.files, checkpoint=path, as_json=json
-    )
-    if report is not None:
-        from digitcli.report.evaluation import write_evaluation
+    try:
+        show_evaluation(
+            result,
+            dataset=chosen.name,
+            split=split,
+            files=data.files,
+            checkpoint=path,
+            as_json=json,
+        )
+    finally:  # the reader of standard output may have gone away, as in "| head"
+        if report is not None:
+            from digitcli.report.evaluation import write_evaluation
 
-        with written("report", report):
-            write_evaluation(
-                report,
-                result,
-                loaded.metadata,
-                images=data.images,
-                labels=data.labels,
-                dataset=recorded_dataset(chosen.name),
-                split=split,
-                files=data.files,
-                checkpoint=path,
-            )
+            with written("report", report):
+                write_evaluation(
+                    report,
+                    result,
+                    loaded.metadata,
+                    images=data.images,
+                    labels=data.labels,
+                    dataset=recorded_dataset(chosen.name),
+                    split=split,
+                    files=data.files,
+                    checkpoint=path,
+                )
     if min_accuracy is not None and result.accuracy < min_accuracy:
         print_note(f"the accuracy {decimal_share(result.accuracy)} is below {min_accuracy:.15g}")
         return 1

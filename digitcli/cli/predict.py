@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -155,17 +156,18 @@ def predict(
     )
     method: Read[Any] = Classifier.read_sources if multi else Classifier.predict_sources
     display_class = ReadingDisplay if multi else PredictionDisplay
-    with display_class(
-        classifier, as_json=json, quiet=quiet, minimum=min_probability, top=top
-    ) as display:
-        results = _Results(display, gallery, folders, min_probability, frozenset(names))
-        groups = _groups(names, files_from, find)
-        answers = read_in_processes(
-            classifier, method, groups, max_pixels, jobs, note=_ignore if quiet else print_note
-        )
+    display = display_class(classifier, as_json=json, quiet=quiet, minimum=min_probability, top=top)
+    results = _Results(display, gallery, folders, min_probability, frozenset(names))
+    results.goes_on = gallery is not None or show_steps is not None
+    groups = _groups(names, files_from, find)
+    answers = read_in_processes(
+        classifier, method, groups, max_pixels, jobs, note=_ignore if quiet else print_note
+    )
+    with suppress(_ReaderGoneError), display:
         for source, answer in answers:
             results.add(source, answer)
         results.add_empty_folders()
+        results.check_reader()
 
     if left_out and not quiet:
         print_note(str(left_out))
@@ -181,6 +183,8 @@ def predict(
         if drawing is not None:
             with written("drawing", show_steps, quiet=quiet):
                 save_drawing(drawing, show_steps)
+    if results.reader_gone is not None:
+        raise results.reader_gone
     return results.exit_code
 
 
@@ -290,12 +294,18 @@ def _hint(name: str) -> str | None:
     return None
 
 
+class _ReaderGoneError(Exception):
+    """The reader of standard output has gone away, and other files are still to be written."""
+
+
 class _Results:
     """Shows each result, adds it to the report, and counts for the exit code.
 
     Attributes:
         latest: The last image and its result.
         hint: How to get names out of a list whose lines are not names, or None.
+        goes_on: Whether to read on when the reader of standard output has gone away.
+        reader_gone: The error that it has, after which nothing is shown, or None.
     """
 
     def __init__(
@@ -312,6 +322,8 @@ class _Results:
         self._answered = self._failed = self._blank = self._unsure = 0
         self.latest: tuple[ImageSource, Answer] | None = None
         self.hint: str | None = None
+        self.goes_on = False
+        self.reader_gone: BrokenPipeError | None = None
 
     def add(self, source: "ImageSource", answer: "Answer") -> None:
         """Takes the next result; a file in a folder that is not an image is ignored."""
@@ -327,13 +339,24 @@ class _Results:
             if source.name not in self._arguments:
                 self.hint = self.hint or _hint(source.name)
             self._blank += isinstance(answer, BlankPictureError)
-            self._display.show_failure(source.name, answer)
         else:
             self._answered += 1
             self._unsure += not answer.reaches(self._minimum)
-            self._display.show(source.name, answer)
         if self._gallery is not None:
             self._gallery.add(source, answer)
+        if self.reader_gone is None:
+            self._show(source.name, answer)
+
+    def _show(self, name: str, answer: "Answer") -> None:
+        try:
+            if isinstance(answer, PictureError):
+                self._display.show_failure(name, answer)
+            else:
+                self._display.show(name, answer)
+        except BrokenPipeError as error:
+            if not self.goes_on:
+                raise
+            self.reader_gone = error
 
     def add_empty_folders(self) -> None:
         """Adds an error for each folder without images."""
@@ -343,6 +366,11 @@ class _Results:
             if not found:
                 error = PictureError("the folder has no images", "name another folder")
                 self.add(ImageSource(folder, Path(folder), error=error), error)
+
+    def check_reader(self) -> None:
+        """Raises a ``_ReaderGoneError`` if the reader of standard output has gone away."""
+        if self.reader_gone is not None:
+            raise _ReaderGoneError
 
     @property
     def exit_code(self) -> int:

@@ -1,6 +1,7 @@
 """Importing libraries that may be missing, or installed and broken."""
 
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +26,19 @@ def install_torch() -> str:
 
 
 def install_extra(name: str) -> str:
-    """Returns how to install the libraries of an extra of digitcli, such as "heic"."""
-    return f"run pip install 'digitcli[{name}]'"
+    """Returns how to install the libraries of an extra of digitcli, such as "heic".
+
+    With the extra's name pip would install torch as well, where it was left out on purpose.
+    """
+    from importlib.metadata import requires  # takes 20 ms
+    from importlib.util import find_spec
+
+    if find_spec("torch") is not None:
+        return f"run pip install 'digitcli[{name}]'"
+    suffix = f'; extra == "{name}"'.replace('"', "'")
+    required = (each.replace('"', "'") for each in requires("digitcli") or [])
+    libraries = [re.split("[><=]", each)[0] for each in required if each.endswith(suffix)]
+    return f"run pip install {' '.join(libraries)}"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 import rich.console
 from commands import Run, Start, weights_note
 from drawn_digits import SmallMnist, save_digit
+from PIL import Image
 
 from digitcli import __version__
 from digitcli.core.checkpointing.checkpoint import Checkpoint
@@ -221,6 +222,31 @@ def test_a_full_disk_under_standard_output(start: Start, arguments: list[str]) -
         "digitcli: error: cannot write to standard output: No space left on device; "
         "redirect it to another place\n"
     )
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_files_are_written_when_the_reader_has_gone_away(
+    start: Start, small_mnist: SmallMnist
+) -> None:
+    """As in "| head": the whole report, and the drawing."""
+    for digit in range(3):
+        save_digit(Path("scans") / f"{digit}.png", digit)
+    calls = (
+        ("predict", "scans", "--report", "all.html"),
+        ("predict", "scans/2.png", "--show-steps", "steps.png"),
+        ("eval", "--report", "scores.html", "--mirror", small_mnist.folder),
+    )
+    for arguments in calls:
+        ours, theirs = os.pipe()
+        os.close(ours)
+        done = start(*arguments, stdout=theirs, stderr=-1, capture_output=False)
+        os.close(theirs)
+        assert done.returncode == 141
+        assert "Traceback" not in done.stderr
+    assert all(f"scans/{digit}.png" in Path("all.html").read_text("utf-8") for digit in range(3))
+    with Image.open("steps.png") as steps:
+        assert steps.size > (28, 28)
+    assert "confusion" in Path("scores.html").read_text("utf-8").lower()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], LESSON])

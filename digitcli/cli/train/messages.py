@@ -48,7 +48,8 @@ def print_plan(
                 "rounding"
             )
     if initial is not None and settings.classes != initial.classes:
-        print_note(f"{visible(initial.name)} has other classes, the output layer is new")
+        new = "last two layers are" if initial.new_layers == 2 else "output layer is"
+        print_note(f"{visible(initial.name)} has other classes, the {new} new")
     if settings.recipe.synthetic:
         print_note("generating synthetic digits")
     if settings.recipe.outliers:

@@ -34,12 +34,22 @@ class InitialWeights:
         """Widths of the checkpoint's hidden layers."""
         return self.checkpoint.metadata.layer_sizes[1:-1]
 
+    @property
+    def new_layers(self) -> int:
+        """Number of layers, from the output on, that are new in a network for other classes.
+
+        The output layer, and the last hidden one if there are several: if that was trained with
+        outlier exposure, it is nearly silent on images of other classes, and an output layer alone
+        learns too slowly from it.
+        """
+        return 2 if len(self.hidden) > 1 else 1
+
     def classes_with(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         """Returns the classes of a network that starts from these weights.
 
         Args:
             classes: The classes to learn. If the checkpoint has them all, it keeps its own; else
-                the network gets just these, and a new output layer.
+                the network gets just these, and ``new_layers``.
         """
         return self.classes if set(classes) <= set(self.classes) else classes
 
@@ -75,12 +85,13 @@ def build_model(
 def copy_weights(model: MLP, initial: InitialWeights, data: TrainingData) -> None:
     """Copies the weights of a checkpoint into a new model, so that both give the same answers.
 
-    The first layer accounts for another normalization of the pixels. An output layer for other
-    classes (see ``classes_with``) keeps its random weights.
+    The first layer accounts for another normalization of the pixels. The ``new_layers`` for other
+    classes (see ``classes_with``) keep their random weights.
     """
     metadata, weights = initial.checkpoint.metadata, initial.checkpoint.weights
     same = data.classes == metadata.classes
-    for number, layer in enumerate(model.layers if same else model.layers[:-1], start=1):
+    copied = len(model.layers) - (0 if same else initial.new_layers)
+    for number, layer in enumerate(model.layers[:copied], start=1):
         layer.weight.copy_(torch.from_numpy(np.array(weights[f"l{number}.weight"])))
         layer.bias.copy_(torch.from_numpy(np.array(weights[f"l{number}.bias"])))
     first = model.layers[0]

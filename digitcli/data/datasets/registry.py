@@ -10,6 +10,7 @@ small sets does not suit it; and in ``preprocessing/full_frame.py`` if its image
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -139,14 +140,16 @@ def find_dataset(
     elif name in DATASETS:
         dataset = DATASETS[name]
     else:
-        raise DatasetError(
-            f"there is no data set {name!r}",
-            f"choose {', '.join(DATASETS)}, or a folder of images as {FOLDER_PREFIX}PATH",
-        )
+        step = f"choose {', '.join(DATASETS)}, or a folder of images as {FOLDER_PREFIX}PATH"
+        if os.path.isdir(name):  # noqa: PTH112  Path's raises on a name that is too long
+            step = f"for that folder of images, give {FOLDER_PREFIX}{name}"
+        raise DatasetError(f"there is no data set {name!r}", step)
     if classes is not None and (others := [c for c in dataset.classes if c not in classes]):
         raise DatasetError(
             f"{name} has classes that the network lacks ({', '.join(others)})",
-            "choose the data set that the network was trained on with --dataset",
+            "choose the data set that the network was trained on with --dataset"
+            if dataset.folder is None
+            else "move the folders of these classes elsewhere, or train a network with all classes",
         )
     return dataset
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from commands import Launch, Run, kill_after
 from drawn_digits import SmallMnist, drawn_data
-from image_folders import fill
+from image_folders import draw_shapes, fill
 from training_runs import CPU, run_training
 
 from digitcli.cli.train.settings import new_settings
@@ -77,7 +77,7 @@ def test_normalized_layers_begin_with_what_their_pictures_have(start: InitialWei
     torch.testing.assert_close(model(x), before, rtol=0, atol=1e-3)  # in training, over the batch
 
 
-def test_other_classes_have_a_new_output_layer(start: InitialWeights) -> None:
+def test_other_classes_have_two_new_layers(start: InitialWeights) -> None:
     data = data_of(classes="abcdefghij")
     assert start.classes_with(data.classes) == data.classes
     torch.manual_seed(3)
@@ -86,8 +86,33 @@ def test_other_classes_have_a_new_output_layer(start: InitialWeights) -> None:
     model = MLP((784, 512, 256, 128, 64, 10))
     copy_weights(model, start, data)
     weights = extract_weights(model)
-    assert np.array_equal(weights["l5.weight"], extract_weights(fresh)["l5.weight"])
-    assert np.array_equal(weights["l4.weight"], start.checkpoint.weights["l4.weight"])
+    for new in ("l4.weight", "l5.weight"):
+        assert np.array_equal(weights[new], extract_weights(fresh)[new])
+    assert np.array_equal(weights["l3.weight"], start.checkpoint.weights["l3.weight"])
+
+
+@pytest.mark.parametrize(("hidden", "copied"), [((), 0), ((32,), 1), ((32, 16), 1)])
+def test_a_small_network_for_other_classes_keeps_its_first_layer(
+    hidden: tuple[int, ...], copied: int
+) -> None:
+    sizes = (784, *hidden, 10)
+    weights = extract_weights(MLP(sizes))
+    metadata = replace(load_checkpoint(find_bundled()).metadata, layer_sizes=sizes)
+    start = InitialWeights(Checkpoint(weights, metadata), "sha256:", "small")
+    model = MLP(sizes)
+    copy_weights(model, start, data_of(classes="abcdefghij"))
+    kept = [np.array_equal(extract_weights(model)[name], weights[name]) for name in weights]
+    assert kept == [number < 2 * copied for number in range(len(kept))]
+
+
+def test_shapes_are_learned_from_the_bundled_weights(tmp_path: Path, run: Run) -> None:
+    """Their last hidden layer alone says nothing of shapes: it was trained to be silent on them."""
+    draw_shapes(tmp_path / "ten", 10, seed=0)
+    draw_shapes(tmp_path / "others", 20, seed=1)
+    flags = ("--dataset", "folder:ten", "--from", "pretrained", "--output", "shapes")
+    assert "the last two layers are new" in run("train", *flags).stderr
+    scored = run("eval", "--checkpoint", "shapes", "--dataset", "folder:others", "--json")
+    assert json.loads(scored.stdout)["accuracy"] > 0.95
 
 
 def test_frozen_layers_stay_bit_for_bit_and_the_others_learn(start: InitialWeights) -> None:
@@ -115,7 +140,7 @@ def test_a_folder_of_some_digits_keeps_all_ten(run: Run, checkpoint: Path, tmp_p
     flags = ("--dataset", f"folder:{root}", "--from", base)
     result = run("train", *flags)
     assert result.exit_code == 0, result.stderr
-    assert "the output layer is new" not in result.stderr
+    assert "new" not in result.stderr
     metadata = load_checkpoint(LATEST).metadata
     assert metadata.classes == tuple("0123456789")
     assert metadata.recipe == FINETUNE
@@ -139,7 +164,7 @@ def test_a_folder_of_other_things_says_so(run: Run, checkpoint: Path, tmp_path: 
     flags = ("--dataset", f"folder:{root}", "--from", checkpoint, "--output", "new")
     result = run("train", *flags)
     assert result.exit_code == 0, result.stderr
-    note = f"digitcli: {checkpoint} has other classes, the output layer is new\n"
+    note = f"digitcli: {checkpoint} has other classes, the last two layers are new\n"
     assert result.stderr.startswith(note)
     metadata = load_checkpoint(Path("new")).metadata
     assert (metadata.classes, metadata.recipe) == (("B", "C"), TRANSFER)

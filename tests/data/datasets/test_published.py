@@ -13,6 +13,7 @@ import pytest
 from commands import Run
 from drawn_digits import drawn_pictures, likeness, md5
 from faulty_server import serve
+from image_folders import fill
 from PIL import Image
 
 from digitcli.core.checkpointing.checkpoint import load_checkpoint
@@ -175,6 +176,18 @@ def test_a_network_for_digits_is_evaluated_on_other_sets_of_digits(
     result = run("eval", "--dataset", "kmnist")
     assert result.exit_code == 2
     assert "kmnist has classes that the network lacks (o, ki, su" in result.stderr
+    assert "; choose the data set that the network was trained on" in result.stderr
+
+
+def test_a_folder_with_another_class_and_one_without_its_prefix(run: Run, checkpoint: Path) -> None:
+    assert checkpoint.exists()
+    fill(Path("mine"), {"3": 3, "A": 4}, 2)
+    result = run("eval", "--dataset", "folder:mine")
+    assert result.exit_code == 2
+    assert "folder:mine has classes that the network lacks (A); move the folders" in result.stderr
+    result = run("eval", "--dataset", "mine")
+    assert result.exit_code == 2
+    assert "no data set 'mine'; for that folder of images, give folder:mine\n" in result.stderr
 
 
 def test_torchvision_reads_what_was_downloaded(
