@@ -38,7 +38,7 @@ SHOWN = "<script>alert(1)</script>\"'&\\x1b\\u202e"
 
 def in_percent(share: float) -> str:
     """Returns what a table in percent shows of a share."""
-    return "<0.01" if 0 < share < 0.00005 else f"{100 * share:.2f}"
+    return "<0.01 %" if 0 < share < 0.00005 else f"{100 * share:.2f} %"
 
 
 def percent(share: float | None, digits: int = 2) -> str:
