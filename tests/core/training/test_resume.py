@@ -565,7 +565,7 @@ def test_an_output_with_the_name_of_a_training_state_is_refused(
     assert result.exit_code == 2
     assert result.stderr == (
         f"digitcli: error: {STATE} is the name of a training state; name the weights "
-        "latest.safetensors\n"
+        "checkpoints/latest.safetensors\n"
     )
     assert interrupted.read_bytes() == before
 

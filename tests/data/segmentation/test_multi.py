@@ -539,7 +539,7 @@ def test_the_report_shows_the_least_sure_digits(run: Run) -> None:
         reported = [
             (row.one("th").text, row.all("td")[1].text) for row in card.one("tbody").all("tr")
         ]
-        expected = [(str(d["digit"]), f"{100 * d['probability']:.2f}") for d in answer["digits"]]
+        expected = [(str(d["digit"]), f"{100 * d['probability']:.2f} %") for d in answer["digits"]]
         least = sorted(d["probability"] for d in answer["digits"])[:10]
         sure = [d["probability"] <= least[-1] for d in answer["digits"]]
         assert reported == [row for row, shown in zip(expected, sure, strict=True) if shown]
@@ -561,7 +561,7 @@ def test_probabilities_below_one_are_shown_below_one_everywhere(
     assert all(0.99995 < share < 1 for share in shares)  # they would be rounded to 1
     page = read_page(Path("report.html"))
     assert "99.99 % that all are right" in page.one("li", "card").text
-    assert [row.all("td")[1].text for row in page.one("tbody").all("tr")] == ["99.99", "99.99"]
+    assert [row.all("td")[1].text for row in page.one("tbody").all("tr")] == ["99.99 %"] * 2
     marks = [
         Mark(digit.box, f"{text} 99.99%", digit.prediction.picture)
         for text, digit in zip("64", reading.digits, strict=True)
