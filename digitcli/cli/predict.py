@@ -8,7 +8,6 @@ import gc
 import itertools
 import os
 import sys
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,11 +162,15 @@ def predict(
     answers = read_in_processes(
         classifier, method, groups, max_pixels, jobs, note=_ignore if quiet else print_note
     )
-    with suppress(_ReaderGoneError), display:
-        for source, answer in answers:
-            results.add(source, answer)
-        results.add_empty_folders()
-        results.check_reader()
+    try:
+        with display:
+            for source, answer in answers:
+                results.add(source, answer)
+            results.add_empty_folders()
+            results.check_reader()
+    except BrokenPipeError:  # raised again when the files are written
+        if not results.goes_on:
+            raise
 
     if left_out and not quiet:
         print_note(str(left_out))
@@ -183,8 +186,7 @@ def predict(
         if drawing is not None:
             with written("drawing", show_steps, quiet=quiet):
                 save_drawing(drawing, show_steps)
-    if results.reader_gone is not None:
-        raise results.reader_gone
+    results.check_reader()
     return results.exit_code
 
 
@@ -294,10 +296,6 @@ def _hint(name: str) -> str | None:
     return None
 
 
-class _ReaderGoneError(Exception):
-    """The reader of standard output has gone away, and other files are still to be written."""
-
-
 class _Results:
     """Shows each result, adds it to the report, and counts for the exit code.
 
@@ -305,7 +303,6 @@ class _Results:
         latest: The last image and its result.
         hint: How to get names out of a list whose lines are not names, or None.
         goes_on: Whether to read on when the reader of standard output has gone away.
-        reader_gone: The error that it has, after which nothing is shown, or None.
     """
 
     def __init__(
@@ -323,7 +320,7 @@ class _Results:
         self.latest: tuple[ImageSource, Answer] | None = None
         self.hint: str | None = None
         self.goes_on = False
-        self.reader_gone: BrokenPipeError | None = None
+        self._reader_gone: BrokenPipeError | None = None  # after it nothing is shown
 
     def add(self, source: "ImageSource", answer: "Answer") -> None:
         """Takes the next result; a file in a folder that is not an image is ignored."""
@@ -344,7 +341,7 @@ class _Results:
             self._unsure += not answer.reaches(self._minimum)
         if self._gallery is not None:
             self._gallery.add(source, answer)
-        if self.reader_gone is None:
+        if self._reader_gone is None:
             self._show(source.name, answer)
 
     def _show(self, name: str, answer: "Answer") -> None:
@@ -356,7 +353,7 @@ class _Results:
         except BrokenPipeError as error:
             if not self.goes_on:
                 raise
-            self.reader_gone = error
+            self._reader_gone = error
 
     def add_empty_folders(self) -> None:
         """Adds an error for each folder without images."""
@@ -368,9 +365,9 @@ class _Results:
                 self.add(ImageSource(folder, Path(folder), error=error), error)
 
     def check_reader(self) -> None:
-        """Raises a ``_ReaderGoneError`` if the reader of standard output has gone away."""
-        if self.reader_gone is not None:
-            raise _ReaderGoneError
+        """Raises the error of the reader of standard output, if that has gone away."""
+        if self._reader_gone is not None:
+            raise self._reader_gone
 
     @property
     def exit_code(self) -> int:
