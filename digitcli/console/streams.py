@@ -298,7 +298,7 @@ def _terminal_width(stream: TextIO) -> int:
     except (OSError, ValueError):  # not a terminal, or a stream in memory
         return 0
     columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdigit() else width
+    return int(columns) if columns.isdecimal() else width
 
 
 def line_breaks(line: str, width: int, places: re.Pattern[str]) -> list[int]:

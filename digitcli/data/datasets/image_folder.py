@@ -111,10 +111,10 @@ class ImageFolder:
     def read(self, split: str, on_left_out: Callable[[str], None]) -> Split:
         """Returns one of ``splits``, or all: images by class and name, prepared as by ``predict``.
 
-        ``on_left_out`` is called with each file that is left out and the reason: the copies of
-        other files, then the images that cannot be used, then the files that are not images. Of
-        many of a kind it is called with the first, and with the number of the others. What the
-        system added is one message.
+        ``on_left_out`` is called with a line for each file that is left out: copies of other files,
+        files of which one image of several is read, files that cannot be used, and files that are
+        not images. If there are many of a kind, the first have a line each, and one line has the
+        number of the others. So has one line all that the system added.
 
         Raises:
             DatasetError: A class has no image to train on, or there is none to score on.

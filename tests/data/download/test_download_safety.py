@@ -234,18 +234,28 @@ def test_two_at_once_fetch_once(
     assert is_whole(tmp_path, small_mnist)
 
 
-def test_a_waiting_download_goes_on_when_the_first_has_failed(
-    begin: Begin, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
-) -> None:
-    """The first removes the folder, which it leaves empty."""
-    with begin("download", "--mirror", server.address("silent")) as one:
+@contextlib.contextmanager
+def one_waiting_for_another(
+    begin: Begin, server: FaultyServer, behaviour: str
+) -> Iterator[tuple["subprocess.Popen[str]", "subprocess.Popen[str]"]]:
+    """Yields a download from a mirror with a behaviour, and one that waits for it."""
+    with begin("download", "--mirror", server.address(behaviour)) as one:
         until(lambda: server.requests)
         with begin("download", "--mirror", server.address("good")) as two:
             assert two.stderr is not None
             assert "waiting for process" in two.stderr.readline()
-            one.send_signal(signal.SIGINT)
-            assert one.wait(300) == 130
-            assert two.wait(300) == 0, two.stderr.read()
+            yield one, two
+
+
+def test_a_waiting_download_goes_on_when_the_first_has_failed(
+    begin: Begin, server: FaultyServer, tmp_path: Path, small_mnist: SmallMnist
+) -> None:
+    """The first removes the folder, which it leaves empty."""
+    with one_waiting_for_another(begin, server, "silent") as (one, two):
+        one.send_signal(signal.SIGINT)
+        assert one.wait(300) == 130
+        assert two.stderr is not None
+        assert two.wait(300) == 0, two.stderr.read()
     assert is_whole(tmp_path, small_mnist)
 
 
@@ -262,13 +272,9 @@ def test_a_wait_for_another_process_is_bounded(
 
 
 def test_ctrl_c_while_it_waits_for_another_process(begin: Begin, server: FaultyServer) -> None:
-    with begin("download", "--mirror", server.address("gated")) as one:
-        until(lambda: server.requests)
-        with begin("download", "--mirror", server.address("good")) as two:
-            assert two.stderr is not None
-            assert "waiting for process" in two.stderr.readline()
-            two.send_signal(signal.SIGINT)
-            assert two.wait(300) == 130
+    with one_waiting_for_another(begin, server, "gated") as (one, two):
+        two.send_signal(signal.SIGINT)
+        assert two.wait(300) == 130
         server.gate.set()
         assert one.wait(300) == 0
 
